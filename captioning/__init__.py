@@ -1,0 +1,1 @@
+"""What two or more of the five scripts need, one subject a file."""

@@ -1,0 +1,184 @@
+"""The encoders: pretrained networks that turn a photo into one vector."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captioning.command_line import UserError
+from captioning.engine import keras
+
+IMAGENET = "imagenet"
+UNTRAINED = "none"
+
+# What `--weights none` draws the weights from; another seed would be another encoder.
+UNTRAINED_SEED = 20130830
+
+_applications = keras.applications
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network of `keras.applications` and how photos become vectors with it.
+
+    Args:
+        network: callable of `keras.applications` that builds it.
+        preprocess_input: callable of the same module: pixels 0 to 255 -> what the network takes.
+        layer: str, the layer whose output is the vector, or `avg_pool` for the average over all
+            places of the last convolution.
+        size: int, height and width of the photos in pixels.
+    """
+
+    network: Callable
+    preprocess_input: Callable
+    layer: str
+    size: int
+
+
+# To add an encoder, add its line.
+ARCHITECTURES = {
+    "VGG16": Architecture(_applications.VGG16, _applications.vgg16.preprocess_input, "fc2", 224),
+    "VGG19": Architecture(_applications.VGG19, _applications.vgg19.preprocess_input, "fc2", 224),
+    "ResNet50": Architecture(
+        _applications.ResNet50, _applications.resnet50.preprocess_input, "avg_pool", 224
+    ),
+    "InceptionV3": Architecture(
+        _applications.InceptionV3, _applications.inception_v3.preprocess_input, "avg_pool", 299
+    ),
+    "EfficientNetV2B0": Architecture(
+        _applications.EfficientNetV2B0,
+        _applications.efficientnet_v2.preprocess_input,
+        "avg_pool",
+        224,
+    ),
+    "MobileNetV2": Architecture(
+        _applications.MobileNetV2, _applications.mobilenet_v2.preprocess_input, "avg_pool", 224
+    ),
+}
+
+
+class Encoder:
+    """A network with its weights, ready to turn photos into vectors.
+
+    Args:
+        name: str, a key of `ARCHITECTURES`.
+        weights: str, `imagenet` (downloaded once by Keras), `none` (untrained, the same on every
+            machine), or the path of a weights file.
+
+    Raises:
+        UserError: if there is no such encoder, or its weights cannot be had.
+    """
+
+    def __init__(self, name, weights):
+        if name not in ARCHITECTURES:
+            raise UserError(f"there is no encoder {name}: choose one of {', '.join(ARCHITECTURES)}")
+        architecture = ARCHITECTURES[name]
+        self.name = name
+        self.weights = weights
+        self.layer = architecture.layer
+        self.input_size = (architecture.size, architecture.size)
+        self.preprocess = architecture.preprocess_input
+        self.network = _build_network(name, architecture, weights)
+        self.length = self.network.output_shape[-1]
+
+    def encode(self, images):
+        """Turns preprocessed photos into vectors.
+
+        Args:
+            images: numpy.ndarray, float32, (photos, height, width, 3), as `preprocess` gives them.
+
+        Returns:
+            numpy.ndarray, float32, (photos, length).
+        """
+        return np.asarray(self.network.predict_on_batch(images), dtype=np.float32)
+
+    def record(self):
+        """Describes what makes the vectors, for `features.json`.
+
+        Returns:
+            dict: the encoder, its layer, where its weights came from, their SHA-256 digest, the
+            input size in pixels, how photos are resized, and the length of a vector.
+        """
+        return {
+            "encoder": self.name,
+            "layer": self.layer,
+            "weights": self.weights,
+            "weights_sha256": _digest(self.network),
+            "input_size": list(self.input_size),
+            "resizing": "bilinear",
+            "length": self.length,
+        }
+
+
+def _build_network(name, architecture, weights):
+    """Builds the network up to the wanted layer and gives it its weights."""
+    pooled = architecture.layer == "avg_pool"
+    options = {"include_top": False, "pooling": "avg"} if pooled else {"include_top": True}
+    if pooled:
+        options["input_shape"] = (architecture.size, architecture.size, 3)
+    if weights == IMAGENET:
+        network = _download(name, architecture, options)
+    else:
+        network = architecture.network(weights=None, **options)
+        if weights == UNTRAINED:
+            _draw_weights(network)
+        else:
+            _load_weights(network, name, Path(weights))
+    if pooled:
+        return network
+    return keras.Model(network.inputs, network.get_layer(architecture.layer).output)
+
+
+def _download(name, architecture, options):
+    try:
+        return architecture.network(weights=IMAGENET, **options)
+    # Keras reports a failed download as a plain Exception that names the address.
+    except Exception as error:
+        raise UserError(
+            f"the ImageNet weights of {name} could not be had ({error}): connect to the network "
+            f"and run the same command again, or give a file that you have with --weights FILE"
+        ) from error
+
+
+def _load_weights(network, name, path):
+    if not path.is_file():
+        raise UserError(
+            f"the weights {path} are missing: give a file, {IMAGENET} or {UNTRAINED} with --weights"
+        )
+    try:
+        network.load_weights(path)
+    # A damaged file fails in h5py or in Keras, with OSError, KeyError, ValueError and others.
+    except Exception as error:
+        raise UserError(
+            f"{path} does not hold the weights of {name}: give another file with --weights"
+        ) from error
+
+
+def _draw_weights(network):
+    """Gives a network the same random weights on every machine, engine and run.
+
+    Kernels are uniform with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852, equation 10), so
+    that a photo keeps its contrast through rectified layers; all else keeps its initial constant.
+    """
+    # Keras's own initializers differ from engine to engine; these bits do not.
+    generator = np.random.Generator(np.random.PCG64(UNTRAINED_SEED))
+    for variable in network.weights:
+        if not variable.name.endswith("kernel"):
+            continue
+        shape = tuple(variable.shape)
+        # A depthwise kernel (height, width, channels, 1) reads one channel, any other all of them.
+        depthwise = "depthwise" in variable.path
+        fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
+        values = generator.random(shape, dtype=np.float32)
+        values -= np.float32(0.5)
+        values *= np.float32(2 * np.sqrt(6 / fan_in))
+        variable.assign(values)
+
+
+def _digest(network):
+    digest = hashlib.sha256()
+    for variable in network.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).data)
+    return digest.hexdigest()

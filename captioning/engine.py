@@ -1,0 +1,37 @@
+"""Imports Keras without the greetings that TensorFlow prints when it starts.
+
+Everything that needs Keras takes it from here: `from captioning.engine import keras`. A person who
+made a mistake should read one sentence about it, not that sentence among notes on processors.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+# 3 leaves errors that stop the program; set the variable to 0 to see everything.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def _standard_error_withheld():
+    # The notes come from C++ code, which writes to the file descriptor, not to sys.stderr.
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as withheld:
+        os.dup2(withheld.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            withheld.seek(0)
+            os.write(original, withheld.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+
+
+with _standard_error_withheld():
+    import keras
+
+__all__ = ["keras"]

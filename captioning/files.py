@@ -1,0 +1,148 @@
+"""The names of the files that pass between the stages, and how they are written."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from captioning.command_line import UserError
+
+# In DATA.
+PHOTOS = "photos"
+CAPTIONS = "Flickr8k.token.txt"
+SPLITS = {
+    "train": "Flickr_8k.trainImages.txt",
+    "dev": "Flickr_8k.devImages.txt",
+    "test": "Flickr_8k.testImages.txt",
+}
+FEATURES = "features.pkl"
+DESCRIPTIONS = "descriptions.txt"
+
+# In DATA, and copied to MODEL so that it is self-contained.
+ENCODER_RECORD = "features.json"
+VOCABULARY = "vocabulary.json"
+
+# In MODEL.
+CAPTIONER = "captioner.keras"
+HISTORY = "history.csv"
+CURVES = "curves.png"
+SCORES = "scores.json"
+GENERATED_CAPTIONS = "captions.csv"
+
+# The extension, and the number that one name of the official captions file carries after it.
+_EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*(\.[0-9]+)?$")
+
+
+def photo_identifier(file_name):
+    """Returns the identifier of a photo: its file name without the extension.
+
+    Args:
+        file_name: str, such as `dog.jpg`; `dog.jpg.1`, as the official captions file has it
+            once, is the same photo.
+
+    Returns:
+        str, such as `dog`.
+    """
+    return _EXTENSION.sub("", file_name)
+
+
+def require(path, remedy):
+    """Checks that a file is there.
+
+    Args:
+        path: pathlib.Path of the file.
+        remedy: str, what the user should do where it is missing, such as a command to run.
+
+    Returns:
+        pathlib.Path, the same.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy}")
+    return path
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """Gives a path beside the final one to write to, and moves the file there once it is whole.
+
+    Whatever stops the writing, the final path holds either the old file or the new one.
+
+    Args:
+        path: pathlib.Path, the final place; its folder is made where it is missing.
+
+    Yields:
+        pathlib.Path to write to, with the same extension.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        _flush_to_disk(partial)
+        # mkstemp makes a file for its owner only; people share what the scripts write.
+        partial.chmod(0o666 & ~_current_umask())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _current_umask():
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def write_text(path, text):
+    """Writes a text file whole, in UTF-8.
+
+    Args:
+        path: pathlib.Path, the place.
+        text: str, the content.
+    """
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path, content):
+    """Writes a JSON file whole, indented for people.
+
+    Args:
+        path: pathlib.Path, the place.
+        content: what `json.dumps` takes.
+    """
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path, remedy):
+    """Reads a JSON file that holds one object.
+
+    Args:
+        path: pathlib.Path of the file.
+        remedy: str, what the user should do where it is missing or damaged.
+
+    Returns:
+        dict, the object.
+
+    Raises:
+        UserError: if the file is missing, is no JSON, or holds no object.
+    """
+    require(path, remedy)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (no object in it): {remedy}")
+    return content

@@ -1,0 +1,66 @@
+"""Reads a trained model with what belongs to it, and checks that the pieces fit together."""
+
+from dataclasses import dataclass
+
+from captioning.command_line import UserError
+from captioning.engine import keras
+from captioning.features import read_encoder_record
+from captioning.files import CAPTIONER, ENCODER_RECORD, VOCABULARY, require
+from captioning.vocabulary import Vocabulary, read_vocabulary
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """What a model folder holds.
+
+    Args:
+        model: keras.Model: ([photo vectors, word ids]) -> probabilities of the next words.
+        vocabulary: captioning.vocabulary.Vocabulary.
+        encoder_record: dict, what made the vectors that it was trained on.
+    """
+
+    model: keras.Model
+    vocabulary: Vocabulary
+    encoder_record: dict
+
+
+def load_captioner(folder):
+    """Loads a model folder.
+
+    Args:
+        folder: pathlib.Path of the model folder.
+
+    Returns:
+        Captioner.
+
+    Raises:
+        UserError: if a file is missing or damaged, or the pieces do not fit together.
+    """
+    remedy = f"train a model with python train.py --model {folder}"
+    path = require(folder / CAPTIONER, remedy)
+    vocabulary = read_vocabulary(folder, remedy)
+    record = read_encoder_record(folder, remedy)
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
+    except Exception as error:
+        raise UserError(f"{path} is damaged or no model of train.py: {remedy} again") from error
+    _check_sizes(model, path, vocabulary, record, remedy)
+    return Captioner(model, vocabulary, record)
+
+
+def _check_sizes(model, path, vocabulary, record, remedy):
+    if len(model.inputs) != 2 or len(model.outputs) != 1:  # noqa: PLR2004
+        raise UserError(f"{path} is no model of train.py: {remedy} again")
+    length = model.inputs[0].shape[-1]
+    words = model.outputs[0].shape[-1]
+    if length != record["length"]:
+        raise UserError(
+            f"{path} takes vectors of {length} numbers, but {path.with_name(ENCODER_RECORD)} says "
+            f"{record['length']}: {remedy} again"
+        )
+    if words != vocabulary.size:
+        raise UserError(
+            f"{path} knows {words} words, but {path.with_name(VOCABULARY)} has {vocabulary.size}: "
+            f"{remedy} again"
+        )

@@ -1,0 +1,550 @@
+"""Trains the decoder: a photo's vector and the words so far in, the next word out.
+
+    python train.py --data data/flickr8k --model models/flickr8k
+    python train.py --data data/flickr8k --model models/flickr8k --resume
+
+Reads   DATA/features.pkl, DATA/features.json           from prepare_photos.py
+        DATA/descriptions.txt, DATA/vocabulary.json     from prepare_text.py
+        DATA/Flickr_8k.trainImages.txt and devImages    the training and validation splits
+Writes  MODEL/captioner.keras           the network of the epoch with the lowest validation loss
+        MODEL/vocabulary.json, features.json            copies, so that the folder is complete
+        MODEL/history.csv, curves.png   loss and accuracy of every epoch
+        MODEL/unfinished/               what --resume needs, removed at the end
+Takes   for Flickr8k on two cores well under a minute an epoch.
+Next    python evaluate.py.
+"""
+
+import hashlib
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from captioning.captions import read_descriptions
+from captioning.command_line import (
+    DONE,
+    ArgumentParser,
+    UserError,
+    positive_integer,
+    run,
+    seed_number,
+)
+from captioning.decoding import CaptionDecoder
+from captioning.engine import keras
+from captioning.features import read_encoder_record, read_features
+from captioning.files import (
+    CAPTIONER,
+    CURVES,
+    ENCODER_RECORD,
+    HISTORY,
+    read_json,
+    require,
+    write_json,
+    written_whole,
+)
+from captioning.splits import usable_photos
+from captioning.vocabulary import read_vocabulary, write_vocabulary
+
+# Where things are.
+DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
+MODEL = Path("models/flickr8k")  # the trained model goes there
+
+# The network.
+UNITS = 256  # length of the photo's code, of a word's embedding and of the LSTM's state
+PHOTO_DROPOUT = 0.5  # share of the photo's numbers hidden in training
+WORD_DROPOUT = 0.5  # share of the embedding's numbers hidden in training
+OUTPUT_DROPOUT = 0.5  # share of the numbers hidden before the softmax in training
+
+# Training.
+EPOCHS = 10  # the most epochs; the learning rate falls to zero over all of them
+BATCH_SIZE = 128  # captions a step
+LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
+WEIGHT_DECAY = 0.01  # of AdamW
+PATIENCE = 3  # epochs without a lower validation loss before training stops
+SEED = 1  # of the first weights, of dropout and of the order of the batches
+
+# What is shown after every epoch.
+SHOWN_PHOTOS = 3  # photos of the validation split
+
+# The folder in MODEL that an interrupted run leaves, and its files.
+UNFINISHED = "unfinished"
+CHECKPOINT = "checkpoint.keras"
+SETTINGS = "settings.json"
+
+
+def define_model(vocabulary_size, photo_length):
+    """Builds the merge network of Tanti, Gatt and Camilleri (2017), arXiv:1703.09137.
+
+    The LSTM gives its state at every position and the photo's code is added at every position, so
+    one pass over a caption predicts each of its words from those before it.
+
+    Args:
+        vocabulary_size: int, number of word ids, padding included.
+        photo_length: int, numbers in a photo's vector.
+
+    Returns:
+        keras.Model: [float32 (batch, photo_length), int32 (batch, words)] -> float32
+        (batch, words, vocabulary_size), the probabilities of the word after each position.
+    """
+    layers = keras.layers
+
+    photo = keras.Input((photo_length,), name="photo")
+    photo_code = layers.Dropout(PHOTO_DROPOUT, name="photo_dropout")(photo)
+    photo_code = layers.Dense(UNITS, activation="relu", name="photo_dense")(photo_code)
+    photo_code = layers.Reshape((1, UNITS), name="photo_at_every_word")(photo_code)
+
+    words = keras.Input((None,), dtype="int32", name="words")
+    embedded = layers.Embedding(vocabulary_size, UNITS, mask_zero=True, name="embedding")(words)
+    embedded = layers.Dropout(WORD_DROPOUT, name="word_dropout")(embedded)
+    read = layers.LSTM(UNITS, return_sequences=True, name="lstm")(embedded)
+
+    merged = layers.Add(name="add")([photo_code, read])
+    decoded = layers.Dense(UNITS, activation="relu", name="decoder_dense")(merged)
+    decoded = layers.Dropout(OUTPUT_DROPOUT, name="output_dropout")(decoded)
+    next_word = layers.Dense(vocabulary_size, activation="softmax", name="next_word")(decoded)
+    return keras.Model([photo, words], next_word, name="captioner")
+
+
+def compile_model(model, steps):
+    """Sets the loss, the figures that are printed, the optimizer and its schedule.
+
+    Args:
+        model: keras.Model, from `define_model`.
+        steps: int, batches of the whole training, over which the learning rate falls to zero.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
+        loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+        weighted_metrics=[
+            # Keras reports the mean of the batches' losses. A metric called loss takes that place:
+            # the mean over all words, whichever batch they were in.
+            keras.metrics.SparseCategoricalCrossentropy(name="loss"),
+            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        ],
+    )
+
+
+class CaptionBatches(keras.utils.PyDataset):
+    """Batches of captions of like length, in an order that depends on seed and epoch alone.
+
+    Args:
+        split: dict, from `load_split`.
+        batch_size: int, captions a batch.
+        seed: int.
+        epoch: int, the first epoch to give, counted from 0.
+    """
+
+    def __init__(self, split, batch_size, seed, epoch=0):
+        super().__init__()
+        self.vectors = split["vectors"]
+        self.photo_rows = split["photo_rows"]
+        self.lengths = np.array([len(caption) for caption in split["captions"]])
+        self.word_ids = np.zeros((len(self.lengths), self.lengths.max()), dtype=np.int32)
+        for row, caption in zip(self.word_ids, split["captions"], strict=True):
+            row[: len(caption)] = caption
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = epoch
+        self._arrange()
+
+    def _arrange(self):
+        """Sorts the captions by length, equals at random, and shuffles the batches."""
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = np.lexsort((generator.random(len(self.lengths)), self.lengths))
+        starts = range(0, len(order), self.batch_size)
+        batches = [order[start : start + self.batch_size] for start in starts]
+        self.batches = [batches[number] for number in generator.permutation(len(batches))]
+
+    def on_epoch_end(self):
+        """Arranges the next epoch."""
+        self.epoch += 1
+        self._arrange()
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        """Gives one batch: ((vectors, words so far), next words, 1 for words and 0 for padding)."""
+        rows = self.batches[number]
+        word_ids = self.word_ids[rows, : self.lengths[rows].max()]
+        targets = word_ids[:, 1:]
+        # The last word of a caption is never read, only predicted: endseq becomes padding.
+        words = np.where(targets == 0, 0, word_ids[:, :-1])
+        weights = (targets != 0).astype(np.float32)
+        return (self.vectors[self.photo_rows[rows]], words), targets, weights
+
+
+def load_split(data, split, features, descriptions, vocabulary):
+    """Puts together what a split holds.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        split: str, `train` or `dev`.
+        features: dict of str -> numpy.ndarray, float32, (length,).
+        descriptions: dict of str -> list of list of str.
+        vocabulary: captioning.vocabulary.Vocabulary.
+
+    Returns:
+        dict: `identifiers`, list of str; `vectors`, float32, (photos, length); `photo_rows`, int,
+        (captions,), the row of `vectors` of each caption; `captions`, list of list of int, the word
+        ids of each, markers included.
+    """
+    identifiers = usable_photos(data, split, features, descriptions)
+    pairs = [
+        (row, vocabulary.encode(words))
+        for row, identifier in enumerate(identifiers)
+        for words in descriptions[identifier]
+    ]
+    return {
+        "identifiers": identifiers,
+        "vectors": np.stack([features[identifier] for identifier in identifiers]),
+        "photo_rows": np.array([row for row, _ in pairs]),
+        "captions": [word_ids for _, word_ids in pairs],
+    }
+
+
+def digest(splits, vocabulary):
+    """Identifies what a model is trained on, so that a run is not resumed on other data.
+
+    Args:
+        splits: dict of str -> dict, from `load_split`.
+        vocabulary: captioning.vocabulary.Vocabulary.
+
+    Returns:
+        str, a SHA-256 digest in hexadecimal.
+    """
+    whole = hashlib.sha256(repr(vocabulary).encode())
+    for split in splits.values():
+        whole.update(split["vectors"].data)
+        whole.update(repr((split["identifiers"], split["captions"])).encode())
+    return whole.hexdigest()
+
+
+def print_splits(splits, vocabulary):
+    """Prints the sizes of what is trained on and validated on.
+
+    Args:
+        splits: dict of str -> dict, from `load_split`.
+        vocabulary: captioning.vocabulary.Vocabulary.
+    """
+    for title, split in (("training", splits["train"]), ("validation", splits["dev"])):
+        words = sum(len(caption) - 1 for caption in split["captions"])
+        print(
+            f"{title:10s} {len(split['identifiers']):7,d} photos {len(split['captions']):8,d} "
+            f"captions {words:9,d} words to predict"
+        )
+    print(f"vocabulary {vocabulary.size:7,d} ids")
+
+
+class RepeatableDropout(keras.callbacks.Callback):
+    """Seeds the dropout layers anew each epoch, so that a resumed run drops the same numbers.
+
+    Args:
+        seed: int.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Gives each dropout layer a state made from the seed, its place and the epoch."""
+        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+        for number, layer in enumerate(dropouts):
+            state = layer.seed_generator.state
+            words = np.random.SeedSequence([self.seed, epoch, number]).generate_state(2)
+            state.assign(np.asarray(words >> 1, dtype=state.dtype))
+
+
+class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
+    """Stops when the validation loss no longer falls, counting the epochs before a resumption.
+
+    Args:
+        history: list of dict, the figures of the epochs done before.
+    """
+
+    def __init__(self, history):
+        super().__init__(monitor="val_loss", mode="min", patience=PATIENCE)
+        self.history = list(history)
+
+    def on_train_begin(self, logs=None):
+        """Lives through the earlier epochs once more."""
+        super().on_train_begin(logs)
+        for epoch, figures in enumerate(self.history):
+            self.on_epoch_end(epoch, figures)
+
+
+class SaveProgress(keras.callbacks.Callback):
+    """Writes after every epoch what makes it certain that the epoch is not lost.
+
+    Args:
+        folder: pathlib.Path of the model folder.
+        vocabulary: captioning.vocabulary.Vocabulary, written with the model.
+        encoder_record: dict, written with the model.
+        history: list of dict, the figures of the epochs done before.
+    """
+
+    def __init__(self, folder, vocabulary, encoder_record, history):
+        super().__init__()
+        self.folder = folder
+        self.vocabulary = vocabulary
+        self.encoder_record = encoder_record
+        self.history = list(history)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes history and curves, the model if it is the best so far, and the checkpoint last.
+
+        The checkpoint alone says how many epochs are done: a run that is killed before it is
+        written does the epoch again and writes the same files once more.
+        """
+        best = min((row["val_loss"] for row in self.history), default=np.inf)
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "seconds": round(time.monotonic() - self.started, 1),
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                **{name: logs[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
+            }
+        )
+        if logs["val_loss"] < best:
+            self._save_model()
+        with written_whole(self.folder / HISTORY) as partial:
+            pd.DataFrame(self.history).to_csv(partial, index=False)
+        with written_whole(self.folder / CURVES) as partial:
+            draw_curves(self.history, partial)
+        with written_whole(self.folder / UNFINISHED / CHECKPOINT) as partial:
+            self.model.save(partial)
+
+    def _save_model(self):
+        write_vocabulary(self.folder, self.vocabulary)
+        write_json(self.folder / ENCODER_RECORD, self.encoder_record)
+        # A model that was never compiled is saved without the optimizer, a third of the size.
+        plain = keras.Model(self.model.inputs, self.model.outputs, name=self.model.name)
+        with written_whole(self.folder / CAPTIONER) as partial:
+            plain.save(partial)
+
+
+class ShowCaptions(keras.callbacks.Callback):
+    """Prints what the network says of a few validation photos, so that a person sees it learn.
+
+    Args:
+        vectors: numpy.ndarray, float32, (photos, length).
+        references: list of list of str, the words of a description of each.
+        vocabulary: captioning.vocabulary.Vocabulary.
+    """
+
+    def __init__(self, vectors, references, vocabulary):
+        super().__init__()
+        self.vectors = vectors
+        self.references = references
+        self.vocabulary = vocabulary
+        self.decoder = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Decodes greedily with the weights of this moment."""
+        self.decoder = self.decoder or CaptionDecoder(self.model, self.vocabulary)
+        captions = self.decoder.greedy(self.vectors)
+        for word_ids, reference in zip(captions, self.references, strict=True):
+            caption = " ".join(self.vocabulary.decode(word_ids))
+            print(f"  says: {caption}\n    a person: {' '.join(reference)}")
+
+
+def draw_curves(history, path):
+    """Draws loss and accuracy, training and validation, with the best epoch marked.
+
+    Args:
+        history: list of dict, the figures of each epoch.
+        path: pathlib.Path of the picture.
+    """
+    table = pd.DataFrame(history)
+    best = table.loc[table["val_loss"].idxmin()]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    titles = {"loss": "Loss (nats per word)", "accuracy": "Accuracy (share of next words)"}
+    for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
+        axes.plot(table["epoch"], table[f"val_{name}"], marker="o", label="validation")
+        axes.axvline(best["epoch"], color="grey", linestyle="--")
+        axes.annotate(
+            f"best epoch {best['epoch']:.0f}: {best[f'val_{name}']:.3f}",
+            (best["epoch"], best[f"val_{name}"]),
+            xytext=(-8, 24),
+            textcoords="offset points",
+            horizontalalignment="right",
+            arrowprops={"arrowstyle": "->", "color": "grey"},
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="Epoch", title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def start_afresh(folder, settings):
+    """Prepares the model folder for a new run.
+
+    Args:
+        folder: pathlib.Path of the model folder.
+        settings: dict, what the run is started with.
+    """
+    if (folder / UNFINISHED).exists():
+        print(f"{folder / UNFINISHED} holds an interrupted run: starting anew, without --resume")
+        shutil.rmtree(folder / UNFINISHED)
+    write_json(folder / UNFINISHED / SETTINGS, settings)
+
+
+def take_up(folder, settings, steps_per_epoch):
+    """Reads an interrupted run.
+
+    Args:
+        folder: pathlib.Path of the model folder.
+        settings: dict, what this run is started with.
+        steps_per_epoch: int, batches of an epoch.
+
+    Returns:
+        tuple of keras.Model, compiled, and list of dict: the network after its last whole epoch,
+        and the figures of the epochs done.
+
+    Raises:
+        UserError: if there is no such run, it was started otherwise, or its files are damaged.
+    """
+    command = f"run python train.py --model {folder} without --resume"
+    path = require(folder / UNFINISHED / CHECKPOINT, f"there is nothing to resume; {command}")
+    earlier = read_json(folder / UNFINISHED / SETTINGS, command)
+    for name, value in settings.items():
+        if earlier.get(name) != value:
+            raise UserError(
+                f"{folder / UNFINISHED} was started with {name} {earlier.get(name)}, not {value}: "
+                f"resume it with the same, or {command}"
+            )
+    try:
+        model = keras.models.load_model(path, safe_mode=True)
+        history = pd.read_csv(folder / HISTORY).to_dict("records")
+    # A damaged file fails in zipfile, h5py, Keras or pandas, each with errors of its own.
+    except Exception as error:
+        raise UserError(f"{path} or {folder / HISTORY} is damaged: {command}") from error
+    epochs_done = int(model.optimizer.iterations) // steps_per_epoch
+    return model, history[:epochs_done]
+
+
+def parse_arguments(arguments=None):
+    """Reads the command line; see the constants for the defaults."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
+    parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="the model folder")
+    for flag, kind, default, text in (
+        ("--epochs", positive_integer, EPOCHS, "the most epochs"),
+        ("--batch-size", positive_integer, BATCH_SIZE, "captions a step"),
+        ("--seed", seed_number, SEED, "of the first weights, dropout and the order of the batches"),
+    ):
+        parser.add_argument(flag, type=kind, default=default, metavar="N", help=text)
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    return parser.parse_args(arguments)
+
+
+def fit(model, training, validation, history, options, callbacks):
+    """Trains with Keras's own loop, from the epoch after the last in `history`.
+
+    Args:
+        model: keras.Model, compiled.
+        training: CaptionBatches.
+        validation: CaptionBatches.
+        history: list of dict, the figures of the epochs done.
+        options: argparse.Namespace with `epochs` and `seed`.
+        callbacks: list of keras.callbacks.Callback that write and show.
+    """
+    model.fit(
+        training,
+        validation_data=validation,
+        epochs=options.epochs,
+        initial_epoch=len(history),
+        # CaptionBatches shuffles by itself, so that a resumed run sees the same order.
+        shuffle=False,
+        # A bar for a person, a line an epoch for a log file.
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            RepeatableDropout(options.seed),
+            # Named here so that its line is printed before the captions, not after them.
+            keras.callbacks.ProgbarLogger(),
+            keras.callbacks.TerminateOnNaN(),
+            *callbacks,
+            ResumableEarlyStopping(history),
+        ],
+    )
+
+
+def main(arguments=None):
+    """Reads the inputs, trains, and writes after every epoch."""
+    options = parse_arguments(arguments)
+    features = read_features(options.data)
+    encoder_record = read_encoder_record(options.data, "run python prepare_photos.py again")
+    descriptions = read_descriptions(options.data)
+    vocabulary = read_vocabulary(
+        options.data, f"run python prepare_text.py --data {options.data} first"
+    )
+    splits = {
+        split: load_split(options.data, split, features, descriptions, vocabulary)
+        for split in ("train", "dev")
+    }
+    del features  # The splits hold copies of what they need.
+    print_splits(splits, vocabulary)
+    settings = {
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "seed": options.seed,
+        "data": digest(splits, vocabulary),
+    }
+    keras.utils.set_random_seed(options.seed)
+    steps_per_epoch = -(-len(splits["train"]["captions"]) // options.batch_size)
+    if options.resume:
+        model, history = take_up(options.model, settings, steps_per_epoch)
+        print(f"resuming after epoch {len(history)}")
+    else:
+        start_afresh(options.model, settings)
+        model, history = define_model(vocabulary.size, encoder_record["length"]), []
+        compile_model(model, steps_per_epoch * options.epochs)
+    print(f"the network has {model.count_params():,d} parameters")
+    shown = [descriptions[name][0] for name in splits["dev"]["identifiers"][:SHOWN_PHOTOS]]
+    progress = SaveProgress(options.model, vocabulary, encoder_record, history)
+    fit(
+        model,
+        CaptionBatches(splits["train"], options.batch_size, options.seed, len(history)),
+        CaptionBatches(splits["dev"], options.batch_size, options.seed),
+        history,
+        options,
+        [ShowCaptions(splits["dev"]["vectors"][:SHOWN_PHOTOS], shown, vocabulary), progress],
+    )
+    shutil.rmtree(options.model / UNFINISHED)
+    report(progress.history, options)
+    return DONE
+
+
+def report(history, options):
+    """Prints which epoch was kept, what was written, and what to run next.
+
+    Args:
+        history: list of dict, the figures of each epoch.
+        options: argparse.Namespace with `data`, `model` and `epochs`.
+    """
+    best = min(history, key=lambda figures: figures["val_loss"])
+    if len(history) < options.epochs:
+        print(f"stopped after epoch {len(history)}: the validation loss no longer falls")
+    print(
+        f"kept epoch {best['epoch']:.0f}: validation loss {best['val_loss']:.4f}, "
+        f"accuracy {best['val_accuracy']:.4f}"
+    )
+    print(f"wrote {', '.join(str(options.model / name) for name in (CAPTIONER, HISTORY, CURVES))}")
+    print(f"next: python evaluate.py --data {options.data} --model {options.model}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
