@@ -164,7 +164,8 @@ def summarize(captions, descriptions, training, missing, vocabulary):
         f"words before cleaning  {before.total():9,d}   {len(before):,d} different ones",
         f"words after cleaning   {after.total():9,d}   {len(after):,d} different ones",
         "training split",
-        f"  descriptions         {len(training):9,d}   {missing:,d} photos without captions left out",
+        f"  descriptions         {len(training):9,d}"
+        f"   {missing:,d} photos without captions left out",
         f"  vocabulary           {vocabulary.size:9,d} ids: {len(vocabulary.words):,d} words with "
         f"{START_WORD} and {END_WORD}, and padding",
         f"  longest description  {vocabulary.maximum_length:9,d} words with the two markers",

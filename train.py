@@ -110,6 +110,38 @@ def define_model(vocabulary_size, photo_length):
     return keras.Model([photo, words], next_word, name="captioner")
 
 
+class MeanOverWords(keras.metrics.Mean):
+    """A mean over all real words of an epoch, each counting once.
+
+    Keras's own metrics take the mean of each padded caption first, so that a word would count less
+    in a batch of long captions.
+    """
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds the figures of a batch: (captions, words) ids, probabilities, and 1 or 0."""
+        figures = keras.ops.reshape(self.figure_of_each_word(y_true, y_pred), (-1,))
+        super().update_state(figures, keras.ops.reshape(sample_weight, (-1,)))
+
+
+@keras.saving.register_keras_serializable("captioning")
+class MeanLossOverWords(MeanOverWords):
+    """The cross-entropy per word, in nats."""
+
+    def figure_of_each_word(self, y_true, y_pred):
+        """Gives minus the logarithm of each right word's probability."""
+        right = keras.ops.take_along_axis(y_pred, keras.ops.expand_dims(y_true, -1), axis=-1)
+        return -keras.ops.log(keras.ops.maximum(right, np.finfo(np.float32).tiny))
+
+
+@keras.saving.register_keras_serializable("captioning")
+class MeanAccuracyOverWords(MeanOverWords):
+    """The share of words that the network holds likeliest."""
+
+    def figure_of_each_word(self, y_true, y_pred):
+        """Gives 1 for each word that is guessed right, 0 for the others."""
+        return keras.ops.equal(keras.ops.argmax(y_pred, axis=-1), y_true)
+
+
 def compile_model(model, steps):
     """Sets the loss, the figures that are printed, the optimizer and its schedule.
 
@@ -121,12 +153,8 @@ def compile_model(model, steps):
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
         loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
-        weighted_metrics=[
-            # Keras reports the mean of the batches' losses. A metric called loss takes that place:
-            # the mean over all words, whichever batch they were in.
-            keras.metrics.SparseCategoricalCrossentropy(name="loss"),
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        ],
+        # The metric called loss takes the place of Keras's figure, the mean of the batches' losses.
+        weighted_metrics=[MeanLossOverWords(name="loss"), MeanAccuracyOverWords(name="accuracy")],
     )
 
 

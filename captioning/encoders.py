@@ -123,7 +123,7 @@ def _build_network(name, architecture, weights):
     else:
         network = architecture.network(weights=None, **options)
         if weights == UNTRAINED:
-            _draw_weights(network)
+            _draw_weights(network, architecture.preprocess_input)
         else:
             _load_weights(network, name, Path(weights))
     if pooled:
@@ -156,7 +156,7 @@ def _load_weights(network, name, path):
         ) from error
 
 
-def _draw_weights(network):
+def _draw_weights(network, preprocess_input):
     """Gives a network the same random weights on every machine, engine and run.
 
     Kernels are uniform with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852, equation 10), so
@@ -164,6 +164,9 @@ def _draw_weights(network):
     """
     # Keras's own initializers differ from engine to engine; these bits do not.
     generator = np.random.Generator(np.random.PCG64(UNTRAINED_SEED))
+    black, white = (np.full((1, 1, 3), level, dtype=np.float32) for level in (0, 255))
+    # Some networks take pixels of -128 to 128; their vectors should be of the size of the others'.
+    scale = 2 / float(np.max(preprocess_input(white) - preprocess_input(black)))
     for variable in network.weights:
         if not variable.name.endswith("kernel"):
             continue
@@ -173,8 +176,9 @@ def _draw_weights(network):
         fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
         values = generator.random(shape, dtype=np.float32)
         values -= np.float32(0.5)
-        values *= np.float32(2 * np.sqrt(6 / fan_in))
+        values *= np.float32(2 * np.sqrt(6 / fan_in) * scale)
         variable.assign(values)
+        scale = 1.0
 
 
 def _digest(network):

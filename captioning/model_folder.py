@@ -50,7 +50,7 @@ def load_captioner(folder):
 
 
 def _check_sizes(model, path, vocabulary, record, remedy):
-    if len(model.inputs) != 2 or len(model.outputs) != 1:  # noqa: PLR2004
+    if len(model.inputs) != 2 or len(model.outputs) != 1:
         raise UserError(f"{path} is no model of train.py: {remedy} again")
     length = model.inputs[0].shape[-1]
     words = model.outputs[0].shape[-1]

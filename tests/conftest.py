@@ -1,0 +1,78 @@
+"""What several tests need: the real data, and a tiny data set drawn on the spot."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COLOURS = {"red": (200, 30, 30), "green": (20, 150, 40), "blue": (30, 60, 200)}
+SHAPES = ("ball", "box")
+GROUNDS = {"snow": (240, 240, 245), "grass": (90, 160, 60)}
+
+
+@pytest.fixture(scope="session")
+def flickr8k():
+    """Gives the folder of the real data, or skips where there is none."""
+    if "FLICKR8K_DIR" not in os.environ:
+        pytest.skip("FLICKR8K_DIR is not set: it names a folder with the real captions and photos")
+    return Path(os.environ["FLICKR8K_DIR"])
+
+
+def run_script(script, *arguments):
+    """Runs a script as a user does and returns the finished process."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def assert_refused(process, *words):
+    """Checks what every user's mistake must give: status 2, one sentence, no traceback."""
+    assert process.returncode == 2, process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert len(lines) == 1, process.stderr
+    for word in words:
+        assert str(word) in lines[0]
+    assert process.stdout == ""
+
+
+def draw_photo(path, colour, shape, ground):
+    """Draws a shape on a ground, 48 pixels square."""
+    image = Image.new("RGB", (48, 48), GROUNDS[ground])
+    pen = ImageDraw.Draw(image)
+    draw = pen.ellipse if shape == "ball" else pen.rectangle
+    draw((10, 10, 38, 38), fill=COLOURS[colour])
+    image.save(path)
+
+
+def write_tiny_data(folder):
+    """Writes photos, captions and splits: 8 training, 2 validation and 2 test photos."""
+    (folder / "photos").mkdir(parents=True)
+    captions, names = [], []
+    for colour in COLOURS:
+        for shape in SHAPES:
+            for ground in GROUNDS:
+                name = f"{colour}_{shape}_{ground}.png"
+                draw_photo(folder / "photos" / name, colour, shape, ground)
+                captions.append(f"{name}#0\tA {colour} {shape} lies in the {ground} .")
+                captions.append(f"{name}#1\tThere 's one {colour} {shape} , on {ground} !")
+                names.append(name)
+    (folder / "Flickr8k.token.txt").write_text("\n".join(captions) + "\n")
+    for split, part in (("train", names[:8]), ("dev", names[8:10]), ("test", names[10:])):
+        path = folder / f"Flickr_8k.{split}Images.txt"
+        path.write_text("\n".join(part) + "\n")
+
+
+@pytest.fixture
+def tiny_data(tmp_path):
+    """Gives a folder with tiny photos, captions and splits, nothing prepared."""
+    write_tiny_data(tmp_path / "tiny")
+    return tmp_path / "tiny"
