@@ -165,10 +165,9 @@ class CaptionBatches(keras.utils.PyDataset):
         split: dict, from `load_split`.
         batch_size: int, captions a batch.
         seed: int.
-        epoch: int, the first epoch to give, counted from 0.
     """
 
-    def __init__(self, split, batch_size, seed, epoch=0):
+    def __init__(self, split, batch_size, seed):
         super().__init__()
         self.vectors = split["vectors"]
         self.photo_rows = split["photo_rows"]
@@ -178,21 +177,24 @@ class CaptionBatches(keras.utils.PyDataset):
             row[: len(caption)] = caption
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = epoch
-        self._arrange()
+        self.arrange(epoch=0)
 
-    def _arrange(self):
-        """Sorts the captions by length, equals at random, and shuffles the batches."""
-        generator = np.random.default_rng([self.seed, self.epoch])
+    def arrange(self, epoch):
+        """Sorts the captions by length, equals at random, and shuffles the batches.
+
+        The shortest and the longest batch come first, since Keras takes it that a size in which
+        the first two batches agree is the same in all.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        generator = np.random.default_rng([self.seed, epoch])
         order = np.lexsort((generator.random(len(self.lengths)), self.lengths))
         starts = range(0, len(order), self.batch_size)
-        batches = [order[start : start + self.batch_size] for start in starts]
-        self.batches = [batches[number] for number in generator.permutation(len(batches))]
-
-    def on_epoch_end(self):
-        """Arranges the next epoch."""
-        self.epoch += 1
-        self._arrange()
+        first, *middle = [order[start : start + self.batch_size] for start in starts]
+        last = [middle.pop()] if middle else []
+        shuffled = [middle[number] for number in generator.permutation(len(middle))]
+        self.batches = [first, *last, *shuffled]
 
     def __len__(self):
         return len(self.batches)
@@ -270,24 +272,29 @@ def print_splits(splits, vocabulary):
     print(f"vocabulary {vocabulary.size:7,d} ids")
 
 
-class RepeatableDropout(keras.callbacks.Callback):
-    """Seeds the dropout layers anew each epoch, so that a resumed run drops the same numbers.
+class RepeatableEpochs(keras.callbacks.Callback):
+    """Makes an epoch depend on seed and number alone, so that a resumed run repeats it exactly.
 
     Args:
+        batches: CaptionBatches of the training split.
         seed: int.
     """
 
-    def __init__(self, seed):
+    def __init__(self, batches, seed):
         super().__init__()
+        self.batches = batches
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Gives each dropout layer a state made from the seed, its place and the epoch."""
+        """Arranges the batches and gives each dropout layer a state of the epoch's own."""
+        self.batches.arrange(epoch)
         dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
         for number, layer in enumerate(dropouts):
-            state = layer.seed_generator.state
-            words = np.random.SeedSequence([self.seed, epoch, number]).generate_state(2)
-            state.assign(np.asarray(words >> 1, dtype=state.dtype))
+            # A layer that drops nothing draws nothing.
+            if layer.rate > 0:
+                state = layer.seed_generator.state
+                words = np.random.SeedSequence([self.seed, epoch, number]).generate_state(2)
+                state.assign(np.asarray(words >> 1, dtype=state.dtype))
 
 
 class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
@@ -495,12 +502,12 @@ def fit(model, training, validation, history, options, callbacks):
         validation_data=validation,
         epochs=options.epochs,
         initial_epoch=len(history),
-        # CaptionBatches shuffles by itself, so that a resumed run sees the same order.
+        # RepeatableEpochs shuffles, so that a resumed run sees the same order.
         shuffle=False,
         # A bar for a person, a line an epoch for a log file.
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            RepeatableDropout(options.seed),
+            RepeatableEpochs(training, options.seed),
             # Named here so that its line is printed before the captions, not after them.
             keras.callbacks.ProgbarLogger(),
             keras.callbacks.TerminateOnNaN(),
@@ -545,7 +552,7 @@ def main(arguments=None):
     progress = SaveProgress(options.model, vocabulary, encoder_record, history)
     fit(
         model,
-        CaptionBatches(splits["train"], options.batch_size, options.seed, len(history)),
+        CaptionBatches(splits["train"], options.batch_size, options.seed),
         CaptionBatches(splits["dev"], options.batch_size, options.seed),
         history,
         options,

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+import prepare_text
+from captioning.features import write_features
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,3 +80,33 @@ def tiny_data(tmp_path):
     """Gives a folder with tiny photos, captions and splits, nothing prepared."""
     write_tiny_data(tmp_path / "tiny")
     return tmp_path / "tiny"
+
+
+ENCODER_RECORD = {
+    "encoder": "VGG16",
+    "layer": "fc2",
+    "weights": "none",
+    "weights_sha256": "0" * 64,
+    "input_size": [224, 224],
+    "resizing": "bilinear",
+    "length": 6,
+}
+
+
+@pytest.fixture
+def prepared_data(tiny_data, capsys):
+    """Gives tiny data with its text prepared, and vectors of 6 numbers that tell the photos apart.
+
+    A colour, a shape and a ground set one number each, as a perfect encoder would.
+    """
+    vectors = {}
+    for colour in COLOURS:
+        for shape in SHAPES:
+            for ground in GROUNDS:
+                flags = [colour == name for name in COLOURS]
+                flags += [shape == "ball", ground == "snow", True]
+                vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32)
+    write_features(tiny_data, vectors, ENCODER_RECORD, [])
+    assert prepare_text.main(["--data", str(tiny_data)]) == 0
+    capsys.readouterr()
+    return tiny_data

@@ -199,15 +199,29 @@ def test_batches_hold_every_next_word_once_and_waste_little():
 def test_order_depends_on_seed_and_epoch_alone():
     split = small_split([3] * 40)
 
-    def order(seed, epoch, epochs_before=0):
-        batches = train.CaptionBatches(split, 4, seed, epoch)
-        for _ in range(epochs_before):
-            batches.on_epoch_end()
+    def order(seed, *epochs):
+        batches = train.CaptionBatches(split, 4, seed)
+        for epoch in epochs:
+            batches.arrange(epoch)
         return np.concatenate(batches.batches).tolist()
 
-    assert order(1, 2) == order(1, 2) == order(1, 0, epochs_before=2)
+    assert order(1, 2) == order(1, 2) == order(1, 0, 5, 2)
+    assert order(1, 0) == order(1)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+def test_batches_of_any_lengths_can_be_trained_on():
+    """Keras must not take the length of the first batches for that of all."""
+    for lengths in ([3] * 12 + [7], [2] + [5] * 12, [4] * 9, [1], [6, 2]):
+        for seed in range(4):
+            batches = train.CaptionBatches(small_split(lengths), batch_size=3, seed=seed)
+            sizes = [batches[number][1].shape[1] for number in range(len(batches))]
+            assert len(set(sizes[:2])) == len({min(sizes), max(sizes)})
+    model = train.define_model(10, 6)
+    train.compile_model(model, steps=10)
+    batches = train.CaptionBatches(small_split([3] * 12 + [7]), batch_size=3, seed=0)
+    model.fit(batches, shuffle=False, verbose=0)
 
 
 def test_reported_loss_and_accuracy_are_means_over_real_words():
