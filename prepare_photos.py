@@ -54,10 +54,7 @@ def extract_features(directory, encoder=None, batch_size=BATCH_SIZE, on_skip=Non
     Raises:
         UserError: if the folder is missing or holds no photo.
     """
-    directory = Path(directory)
-    paths = find_photos(directory)
-    if not paths:
-        raise UserError(f"{directory} holds no photos: put some there, such as dog.jpg")
+    paths = list_photos(Path(directory))
     report = on_skip or (lambda path, reason: None)
     paths = _one_of_each(paths, report)
     encoder = encoder or Encoder(ENCODER, WEIGHTS)
@@ -71,6 +68,26 @@ def extract_features(directory, encoder=None, batch_size=BATCH_SIZE, on_skip=Non
                 features[photo_identifier(path.name)] = vector
             progress.update()
     return features
+
+
+def list_photos(folder):
+    """Lists the photos of a folder and checks that there are some.
+
+    Args:
+        folder: pathlib.Path.
+
+    Returns:
+        list of pathlib.Path, sorted.
+
+    Raises:
+        UserError: if the folder is missing or holds no photo.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: put the photos there")
+    paths = find_photos(folder)
+    if not paths:
+        raise UserError(f"{folder} holds no photos: put some there, such as dog.jpg")
+    return paths
 
 
 def _one_of_each(paths, report):
@@ -110,8 +127,7 @@ def main(arguments=None):
     """Reads the photos, encodes them, writes the vectors, and says what was skipped."""
     options = parse_arguments(arguments)
     folder = options.data / PHOTOS
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: put the photos there")
+    list_photos(folder)  # Nobody should download an encoder to learn that there is nothing to do.
     skipped = []
 
     def skip(path, reason):

@@ -58,10 +58,10 @@ MODEL = Path("models/flickr8k")  # the trained model goes there
 UNITS = 256  # length of the photo's code, of a word's embedding and of the LSTM's state
 PHOTO_DROPOUT = 0.5  # share of the photo's numbers hidden in training
 WORD_DROPOUT = 0.5  # share of the embedding's numbers hidden in training
-OUTPUT_DROPOUT = 0.5  # share of the numbers hidden before the softmax in training
+OUTPUT_DROPOUT = 0.25  # share of the numbers hidden before the softmax in training
 
 # Training.
-EPOCHS = 10  # the most epochs; the learning rate falls to zero over all of them
+EPOCHS = 15  # the most epochs; the learning rate falls to zero over all of them
 BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
 WEIGHT_DECAY = 0.01  # of AdamW
@@ -221,7 +221,8 @@ def load_split(data, split, features, descriptions, vocabulary):
         vocabulary: captioning.vocabulary.Vocabulary.
 
     Returns:
-        dict: `identifiers`, list of str; `vectors`, float32, (photos, length); `photo_rows`, int,
+        dict: `identifiers`, list of str; `references`, list of list of str, the words of the first
+        description of each photo; `vectors`, float32, (photos, length); `photo_rows`, int,
         (captions,), the row of `vectors` of each caption; `captions`, list of list of int, the word
         ids of each, markers included.
     """
@@ -233,6 +234,7 @@ def load_split(data, split, features, descriptions, vocabulary):
     ]
     return {
         "identifiers": identifiers,
+        "references": [descriptions[identifier][0] for identifier in identifiers],
         "vectors": np.stack([features[identifier] for identifier in identifiers]),
         "photo_rows": np.array([row for row, _ in pairs]),
         "captions": [word_ids for _, word_ids in pairs],
@@ -370,18 +372,17 @@ class SaveProgress(keras.callbacks.Callback):
 
 
 class ShowCaptions(keras.callbacks.Callback):
-    """Prints what the network says of a few validation photos, so that a person sees it learn.
+    """Prints what the network says of a few photos, so that a person sees it learn.
 
     Args:
-        vectors: numpy.ndarray, float32, (photos, length).
-        references: list of list of str, the words of a description of each.
+        split: dict, from `load_split`.
         vocabulary: captioning.vocabulary.Vocabulary.
     """
 
-    def __init__(self, vectors, references, vocabulary):
+    def __init__(self, split, vocabulary):
         super().__init__()
-        self.vectors = vectors
-        self.references = references
+        self.vectors = split["vectors"][:SHOWN_PHOTOS]
+        self.references = split["references"][:SHOWN_PHOTOS]
         self.vocabulary = vocabulary
         self.decoder = None
 
@@ -391,7 +392,7 @@ class ShowCaptions(keras.callbacks.Callback):
         captions = self.decoder.greedy(self.vectors)
         for word_ids, reference in zip(captions, self.references, strict=True):
             caption = " ".join(self.vocabulary.decode(word_ids))
-            print(f"  says: {caption}\n    a person: {' '.join(reference)}")
+            print(f"  says:     {caption}\n  a person: {' '.join(reference)}\n")
 
 
 def draw_curves(history, path):
@@ -517,21 +518,38 @@ def fit(model, training, validation, history, options, callbacks):
     )
 
 
-def main(arguments=None):
-    """Reads the inputs, trains, and writes after every epoch."""
-    options = parse_arguments(arguments)
-    features = read_features(options.data)
-    encoder_record = read_encoder_record(options.data, "run python prepare_photos.py again")
-    descriptions = read_descriptions(options.data)
-    vocabulary = read_vocabulary(
-        options.data, f"run python prepare_text.py --data {options.data} first"
-    )
+def read_inputs(data):
+    """Reads what the two earlier stages wrote.
+
+    Args:
+        data: pathlib.Path of the data folder.
+
+    Returns:
+        tuple of dict of str -> dict, the splits `train` and `dev` from `load_split`;
+        captioning.vocabulary.Vocabulary; and dict, what made the vectors.
+    """
+    features = read_features(data)
+    encoder_record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    descriptions = read_descriptions(data)
+    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
     splits = {
-        split: load_split(options.data, split, features, descriptions, vocabulary)
+        split: load_split(data, split, features, descriptions, vocabulary)
         for split in ("train", "dev")
     }
-    del features  # The splits hold copies of what they need.
-    print_splits(splits, vocabulary)
+    return splits, vocabulary, encoder_record
+
+
+def open_run(options, splits, vocabulary):
+    """Starts a run or takes one up, as the user asked.
+
+    Args:
+        options: argparse.Namespace of the command line.
+        splits: dict of str -> dict, from `load_split`.
+        vocabulary: captioning.vocabulary.Vocabulary.
+
+    Returns:
+        tuple of keras.Model, compiled, and list of dict, the figures of the epochs done.
+    """
     settings = {
         "epochs": options.epochs,
         "batch_size": options.batch_size,
@@ -543,21 +561,42 @@ def main(arguments=None):
     if options.resume:
         model, history = take_up(options.model, settings, steps_per_epoch)
         print(f"resuming after epoch {len(history)}")
-    else:
-        start_afresh(options.model, settings)
-        model, history = define_model(vocabulary.size, encoder_record["length"]), []
-        compile_model(model, steps_per_epoch * options.epochs)
+        return model, history
+    start_afresh(options.model, settings)
+    model = define_model(vocabulary.size, splits["train"]["vectors"].shape[1])
+    compile_model(model, steps_per_epoch * options.epochs)
+    return model, []
+
+
+def main(arguments=None):
+    """Reads the inputs, trains, and writes after every epoch."""
+    options = parse_arguments(arguments)
+    splits, vocabulary, encoder_record = read_inputs(options.data)
+    print_splits(splits, vocabulary)
+    model, history = open_run(options, splits, vocabulary)
     print(f"the network has {model.count_params():,d} parameters")
-    shown = [descriptions[name][0] for name in splits["dev"]["identifiers"][:SHOWN_PHOTOS]]
-    progress = SaveProgress(options.model, vocabulary, encoder_record, history)
-    fit(
-        model,
-        CaptionBatches(splits["train"], options.batch_size, options.seed),
-        CaptionBatches(splits["dev"], options.batch_size, options.seed),
-        history,
-        options,
-        [ShowCaptions(splits["dev"]["vectors"][:SHOWN_PHOTOS], shown, vocabulary), progress],
+    training, validation = (
+        CaptionBatches(splits[split], options.batch_size, options.seed)
+        for split in ("train", "dev")
     )
+    progress = SaveProgress(options.model, vocabulary, encoder_record, history)
+    try:
+        fit(
+            model,
+            training,
+            validation,
+            history,
+            options,
+            [ShowCaptions(splits["dev"], vocabulary), progress],
+        )
+    except KeyboardInterrupt:
+        print(
+            f"\nto go on after the last whole epoch: python train.py --data {options.data} "
+            f"--model {options.model} --epochs {options.epochs} "
+            f"--batch-size {options.batch_size} --seed {options.seed} --resume",
+            file=sys.stderr,
+        )
+        raise
     shutil.rmtree(options.model / UNFINISHED)
     report(progress.history, options)
     return DONE
@@ -569,7 +608,15 @@ def report(history, options):
     Args:
         history: list of dict, the figures of each epoch.
         options: argparse.Namespace with `data`, `model` and `epochs`.
+
+    Raises:
+        UserError: if the loss is no number any more.
     """
+    if not np.isfinite(history[-1]["loss"] + history[-1]["val_loss"]):
+        raise UserError(
+            f"the loss of epoch {len(history)} is no number: lower LEARNING_RATE in train.py, then "
+            f"run python train.py --data {options.data} --model {options.model}"
+        )
     best = min(history, key=lambda figures: figures["val_loss"])
     if len(history) < options.epochs:
         print(f"stopped after epoch {len(history)}: the validation loss no longer falls")

@@ -2,60 +2,17 @@
 
 from collections import Counter
 
-import keras
 import numpy as np
 import pytest
 
 import prepare_text
 import train
+from benchmarks.classic import copy_weights, define_classic_model, examples_of
 from captioning.captions import read_captions
+from captioning.engine import keras
 from captioning.splits import read_split
 
 MAXIMUM_LENGTH = 34
-
-
-def classic_model(vocabulary_size, photo_length):
-    """Builds the classic recipe's network: a prefix of 34 ids in, one next word out."""
-    layers = keras.layers
-    photo = keras.Input((photo_length,))
-    photo_code = layers.Dense(256, activation="relu")(layers.Dropout(0.5)(photo))
-    prefix = keras.Input((MAXIMUM_LENGTH,))
-    embedded = layers.Embedding(vocabulary_size, 256, mask_zero=True)(prefix)
-    read = layers.LSTM(256)(layers.Dropout(0.5)(embedded))
-    decoded = layers.Dense(256, activation="relu")(layers.add([photo_code, read]))
-    outputs = layers.Dense(vocabulary_size, activation="softmax")(decoded)
-    return keras.Model([photo, prefix], outputs)
-
-
-def copy_weights(source, target):
-    """Copies weights layer by layer: the two networks hold the same kinds, named otherwise."""
-    kinds = (keras.layers.Embedding, keras.layers.LSTM)
-    for kind in kinds:
-        (giver,) = [layer for layer in source.layers if isinstance(layer, kind)]
-        (taker,) = [layer for layer in target.layers if isinstance(layer, kind)]
-        taker.set_weights(giver.get_weights())
-    for giver, taker in zip(dense_layers(source), dense_layers(target), strict=True):
-        taker.set_weights(giver.get_weights())
-
-
-def dense_layers(model):
-    """Sorts the dense layers by where they stand: photo, decoder, softmax."""
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    softmax = [layer for layer in dense if layer.activation is keras.activations.softmax]
-    photo = [layer for layer in dense if layer.input is not None and layer.input.shape[-1] != 256]
-    decoder = [layer for layer in dense if layer not in softmax and layer not in photo]
-    return [*photo, *decoder, *softmax]
-
-
-def prefixes_of(captions):
-    """Lists the classic examples of captions: left-padded prefixes, next words, caption numbers."""
-    prefixes, targets, rows = [], [], []
-    for row, word_ids in enumerate(captions):
-        for length in range(1, len(word_ids)):
-            prefixes.append([0] * (MAXIMUM_LENGTH - length) + word_ids[:length])
-            targets.append(word_ids[length])
-            rows.append(row)
-    return np.array(prefixes), np.array(targets), np.array(rows)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +34,18 @@ def real(flickr8k):
 
 def test_parameters_at_the_sizes_of_flickr8k():
     assert train.define_model(7579, 4096).count_params() == 5_527_963
-    assert classic_model(7579, 4096).count_params() == 5_527_963
+    assert define_classic_model(7579, MAXIMUM_LENGTH, 4096).count_params() == 5_527_963
 
 
 def test_same_probabilities_as_the_classic_network(real):
     vocabulary, split = real
     model = train.define_model(vocabulary.size, split["vectors"].shape[1])
-    classic = classic_model(vocabulary.size, split["vectors"].shape[1])
+    classic = define_classic_model(vocabulary.size, MAXIMUM_LENGTH, split["vectors"].shape[1])
     # Trained weights are larger than fresh ones; a network of large weights forgives less.
     for variable in model.trainable_variables:
         variable.assign(3 * variable.value)
     copy_weights(model, classic)
-    prefixes, targets, rows = prefixes_of(split["captions"])
+    prefixes, targets, rows = examples_of(split["captions"], MAXIMUM_LENGTH)
     expected = classic.predict([split["vectors"][split["photo_rows"][rows]], prefixes], verbose=0)
 
     batches = train.CaptionBatches(split, batch_size=16, seed=5)
@@ -134,12 +91,10 @@ def test_same_gradient_as_the_classic_network(real, monkeypatch):
     for rate in ("PHOTO_DROPOUT", "WORD_DROPOUT", "OUTPUT_DROPOUT"):
         monkeypatch.setattr(train, rate, 0.0)
     model = train.define_model(vocabulary.size, split["vectors"].shape[1])
-    classic = classic_model(vocabulary.size, split["vectors"].shape[1])
-    for layer in classic.layers:
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
+    photo_length = split["vectors"].shape[1]
+    classic = define_classic_model(vocabulary.size, MAXIMUM_LENGTH, photo_length, dropout=0.0)
     copy_weights(model, classic)
-    prefixes, targets, rows = prefixes_of(split["captions"])
+    prefixes, targets, rows = examples_of(split["captions"], MAXIMUM_LENGTH)
     photos = split["vectors"][split["photo_rows"][rows]]
     classic_loss, _ = gradient_of_sum(classic, [photos, prefixes], targets)
 
@@ -148,7 +103,7 @@ def test_same_gradient_as_the_classic_network(real, monkeypatch):
     loss, gradients = gradient_of_sum(model, list(inputs), next_words, weights)
     assert loss == pytest.approx(classic_loss, rel=1e-5)
 
-    # The classic gradient in this network's order of variables: copy the trained weights back.
+    # The classic gradient in this network's order of variables: copy the changed weights back.
     copy_weights(classic, model)
     after = values_of(model.trainable_variables)
     assert len(before) == len(after) == len(gradients)
