@@ -409,14 +409,11 @@ def draw_curves(history, path):
     for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
         axes.plot(table["epoch"], table[f"val_{name}"], marker="o", label="validation")
-        axes.axvline(best["epoch"], color="grey", linestyle="--")
-        axes.annotate(
-            f"best epoch {best['epoch']:.0f}: {best[f'val_{name}']:.3f}",
-            (best["epoch"], best[f"val_{name}"]),
-            xytext=(-8, 24),
-            textcoords="offset points",
-            horizontalalignment="right",
-            arrowprops={"arrowstyle": "->", "color": "grey"},
+        axes.axvline(
+            best["epoch"],
+            color="grey",
+            linestyle="--",
+            label=f"best epoch, {best['epoch']:.0f}: {best[f'val_{name}']:.3f}",
         )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Epoch", title=title)
