@@ -1,6 +1,7 @@
 """The encoders: pretrained networks that turn a photo into one vector."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,13 @@ UNTRAINED = "none"
 
 # What `--weights none` draws the weights from; another seed would be another encoder.
 UNTRAINED_SEED = 20130830
+
+# Where Keras takes VGG16's weights from, told to those whose computer cannot reach it.
+VGG16_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+)
+VGG16_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
 
 _applications = keras.applications
 
@@ -132,13 +140,18 @@ def _build_network(name, architecture, weights):
 
 
 def _download(name, architecture, options):
+    """Has Keras fetch the weights, or take them from its folder where it fetched them before."""
     try:
         return architecture.network(weights=IMAGENET, **options)
-    # Keras reports a failed download as a plain Exception that names the address.
+    # Keras reports a failed download as a plain Exception, a damaged file as ValueError.
     except Exception as error:
+        reason = " ".join(str(error).split())
+        place = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+        source = f" from {VGG16_URL} (md5 {VGG16_MD5})" if name == "VGG16" else ""
         raise UserError(
-            f"the ImageNet weights of {name} could not be had ({error}): connect to the network "
-            f"and run the same command again, or give a file that you have with --weights FILE"
+            f"the ImageNet weights of {name} could not be downloaded ({reason}): run the same "
+            f"command again when the network is there, or fetch them{source} by other means and "
+            f"put the file into {place} or name it with --weights FILE"
         ) from error
 
 

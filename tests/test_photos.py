@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from conftest import write_tiny_data
 from PIL import Image
 
 import prepare_photos
-from captioning.command_line import UserError
+from captioning.command_line import UserError, run
 from captioning.encoders import ARCHITECTURES, Encoder
+from captioning.engine import keras
 from captioning.features import read_features, write_features
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
 
@@ -224,6 +226,25 @@ def test_unknown_encoder_and_bad_weights_are_refused(tmp_path):
     (tmp_path / "bad.weights.h5").write_text("no weights")
     with pytest.raises(UserError, match="does not hold the weights of MobileNetV2"):
         Encoder("MobileNetV2", str(tmp_path / "bad.weights.h5"))
+
+
+def test_a_failed_download_says_where_the_weights_are(tmp_path, monkeypatch, capsys):
+    """Sends Keras to a port where nothing listens, with an empty folder of its own."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    module = sys.modules[keras.applications.VGG16.__module__]
+    monkeypatch.setattr(module, "WEIGHTS_PATH", "http://127.0.0.1:9/weights.h5")
+    data = tmp_path / "data"
+    write_tiny_data(data)
+    assert run(lambda arguments: prepare_photos.main(["--data", str(data), *arguments]), []) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    for part in (
+        "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+        "64373286793e3c8b2b4e3219cbf3544b",
+        str(tmp_path / "models"),
+        "--weights FILE",
+    ):
+        assert part in sentence
+    assert not (data / "features.pkl").exists()
 
 
 def test_real_photos_give_the_published_vectors(flickr8k, tmp_path):
