@@ -143,10 +143,11 @@ def _download(name, architecture, options):
     """Has Keras fetch the weights, or take them from its folder where it fetched them before."""
     try:
         return architecture.network(weights=IMAGENET, **options)
-    # Keras reports a failed download as a plain Exception, a damaged file as ValueError.
+    # Keras reports a failed download as a plain Exception, "… on ADDRESS: NUMBER -- REASON", and a
+    # damaged file as ValueError.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        place = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+        reason = " ".join(str(error).rpartition(" -- ")[2].split()) or type(error).__name__
+        place = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
         source = f" from {VGG16_URL} (md5 {VGG16_MD5})" if name == "VGG16" else ""
         raise UserError(
             f"the ImageNet weights of {name} could not be downloaded ({reason}): run the same "

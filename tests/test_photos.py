@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import write_tiny_data
+from keras.src.backend import config as keras_config
 from PIL import Image
 
 import prepare_photos
@@ -231,6 +232,8 @@ def test_unknown_encoder_and_bad_weights_are_refused(tmp_path):
 def test_a_failed_download_says_where_the_weights_are(tmp_path, monkeypatch, capsys):
     """Sends Keras to a port where nothing listens, with an empty folder of its own."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    # Keras has read the variable when it was imported.
+    monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
     module = sys.modules[keras.applications.VGG16.__module__]
     monkeypatch.setattr(module, "WEIGHTS_PATH", "http://127.0.0.1:9/weights.h5")
     data = tmp_path / "data"
