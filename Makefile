@@ -1,28 +1,96 @@
-# `make test` installs what the project needs into .venv, lints, and runs the tests.
+# Each target makes the virtual environment in .venv and installs into it what it needs.
 
 PYTHON ?= python3
-BIN := .venv/bin
+RUN := .venv/bin/python
 
-.PHONY: help venv test clean
+SAMPLE := data/sample
+SAMPLE_MODEL := models/sample
+FLICKR8K := data/flickr8k
+FLICKR8K_MODEL := models/flickr8k
+
+# What a stage's result depends on besides its input.
+PHOTO_CODE := prepare_photos.py captioning/photos.py captioning/encoders.py captioning/features.py
+TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
+MODEL_CODE := train.py captioning/decoding.py
+SCORE_CODE := evaluate.py captioning/decoding.py captioning/model_folder.py
+
+# The steps of the demo, by what each writes last.
+STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
+         $(SAMPLE_MODEL)/curves.png $(SAMPLE_MODEL)/scores.json $(SAMPLE_MODEL)/truth.json
+
+.PHONY: help demo flickr8k test venv clean
+.DELETE_ON_ERROR:
 
 help:
-	@echo "make venv   make the virtual environment in .venv and install requirements-dev.txt"
-	@echo "make test   the same, then lint and run the tests"
-	@echo "make clean  remove .venv and every cache"
+	@echo "make demo      everything on a small data set drawn on the spot, in a few minutes"
+	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run everything on them"
+	@echo "make test      lint and run the tests"
+	@echo "make clean     remove .venv, the demo's results and every cache"
 
-venv: .venv/installed
+demo: .venv/installed
+	@for step in $(STEPS); do \
+		$(MAKE) --question $$step 2>/dev/null && echo "up to date: $$step"; done; true
+	@$(MAKE) --no-print-directory $(STEPS)
+	@echo; echo "== generate.py captions any photo; here are five of the test split =="
+	$(RUN) generate.py $(addprefix $(SAMPLE)/photos/,$(shell head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt 2>/dev/null)) \
+		--model $(SAMPLE_MODEL) --beam 3
+	@echo
+	@echo "$(SAMPLE_MODEL)/captions.png shows scenes with their captions, curves.png how the network"
+	@echo "learned, captions.csv every caption with what people would say, scores.json the table above."
+	@echo "next: make flickr8k, or the scripts on photos of your own; see README.md"
 
-.venv/installed: requirements.txt requirements-dev.txt
+$(SAMPLE)/scenes.csv: $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
+	@echo; echo "== data/sample/draw.py draws captioned scenes, so that there is something to learn from =="
+	$(RUN) data/sample/draw.py --data $(SAMPLE)
+
+$(SAMPLE)/features.json: $(SAMPLE)/scenes.csv $(PHOTO_CODE)
+	@echo; echo "== prepare_photos.py turns each scene into 4,096 numbers, by an untrained VGG16: drawn scenes"
+	@echo "   need no trained one, and that would be a download of 528 MB =="
+	$(RUN) prepare_photos.py --data $(SAMPLE) --weights none
+
+$(SAMPLE)/vocabulary.json: $(SAMPLE)/scenes.csv $(TEXT_CODE)
+	@echo; echo "== prepare_text.py cleans the captions and numbers the words, since a network reads numbers =="
+	$(RUN) prepare_text.py --data $(SAMPLE)
+
+$(SAMPLE_MODEL)/curves.png: $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json $(MODEL_CODE)
+	@echo; echo "== train.py teaches the decoder to say the next word of a caption =="
+	$(RUN) train.py --data $(SAMPLE) --model $(SAMPLE_MODEL) --epochs 30 --batch-size 32
+
+$(SAMPLE_MODEL)/scores.json: $(SAMPLE_MODEL)/curves.png $(SCORE_CODE)
+	@echo; echo "== evaluate.py captions the test split and scores the captions against people's =="
+	$(RUN) evaluate.py --data $(SAMPLE) --model $(SAMPLE_MODEL) --beam 3
+
+$(SAMPLE_MODEL)/truth.json: $(SAMPLE_MODEL)/scores.json $(SAMPLE)/check.py $(SAMPLE)/wording.py
+	@echo; echo "== data/sample/check.py asks of each caption whether it is true of what was drawn =="
+	$(RUN) data/sample/check.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
+
+flickr8k: .venv/installed
+	$(RUN) $(FLICKR8K)/download.py --data $(FLICKR8K)
+	$(RUN) prepare_photos.py --data $(FLICKR8K)
+	$(RUN) prepare_text.py --data $(FLICKR8K)
+	$(RUN) train.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL)
+	$(RUN) evaluate.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL)
+	$(RUN) generate.py $(FLICKR8K)/photos/1000268201_693b08cb0e.jpg --model $(FLICKR8K_MODEL)
+
+venv: .venv/installed-dev
+
+.venv/installed: requirements.txt
+	@echo "== installing requirements.txt into .venv =="
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
-	touch $@
+	$(RUN) -m pip install --quiet --requirement requirements.txt
+	@touch $@
 
-test: venv
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(RUN) -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+test: .venv/installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(RUN) -m pytest
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache $(SAMPLE_MODEL)
+	rm -rf $(SAMPLE)/photos $(SAMPLE)/*.txt $(SAMPLE)/*.csv $(SAMPLE)/*.json $(SAMPLE)/*.pkl
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,270 @@
+"""The sample data set: the same on every run, laid out as Flickr8k is, its captions true."""
+
+import csv
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioning.captions import read_captions, split_into_words
+from captioning.files import SPLITS, photo_identifier
+from captioning.splits import read_split
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "data" / "sample"))
+
+import draw
+import painting
+import scenes
+import wording
+
+SAMPLE = Path(draw.__file__).parent
+SEEDS = (0, 1, 2)
+KNOWN_VALUES = {
+    "split": tuple(SPLITS),
+    "setting": scenes.SETTINGS,
+    "subject": scenes.SUBJECTS,
+    "count": ("1", "2"),
+    "colour": scenes.COLOURS,
+    "action": scenes.ACTIONS,
+    "thing": scenes.THINGS,
+}
+
+
+def run_draw(*arguments):
+    """Runs the script as a user does and returns the finished process."""
+    return subprocess.run(
+        [sys.executable, str(SAMPLE / "draw.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_refused(process, *words):
+    """Checks what every user's mistake must give: status 2, one sentence, no traceback."""
+    assert process.returncode == 2, process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert len(lines) == 1, process.stderr
+    for word in words:
+        assert str(word) in lines[0]
+    assert process.stdout == ""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Gives a folder of 60 scenes, and what the script printed."""
+    data = tmp_path_factory.mktemp("sample")
+    process = run_draw("--data", data, "--scenes", 60)
+    assert process.returncode == 0, process.stderr
+    return data, process.stdout
+
+
+def read_truth(data):
+    """Reads the rows of scenes.csv."""
+    with open(data / draw.TRUTH, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def combinations_by_split(planned):
+    """Collects each split's combinations of setting, subject and action."""
+    found = {split: set() for split in SPLITS}
+    for scene in planned:
+        found[scene.split].add(scene.combination)
+    return found
+
+
+def test_the_layout_is_that_of_flickr8k(drawn):
+    data, _ = drawn
+    captions = read_captions(data)
+    splits = {split: read_split(data, split) for split in SPLITS}
+    assert all(splits.values())
+    everything = [identifier for split in splits.values() for identifier in split]
+    assert len(everything) == len(set(everything)) == 60
+    assert set(everything) == set(captions)
+    assert all(len(texts) == 5 for texts in captions.values())
+    photos = sorted((data / "photos").iterdir())
+    assert {photo_identifier(photo.name) for photo in photos} == set(captions)
+    for photo in photos:
+        with Image.open(photo) as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", (224, 224), "RGB")
+    numbers = [
+        line.split("\t")[0].rpartition("#")[2]
+        for line in (data / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines()
+    ]
+    assert numbers == [str(number) for number in range(5)] * 60
+
+
+def test_the_truth_names_known_values(drawn):
+    data, _ = drawn
+    rows = read_truth(data)
+    assert list(rows[0]) == list(draw.TRUTH_COLUMNS)
+    for row in rows:
+        assert (data / "photos" / row["photo"]).is_file()
+        for column, values in KNOWN_VALUES.items():
+            assert row[column] in values
+        assert photo_identifier(row["photo"]) in read_split(data, row["split"])
+
+
+def test_the_summary_names_what_is_held_out_and_what_comes_next(drawn):
+    data, printed = drawn
+    lines = printed.splitlines()
+    assert lines[-1] == f"next: python prepare_photos.py --data {data} --weights none"
+    assert any("60 photos with 300 captions" in line for line in lines)
+    rows = [row for row in read_truth(data) if row["split"] == "test"]
+    listed = {}
+    for line in lines:
+        setting, _, group = line.strip().partition(" ")
+        if setting in scenes.SETTINGS:
+            listed[setting] = [each.strip() for each in group.split(",")]
+    for row in rows:
+        assert f"{row['subject']} {row['action']}" in listed[row["setting"]]
+
+
+def test_the_same_seed_draws_the_same_and_another_seed_does_not(tmp_path, capsys):
+    folders = {}
+    for name, seed in (("one", 5), ("again", 5), ("other", 6)):
+        folder = tmp_path / name
+        assert draw.main(["--data", str(folder), "--scenes", "20", "--seed", str(seed)]) == 0
+        folders[name] = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+    capsys.readouterr()
+    assert folders["one"] == folders["again"]
+    assert set(folders["one"]) == set(folders["other"])
+    assert all(folders["one"][name] != folders["other"][name] for name in folders["one"])
+
+
+def test_fewer_scenes_leave_no_old_photo_behind(tmp_path, capsys):
+    for count in (30, 20):
+        assert draw.main(["--data", str(tmp_path), "--scenes", str(count)]) == 0
+    capsys.readouterr()
+    assert len(list((tmp_path / "photos").iterdir())) == len(read_captions(tmp_path)) == 20
+
+
+def test_captions_that_it_did_not_write_are_kept(tmp_path):
+    captions = tmp_path / "Flickr8k.token.txt"
+    captions.write_text("mine.jpg#0\tMy own photo .\n")
+    assert_refused(run_draw("--data", tmp_path, "--scenes", 20), captions)
+    assert [path.name for path in tmp_path.iterdir()] == [captions.name]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_test_split_shows_only_combinations_that_training_never_does(seed):
+    planned = scenes.plan_scenes(700, seed)
+    found = combinations_by_split(planned)
+    assert not found["test"] & found["train"]
+    assert not found["test"] & found["dev"]
+    assert found["test"] == set(scenes.hold_out(scenes.all_combinations(), seed))
+    sizes = Counter(scene.split for scene in planned)
+    assert sizes == {"train": 500, "dev": 90, "test": 110}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_value_occurs_plenty_in_training(seed):
+    training = [scene for scene in scenes.plan_scenes(700, seed) if scene.split == "train"]
+    for name, values in KNOWN_VALUES.items():
+        if name != "split":
+            counts = Counter(str(getattr(scene, name)) for scene in training)
+            assert set(counts) == set(values)
+            assert min(counts.values()) >= 10
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_test_split_has_every_setting_subject_and_action(seed):
+    held_out = scenes.hold_out(scenes.all_combinations(), seed)
+    settings, subjects, actions = (set(values) for values in zip(*held_out, strict=True))
+    assert settings == set(scenes.SETTINGS)
+    assert subjects == set(scenes.SUBJECTS)
+    assert actions == set(scenes.ACTIONS)
+
+
+def test_no_word_names_two_values_of_a_property():
+    for name, values in wording.WORDS.items():
+        assert set(values) <= set(KNOWN_VALUES[name])
+        assert set(KNOWN_VALUES[name]) - set(values) <= {"none"}
+        words = [word for words in values.values() for word in words]
+        assert len(words) == len(set(words))
+        assert all(word.islower() and word.isalpha() for word in words)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_captions_are_true(seed):
+    for scene in scenes.plan_scenes(300, seed):
+        for caption in wording.write_captions(scene):
+            words = set(split_into_words(caption))
+            for name, values in wording.WORDS.items():
+                for value, names in values.items():
+                    if words.intersection(names):
+                        assert value == str(getattr(scene, name)), caption
+            assert not words & ({"boy", "boys"} if scene.girl else {"girl", "girls"}), caption
+
+
+def test_captions_are_written_as_flickr8k_has_them():
+    allowed = re.compile(r"[A-Z][a-z]*( [a-z]+| ,)+ \.")
+    for scene in scenes.plan_scenes(300, 3):
+        captions = wording.write_captions(scene)
+        assert len(captions) == 5
+        for caption in captions:
+            assert allowed.fullmatch(caption), caption
+            assert not re.search(r"\ba [aeio]", caption.lower()), caption
+            assert not re.search(r"\ban [^aeiou]", caption.lower()), caption
+            if scene.count == 1:
+                assert " are " not in caption
+            else:
+                assert " is " not in caption
+
+
+def test_captions_name_the_setting_or_the_action_and_mostly_the_subject():
+    named = Counter()
+    total = 0
+    for scene in scenes.plan_scenes(300, 4):
+        for caption in wording.write_captions(scene):
+            words = set(split_into_words(caption))
+            total += 1
+            hits = {
+                name
+                for name in ("setting", "subject", "colour", "action")
+                if words.intersection(wording.WORDS[name][getattr(scene, name)])
+            }
+            assert hits & {"setting", "action"}, caption
+            named.update(hits)
+    assert named["subject"] > 0.9 * total
+    assert named["setting"] > 0.8 * total
+    assert 0.4 * total < named["colour"] < 0.9 * total
+
+
+@pytest.mark.parametrize("combination", scenes.all_combinations()[::7], ids=" ".join)
+def test_a_figure_stands_out_from_its_scenery(combination):
+    scene = scenes.plan_scene("a.jpg", "train", combination, 1)
+    picture = painting.paint_scene(scene)
+    assert picture.size == (painting.SIZE, painting.SIZE)
+    colour = painting.COLOUR_VALUES[scene.colour]
+    near = sum(
+        count
+        for count, pixel in picture.getcolors(painting.SIZE**2)
+        if max(abs(a - b) for a, b in zip(pixel, colour, strict=True)) < 48
+    )
+    assert near > 0.01 * painting.SIZE**2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--scenes", "many"),
+        ("--scenes", "0"),
+        ("--scenes", "19"),
+        ("--seed", "-1"),
+        ("--colour", "red"),
+    ],
+    ids=" ".join,
+)
+def test_bad_flags_are_refused_in_one_sentence(tmp_path, arguments):
+    assert_refused(run_draw("--data", tmp_path / "new", *arguments), arguments[0])
+    assert not (tmp_path / "new").exists()
