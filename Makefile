@@ -29,11 +29,11 @@ help:
 
 demo: .venv/installed
 	@for step in $(STEPS); do \
-		$(MAKE) --question $$step 2>/dev/null && echo "up to date: $$step"; done; true
-	@$(MAKE) --no-print-directory $(STEPS)
+		if $(MAKE) --question $$step 2>/dev/null; then echo "up to date: $$step"; \
+		else $(MAKE) --no-print-directory $$step || exit 1; fi; done
 	@echo; echo "== generate.py captions any photo; here are five of the test split =="
-	$(RUN) generate.py $(addprefix $(SAMPLE)/photos/,$(shell head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt 2>/dev/null)) \
-		--model $(SAMPLE_MODEL) --beam 3
+	$(RUN) generate.py --model $(SAMPLE_MODEL) --beam 3 \
+		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
 	@echo
 	@echo "$(SAMPLE_MODEL)/captions.png shows scenes with their captions, curves.png how the network"
 	@echo "learned, captions.csv every caption with what people would say, scores.json the table above."

@@ -6,7 +6,7 @@
 Reads   DATA/photos/            the photos, in any format that Pillow reads
 Writes  DATA/features.pkl       a pickled dict: photo identifier -> float32 vector
         DATA/features.json      which encoder and weights made them, and what was skipped
-Takes   with VGG16 on two cores about 20 minutes for the 8,091 photos of Flickr8k; the first run
+Takes   with VGG16 on two cores about ten minutes for the 8,091 photos of Flickr8k; the first run
         downloads its ImageNet weights (528 MB).
 Next    python prepare_text.py, then python train.py.
 """

@@ -83,13 +83,13 @@ def check_property(captions, truths, training_truths, words):
     only = np.array([next(iter(values)) if len(values) == 1 else "" for values in named])
     commonest = pd.Series(training_truths).mode()[0]
     generator = np.random.default_rng(SEED)
-    shuffled = [
-        np.mean(only[speaking] == generator.permutation(truths)[speaking]) for _ in range(SHUFFLES)
-    ]
+    orders = [generator.permutation(truths) for _ in range(SHUFFLES)]
+    hits = [np.sum((only == order) & speaking) for order in orders]
+    spoken = max(1, int(speaking.sum()))  # Nothing is right where nothing is named.
     return {
         "named": float(speaking.mean()),
-        "right": float(np.mean(only[speaking] == truths[speaking])) if speaking.any() else 0.0,
-        "shuffled": float(np.mean(shuffled)) if speaking.any() else 0.0,
+        "right": float(np.sum((only == truths) & speaking) / spoken),
+        "shuffled": float(np.mean(hits) / spoken),
         "blind": float(np.mean(truths == commonest)),
     }
 

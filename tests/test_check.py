@@ -1,0 +1,74 @@
+"""The check of the sample's captions against what was drawn."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, assert_refused, run_script
+
+SAMPLE = ROOT / "data" / "sample"
+WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
+
+
+@pytest.fixture(scope="module")
+def check():
+    """Imports data/sample/check.py, which is no package."""
+    sys.path.insert(0, str(SAMPLE))
+    try:
+        specification = importlib.util.spec_from_file_location("check", SAMPLE / "check.py")
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(SAMPLE))
+    return module
+
+
+def test_named_values(check):
+    assert check.named_values("a puppy and a cat", WORDS) == {"dog", "cat"}
+    assert check.named_values("a dogged walker", WORDS) == set()
+
+
+def test_shares_are_those_counted_by_hand(check):
+    captions = ["a dog", "a puppy runs", "a cat", "it runs", "a dog and a cat"]
+    truths = np.array(["dog", "cat", "cat", "dog", "dog"])
+    shares = check.check_property(captions, truths, ["cat", "cat", "bird"], WORDS)
+    assert shares["named"] == pytest.approx(4 / 5)
+    assert shares["right"] == pytest.approx(2 / 4)
+    assert shares["blind"] == pytest.approx(2 / 5)
+
+
+def test_true_captions_are_right_and_fall_to_chance_when_shuffled(check):
+    generator = np.random.default_rng(0)
+    truths = generator.choice(["dog", "cat", "bird"], 300)
+    shares = check.check_property([f"a {truth}" for truth in truths], truths, truths, WORDS)
+    assert shares["right"] == 1
+    assert shares["shuffled"] == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_captions_that_name_nothing_give_zeros_in_silence(check, recwarn):
+    shares = check.check_property(["it runs"] * 3, np.array(["dog"] * 3), ["dog"], WORDS)
+    assert (shares["named"], shares["right"], shares["shuffled"]) == (0, 0, 0)
+    assert not recwarn.list
+
+
+def test_the_script_checks_people_s_own_captions(tmp_path):
+    """Gives it captions that the drawer wrote: all are true, and it must find so."""
+    data, model = tmp_path / "data", tmp_path / "model"
+    assert run_script("data/sample/draw.py", "--data", data, "--scenes", 40).returncode == 0
+    refused = run_script("data/sample/check.py", "--data", data, "--model", model)
+    assert_refused(refused, model / "captions.csv", "evaluate.py")
+    lines = (data / "Flickr8k.token.txt").read_text().splitlines()
+    first = [line.split("\t") for line in lines if "#0\t" in line]
+    model.mkdir()
+    table = {"photo": [name.split(".")[0] for name, _ in first]}
+    table["caption"] = [caption.lower().rstrip(" .") for _, caption in first]
+    pd.DataFrame(table).to_csv(model / "captions.csv", index=False)
+    process = run_script("data/sample/check.py", "--data", data, "--model", model)
+    assert process.returncode == 0, process.stderr
+    truth = pd.read_json(model / "truth.json", typ="series")
+    for name in ("setting", "subject", "colour", "action", "thing"):
+        assert truth[name]["right"] == 1
+        assert truth[name]["named"] > 0
+    assert (model / "captions.png").read_bytes().startswith(b"\x89PNG")
