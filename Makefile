@@ -19,7 +19,8 @@ STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json 
          $(SAMPLE_MODEL)/curves.png $(SAMPLE_MODEL)/scores.json $(SAMPLE_MODEL)/truth.json
 
 .PHONY: help demo flickr8k test venv clean
-.DELETE_ON_ERROR:
+# The scripts write every file whole or not at all; what they have written is kept when one stops.
+.PRECIOUS: $(STEPS)
 
 help:
 	@echo "make demo      everything on a small data set drawn on the spot, in a few minutes"
