@@ -23,10 +23,12 @@ import pandas as pd
 from nltk.translate.bleu_score import corpus_bleu
 
 from captioning.captions import read_captions, read_descriptions, split_into_words
-from captioning.command_line import DONE, ArgumentParser, positive_integer, run
+from captioning.command_line import DONE, ArgumentParser, UserError, positive_integer, run
 from captioning.decoding import CaptionDecoder, decode
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
+    CAPTIONS,
+    DESCRIPTIONS,
     ENCODER_RECORD,
     GENERATED_CAPTIONS,
     SCORES,
@@ -186,7 +188,30 @@ def write_captions(path, identifiers, captions, references):
         }
     )
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, errors="backslashreplace")
+
+
+def read_references(data):
+    """Reads the captions as written and as cleaned, and checks that they are of the same photos.
+
+    Args:
+        data: pathlib.Path of the data folder.
+
+    Returns:
+        tuple of dict of str -> list of str, and dict of str -> list of list of str: photo
+        identifier -> captions as written, and the words of each cleaned one.
+
+    Raises:
+        UserError: if one is missing or damaged, or the captions have changed since the cleaning.
+    """
+    captions, descriptions = read_captions(data), read_descriptions(data)
+    counts = {name: len(texts) for name, texts in captions.items()}
+    if counts != {name: len(texts) for name, texts in descriptions.items()}:
+        raise UserError(
+            f"{data / CAPTIONS} has changed since {data / DESCRIPTIONS} was made of it: run "
+            f"python prepare_text.py --data {data} again"
+        )
+    return captions, descriptions
 
 
 def parse_arguments(arguments=None):
@@ -204,9 +229,8 @@ def parse_arguments(arguments=None):
 def main(arguments=None):
     """Reads the model and the split, captions it, scores, prints and writes."""
     options = parse_arguments(arguments)
-    captioner = load_captioner(options.model)
-    captions_as_written = read_captions(options.data)
-    descriptions = read_descriptions(options.data)
+    captioner = load_captioner(options.model, options.data)
+    captions_as_written, descriptions = read_references(options.data)
     record = read_encoder_record(
         options.data, f"run python prepare_photos.py --data {options.data} first"
     )

@@ -144,6 +144,8 @@ def parse_arguments(arguments=None):
 def main(arguments=None):
     """Loads model and encoder, captions the photos, prints and writes."""
     options = parse_arguments(arguments)
+    if options.csv and options.csv.is_dir():
+        raise UserError(f"{options.csv} is a folder: name a file with --csv")
     photos = expand(options.photos)
     captioner = load_captioner(options.model)
     encoder = load_encoder(captioner, options.model, options.weights)
@@ -152,13 +154,13 @@ def main(arguments=None):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     if not captions:
         raise UserError("none of the photos can be read")
-    for path, caption in captions.items():
-        print(f"{path}\t{caption}")
     if options.csv:
         table = pd.DataFrame({"photo": map(str, captions), "caption": captions.values()})
         with written_whole(options.csv) as partial:
-            table.to_csv(partial, index=False)
+            table.to_csv(partial, index=False, errors="backslashreplace")
         print(f"wrote {options.csv}", file=sys.stderr)
+    for path, caption in captions.items():
+        print(f"{path}\t{caption}")
     return DONE_IN_PART if skipped else DONE
 
 

@@ -41,7 +41,9 @@ from captioning.files import (
     CAPTIONER,
     CURVES,
     ENCODER_RECORD,
+    GENERATED_CAPTIONS,
     HISTORY,
+    SCORES,
     read_json,
     require,
     write_json,
@@ -317,6 +319,21 @@ class ResumableEarlyStopping(keras.callbacks.EarlyStopping):
             self.on_epoch_end(epoch, figures)
 
 
+def is_finished(history, epochs):
+    """Tells whether a run has nothing left to do, as one that was killed at its very end.
+
+    Args:
+        history: list of dict, the figures of the epochs done.
+        epochs: int, the most epochs.
+
+    Returns:
+        bool.
+    """
+    losses = [figures["val_loss"] for figures in history]
+    stopped = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE
+    return stopped or len(losses) >= epochs
+
+
 class SaveProgress(keras.callbacks.Callback):
     """Writes after every epoch what makes it certain that the epoch is not lost.
 
@@ -353,6 +370,8 @@ class SaveProgress(keras.callbacks.Callback):
                 **{name: logs[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
             }
         )
+        if not np.isfinite(logs["loss"] + logs["val_loss"]):
+            return  # Nothing to keep and nothing to draw; `report` says so.
         if logs["val_loss"] < best:
             self._save_model()
         with written_whole(self.folder / HISTORY) as partial:
@@ -363,6 +382,9 @@ class SaveProgress(keras.callbacks.Callback):
             self.model.save(partial)
 
     def _save_model(self):
+        # Scores and captions of an earlier model would pass for those of this one.
+        for name in (SCORES, GENERATED_CAPTIONS):
+            (self.folder / name).unlink(missing_ok=True)
         write_vocabulary(self.folder, self.vocabulary)
         write_json(self.folder / ENCODER_RECORD, self.encoder_record)
         # A model that was never compiled is saved without the optimizer, a third of the size.
@@ -435,10 +457,11 @@ def start_afresh(folder, settings):
     write_json(folder / UNFINISHED / SETTINGS, settings)
 
 
-def take_up(folder, settings, steps_per_epoch):
+def take_up(data, folder, settings, steps_per_epoch):
     """Reads an interrupted run.
 
     Args:
+        data: pathlib.Path of the data folder, for what a message tells the user to run.
         folder: pathlib.Path of the model folder.
         settings: dict, what this run is started with.
         steps_per_epoch: int, batches of an epoch.
@@ -450,7 +473,7 @@ def take_up(folder, settings, steps_per_epoch):
     Raises:
         UserError: if there is no such run, it was started otherwise, or its files are damaged.
     """
-    command = f"run python train.py --model {folder} without --resume"
+    command = f"run python train.py --data {data} --model {folder} without --resume"
     path = require(folder / UNFINISHED / CHECKPOINT, f"there is nothing to resume; {command}")
     earlier = read_json(folder / UNFINISHED / SETTINGS, command)
     for name, value in settings.items():
@@ -556,7 +579,7 @@ def open_run(options, splits, vocabulary):
     keras.utils.set_random_seed(options.seed)
     steps_per_epoch = -(-len(splits["train"]["captions"]) // options.batch_size)
     if options.resume:
-        model, history = take_up(options.model, settings, steps_per_epoch)
+        model, history = take_up(options.data, options.model, settings, steps_per_epoch)
         print(f"resuming after epoch {len(history)}")
         return model, history
     start_afresh(options.model, settings)
@@ -568,6 +591,8 @@ def open_run(options, splits, vocabulary):
 def main(arguments=None):
     """Reads the inputs, trains, and writes after every epoch."""
     options = parse_arguments(arguments)
+    if options.model.exists() and not options.model.is_dir():
+        raise UserError(f"{options.model} is no folder: name another with --model")
     splits, vocabulary, encoder_record = read_inputs(options.data)
     print_splits(splits, vocabulary)
     model, history = open_run(options, splits, vocabulary)
@@ -577,15 +602,10 @@ def main(arguments=None):
         for split in ("train", "dev")
     )
     progress = SaveProgress(options.model, vocabulary, encoder_record, history)
+    callbacks = [ShowCaptions(splits["dev"], vocabulary), progress]
     try:
-        fit(
-            model,
-            training,
-            validation,
-            history,
-            options,
-            [ShowCaptions(splits["dev"], vocabulary), progress],
-        )
+        if not is_finished(history, options.epochs):
+            fit(model, training, validation, history, options, callbacks)
     except KeyboardInterrupt:
         print(
             f"\nto go on after the last whole epoch: python train.py --data {options.data} "

@@ -9,6 +9,7 @@ DONE = 0
 DONE_IN_PART = 1
 NOTHING_DONE = 2
 STOPPED = 130
+OUTPUT_CLOSED = 141
 
 
 class UserError(Exception):
@@ -88,20 +89,28 @@ def run(main, arguments=None):
         arguments: list of str, or None for those of the command line.
 
     Returns:
-        int, the exit status: 0 done, 1 done in part, 2 nothing done, 130 stopped by Ctrl-C.
+        int, the exit status: 0 done, 1 done in part, 2 nothing done, 130 stopped by Ctrl-C, 141
+        stopped because nobody reads the output any more.
     """
     script = Path(sys.argv[0]).name
+    for stream in (sys.stdout, sys.stderr):
+        # A file name may hold what the terminal's encoding does not.
+        stream.reconfigure(errors="backslashreplace")
     try:
-        return main(arguments)
+        status = main(arguments)
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"{script}: {error}", file=sys.stderr)
         return NOTHING_DONE
     except BrokenPipeError:
         # The reader of our output (say, `head`) has gone; the interpreter must not flush to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return OUTPUT_CLOSED
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        # Of the two names of a failed move, the second is the one that the user knows.
+        name = error.filename2 or error.filename
+        place = f"{name}: " if name else ""
         print(f"{script}: {place}{error.strerror or error}", file=sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt:

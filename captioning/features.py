@@ -43,6 +43,9 @@ def write_features(data, features, encoder_record, skipped):
         encoder_record: dict, from `Encoder.record`.
         skipped: list of dict, `photo` and `reason` of each photo that could not be read.
     """
+    # Without its record no vector is used, so that a stop between the two writes cannot leave new
+    # vectors beside the record of others.
+    (data / ENCODER_RECORD).unlink(missing_ok=True)
     with written_whole(data / FEATURES) as partial, open(partial, "wb") as file:
         pickle.dump(features, file, protocol=4)
     record = {"format": FORMAT, **encoder_record, "count": len(features), "skipped": skipped}
@@ -109,9 +112,13 @@ def read_encoder_record(folder, remedy):
     record = read_json(path, remedy)
     if record.get("format") != FORMAT:
         raise UserError(f"{path} has format {record.get('format')}, not {FORMAT}: {remedy}")
-    missing = [key for key in (*ENCODER_KEYS, "weights") if key not in record]
-    if missing:
-        raise UserError(f"{path} is damaged ({', '.join(missing)} missing): {remedy}")
+    texts = ("encoder", "layer", "weights", "weights_sha256", "resizing")
+    wrong = [key for key in texts if not isinstance(record.get(key), str)]
+    wrong += [key for key in ENCODER_KEYS if key not in record]
+    if type(record.get("length")) is not int or record["length"] < 1:
+        wrong.append("length")
+    if wrong:
+        raise UserError(f"{path} is damaged ({wrong[0]} is missing or wrong): {remedy}")
     return record
 
 

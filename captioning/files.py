@@ -112,7 +112,8 @@ def write_text(path, text):
         text: str, the content.
     """
     with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="")
+        # A file name may hold bytes that are no UTF-8; they are written as \\udc.. escapes.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def write_json(path, content):

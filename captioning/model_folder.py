@@ -24,11 +24,13 @@ class Captioner:
     encoder_record: dict
 
 
-def load_captioner(folder):
+def load_captioner(folder, data=None):
     """Loads a model folder.
 
     Args:
         folder: pathlib.Path of the model folder.
+        data: pathlib.Path of the data folder that the user works on, named in what a message
+            tells them to run, or None.
 
     Returns:
         Captioner.
@@ -36,7 +38,8 @@ def load_captioner(folder):
     Raises:
         UserError: if a file is missing or damaged, or the pieces do not fit together.
     """
-    remedy = f"train a model with python train.py --model {folder}"
+    remedy = "train a model with python train.py "
+    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
     path = require(folder / CAPTIONER, remedy)
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)

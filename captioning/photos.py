@@ -12,6 +12,9 @@ from PIL import Image, ImageOps
 DECODING_THREADS = 2
 BATCHES_AHEAD = 2
 
+# Formats that Pillow knows by name but leaves to other programs to read.
+_UNREADABLE_FORMATS = {"BUFR", "GRIB", "HDF5", "MPEG"}
+
 _WHITE = (255, 255, 255, 255)
 
 
@@ -29,7 +32,7 @@ def find_photos(folder):
         list of pathlib.Path, sorted: the files that have the extension of a format that Pillow
         reads. Hidden files are left out, and links to folders are not followed.
     """
-    extensions = Image.registered_extensions()
+    extensions = _readable_extensions()
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -39,6 +42,14 @@ def find_photos(folder):
             if not name.startswith(".") and Path(name).suffix.lower() in extensions
         ]
     return sorted(found)
+
+
+def _readable_extensions():
+    formats = Image.registered_extensions().items()
+    readable = {name for name, kind in formats if kind in Image.OPEN}
+    stubs = {name for name, kind in formats if kind in _UNREADABLE_FORMATS}
+    # What some cameras write is a JPEG with more photos behind it, and is opened as one.
+    return readable - stubs | {".mpo"}
 
 
 def to_rgb(image):

@@ -1,5 +1,6 @@
 """The features file: what is read, what is refused, and that a refusal runs nothing."""
 
+import json
 import os
 import pickle
 
@@ -107,6 +108,25 @@ def test_vectors_of_another_encoder_do_not_go_together(key, value):
         check_same_encoder(RECORD, "one", {**RECORD, key: value}, "two")
     assert str(RECORD[key]) in str(error.value)
     assert str(value) in str(error.value)
+
+
+def test_a_stop_between_vectors_and_record_leaves_no_false_pair(data, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("captioning.features.write_json", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_features(data, {"c": np.ones(3, dtype=np.float32)}, {**RECORD, "layer": "fc1"}, [])
+    with pytest.raises(UserError, match=r"features\.json is missing"):
+        read_features(data)
+
+
+@pytest.mark.parametrize(("key", "value"), [("weights", None), ("length", "3"), ("encoder", 5)])
+def test_a_record_of_wrong_types_is_refused(data, key, value):
+    path = data / "features.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(UserError, match=f"{key} is missing or wrong"):
+        read_features(data)
 
 
 def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):

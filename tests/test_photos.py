@@ -141,7 +141,15 @@ def test_unreadable_photo_is_named_with_a_reason(tmp_path, damage):
 
 
 def test_find_photos_leaves_other_files_and_links_alone(tmp_path):
-    for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt", "below/c.webp", ".git/d.png"):
+    for name in (
+        "b.JPG",
+        "a.png",
+        ".hidden.png",
+        "notes.txt",
+        "report.pdf",
+        "below/c.webp",
+        ".git/d.png",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     os.symlink(tmp_path, tmp_path / "below" / "loop")

@@ -2,12 +2,15 @@
 
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, run_script, write_tiny_data
+from conftest import ROOT, assert_refused, run_script, write_tiny_data
 
 from captioning.features import read_features
 
@@ -246,3 +249,41 @@ def test_beam_search_from_the_command_line(pipeline):
     assert np.isfinite(list(scores["standard"].values())).all()
     for name, content in kept.items():
         (model / name).write_bytes(content)
+
+
+def test_captions_that_changed_since_the_cleaning_are_noticed(pipeline, tmp_path):
+    place, _ = pipeline
+    data = tmp_path / "data"
+    shutil.copytree(place / "data", data)
+    with open(data / "Flickr8k.token.txt", "a") as file:
+        file.write("red_ball_snow.png#2\tOne more .\n")
+    process = run_script("evaluate.py", "--data", data, "--model", place / "model")
+    assert_refused(process, data / "descriptions.txt", f"prepare_text.py --data {data}")
+
+
+def test_a_file_name_that_is_no_utf_8_is_captioned_all_the_same(pipeline, tmp_path):
+    place, _ = pipeline
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    name = os.path.join(os.fsencode(photos), b"caf\xe9 1.png")
+    shutil.copy(place / "data" / "photos" / "red_ball_snow.png", name)
+    table = tmp_path / "below" / "out.csv"
+    process = run_script("generate.py", photos, "--model", place / "model", "--csv", table)
+    assert process.returncode == 0, process.stderr
+    assert r"caf\udce9 1.png" in process.stdout
+    assert r"caf\udce9 1.png" in table.read_text()
+    refused = run_script("generate.py", photos, "--model", place / "model", "--csv", tmp_path)
+    assert_refused(refused, tmp_path, "--csv")
+
+
+def test_output_that_nobody_reads_is_no_success(pipeline):
+    place, _ = pipeline
+    command = [sys.executable, str(ROOT / "prepare_text.py"), "--data", str(place / "data")]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = subprocess.run(
+        command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write_end)
+    assert process.returncode == 141
+    assert process.stderr == ""

@@ -144,6 +144,31 @@ def test_resume_is_refused_where_it_would_go_wrong(prepared_data, tmp_path, monk
         run_training(prepared_data, folder, "--resume")
 
 
+def test_a_loss_that_is_no_number_is_said(prepared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "LEARNING_RATE", 1e38)
+    with pytest.raises(UserError, match="lower LEARNING_RATE"):
+        run_training(prepared_data, tmp_path / "model")
+    assert not (tmp_path / "model" / "captioner.keras").exists()
+
+
+def test_a_run_that_has_stopped_is_finished():
+    def finished(*losses):
+        return train.is_finished([{"val_loss": loss} for loss in losses], epochs=6)
+
+    assert not finished()
+    assert not finished(3.0, 2.0, 2.1, 2.2)
+    assert finished(3.0, 2.0, 2.1, 2.2, 2.3)
+    assert finished(6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
+
+
+def test_scores_of_an_earlier_model_do_not_stay(prepared_data, tmp_path):
+    folder = tmp_path / "model"
+    run_training(prepared_data, folder)
+    (folder / "scores.json").write_text("{}")
+    run_training(prepared_data, folder, "--seed", 2)
+    assert not (folder / "scores.json").exists()
+
+
 def test_early_stopping_counts_the_epochs_before_a_resumption():
     def stops_after(history, losses):
         callback = train.ResumableEarlyStopping([{"val_loss": loss} for loss in history])
