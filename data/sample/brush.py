@@ -102,27 +102,25 @@ class Brush:
         image: PIL.Image.Image to draw on.
         origin: tuple of float, where the figure's (0, 0) lies, in pixels of `image`.
         unit: float, pixels of the figure's height.
-        facing: int, 1 to face right, -1 to face left.
         angle: float, degrees by which the figure is turned, its front upwards.
         pivot: tuple of float, the point of the figure that it is turned about.
     """
 
-    def __init__(self, image, origin, unit, facing=1, angle=0.0, pivot=(0.0, 0.0)):
+    def __init__(self, image, origin, unit, angle=0.0, pivot=(0.0, 0.0)):
         self.image = image
         self.pen = ImageDraw.Draw(image)
         self.origin = origin
         self.unit = unit
-        self.facing = facing
         self.angle = angle
         self.pivot = pivot
 
     def turned(self, angle, pivot):
         """Returns the same brush with the figure turned by degrees about a point of it."""
-        return Brush(self.image, self.origin, self.unit, self.facing, angle, pivot)
+        return Brush(self.image, self.origin, self.unit, angle, pivot)
 
     def moved(self, x, y, size=1.0):
         """Returns a brush whose (0, 0) is this one's (x, y), and whose unit is `size` of it."""
-        return Brush(self.image, self.place((x, y)), self.unit * size, self.facing)
+        return Brush(self.image, self.place((x, y)), self.unit * size)
 
     def place(self, point):
         """Finds where a point of the figure lies in the image.
@@ -139,7 +137,7 @@ class Brush:
             from_x, from_y = x - self.pivot[0], y - self.pivot[1]
             x = self.pivot[0] + from_x * math.cos(turn) - from_y * math.sin(turn)
             y = self.pivot[1] + from_x * math.sin(turn) + from_y * math.cos(turn)
-        return self.origin[0] + self.facing * x * self.unit, self.origin[1] - y * self.unit
+        return self.origin[0] + x * self.unit, self.origin[1] - y * self.unit
 
     def blob(self, points, colour):
         """Fills a closed curve through points."""

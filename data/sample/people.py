@@ -100,6 +100,11 @@ def _reaching(start, end, lengths, bend):
     return [start, joint, end]
 
 
+def _between(one, other, part):
+    """Finds the point that lies a part of the way from one point to another."""
+    return tuple(a + (b - a) * part for a, b in zip(one, other, strict=True))
+
+
 class Person:
     """One person, ready to be drawn.
 
@@ -184,8 +189,11 @@ class Person:
         brush.limb(joints, widths, shade(covered, light))
         if self.bare_legs and not self.dressed:
             hip, knee, _ = joints
-            hem = (hip[0] + (knee[0] - hip[0]) * 0.8, hip[1] + (knee[1] - hip[1]) * 0.8)
-            brush.limb([hip, hem], [width * 1.35, width * 1.2], shade(self.trousers, light))
+            brush.limb(
+                [hip, _between(hip, knee, 0.8)],
+                [width * 1.35, width * 1.2],
+                shade(self.trousers, light),
+            )
         _, knee, ankle = joints
         # The foot points forward, square to the shin.
         down = math.atan2(ankle[1] - knee[1], ankle[0] - knee[0])
@@ -202,18 +210,15 @@ class Person:
         sleeve = [shoulder, elbow]
         widths = [width * 1.3, width * 1.15]
         if not self.dressed:
-            part = 0.72
-            sleeve.append(
-                (elbow[0] + (hand[0] - elbow[0]) * part, elbow[1] + (hand[1] - elbow[1]) * part)
-            )
+            sleeve.append(_between(elbow, hand, 0.72))
             widths.append(width * 0.95)
         brush.limb(sleeve, widths, shade(self.colour, light))
         brush.oval(hand, width * 0.46, shade(self.skin, light))
 
     def _draw_clothes(self, brush):
         girth = self.build.girth
-        middle = tuple((a + b) / 2 for a, b in zip(self.hip, self.neck, strict=True))
-        chest = tuple(a + (b - a) * 0.74 for a, b in zip(self.hip, self.neck, strict=True))
+        middle = _between(self.hip, self.neck, 0.5)
+        chest = _between(self.hip, self.neck, 0.74)
         brush.limb([chest, self.head], [self.build.head * 0.9] * 2, shade(self.skin, 0.9))
         waist = girth * (0.78 if self.dressed else 0.86)
         brush.limb([self.hip, middle, chest], [waist, waist, girth], self.colour)
@@ -221,8 +226,7 @@ class Person:
             return
         outline = []
         for hip, knee, foot in (self.near_leg, self.far_leg):
-            below = 0.7 if self.long_hair else 0.1
-            hem = tuple(a + (b - a) * below for a, b in zip(knee, foot, strict=True))
+            hem = _between(knee, foot, 0.7 if self.long_hair else 0.1)
             # Square to the thigh, so that the skirt hangs from a standing and a sitting lap alike.
             across, up = knee[0] - hip[0], knee[1] - hip[1]
             length = math.hypot(across, up)

@@ -175,8 +175,9 @@ def plan_scenes(count, seed):
     Returns:
         list of Scene, in the order of their file names, the splits mixed.
     """
-    held_out = hold_out(all_combinations(), seed)
-    shown = [combination for combination in all_combinations() if combination not in held_out]
+    combinations = all_combinations()
+    held_out = hold_out(combinations, seed)
+    shown = [combination for combination in combinations if combination not in held_out]
     tests = max(1, round(count * TEST_PART))
     devs = max(1, round(count * DEV_PART))
     splits = ["test"] * tests + ["dev"] * devs + ["train"] * (count - tests - devs)
