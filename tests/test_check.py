@@ -1,36 +1,20 @@
 """The check of the sample's captions against what was drawn."""
 
-import importlib.util
-import sys
-
+import check
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, assert_refused, run_script
+from conftest import assert_refused, run_script
 
-SAMPLE = ROOT / "data" / "sample"
 WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
 
 
-@pytest.fixture(scope="module")
-def check():
-    """Imports data/sample/check.py, which is no package."""
-    sys.path.insert(0, str(SAMPLE))
-    try:
-        specification = importlib.util.spec_from_file_location("check", SAMPLE / "check.py")
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SAMPLE))
-    return module
-
-
-def test_named_values(check):
+def test_named_values():
     assert check.named_values("a puppy and a cat", WORDS) == {"dog", "cat"}
     assert check.named_values("a dogged walker", WORDS) == set()
 
 
-def test_shares_are_those_counted_by_hand(check):
+def test_shares_are_those_counted_by_hand():
     captions = ["a dog", "a puppy runs", "a cat", "it runs", "a dog and a cat"]
     truths = np.array(["dog", "cat", "cat", "dog", "dog"])
     shares = check.check_property(captions, truths, ["cat", "cat", "bird"], WORDS)
@@ -39,7 +23,7 @@ def test_shares_are_those_counted_by_hand(check):
     assert shares["blind"] == pytest.approx(2 / 5)
 
 
-def test_true_captions_are_right_and_fall_to_chance_when_shuffled(check):
+def test_true_captions_are_right_and_fall_to_chance_when_shuffled():
     generator = np.random.default_rng(0)
     truths = generator.choice(["dog", "cat", "bird"], 300)
     shares = check.check_property([f"a {truth}" for truth in truths], truths, truths, WORDS)
@@ -47,7 +31,7 @@ def test_true_captions_are_right_and_fall_to_chance_when_shuffled(check):
     assert shares["shuffled"] == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_captions_that_name_nothing_give_zeros_in_silence(check, recwarn):
+def test_captions_that_name_nothing_give_zeros_in_silence(recwarn):
     shares = check.check_property(["it runs"] * 3, np.array(["dog"] * 3), ["dog"], WORDS)
     assert (shares["named"], shares["right"], shares["shuffled"]) == (0, 0, 0)
     assert not recwarn.list

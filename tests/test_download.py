@@ -1,8 +1,8 @@
 """The downloader of Flickr8k, against a server on this computer and archives made on the spot."""
 
 import hashlib
-import importlib.util
 import io
+import os
 import re
 import shutil
 import socket
@@ -14,6 +14,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import download as script
 import pytest
 from conftest import ROOT, assert_refused
 
@@ -29,11 +30,9 @@ SIZE_LIMIT = 100_000  # bytes that a file may have where the disk is "full"
 
 # Runs the script in a process of its own, with the constants of a test.
 DRIVER = """\
-import importlib.util, resource, sys
+import resource, sys
+import download
 from captioning.command_line import run
-specification = importlib.util.spec_from_file_location("download", {script!r})
-download = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(download)
 download.ARCHIVES = [download.Archive(*fields) for fields in {archives!r}]
 download.EXPECTED = {expected!r}
 if {limit!r}:
@@ -133,15 +132,6 @@ def server(monkeypatch):
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def script():
-    """Gives the script as a module."""
-    specification = importlib.util.spec_from_file_location("download", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
 def archive_fields(files):
     """Gives name, digest and what is provided, for each archive of `server.files`."""
     provided = {TEXT_ARCHIVE: tuple(TEXT_FILES), PHOTO_ARCHIVE: (PHOTOS,)}
@@ -155,7 +145,7 @@ EXPECTED = {PHOTOS: PHOTO_COUNT, CAPTIONS: CAPTION_COUNT}
 
 
 @pytest.fixture
-def download(script, server, tmp_path, monkeypatch, capsys):
+def download(server, tmp_path, monkeypatch, capsys):
     """Gives a function that runs the script into tmp_path/data and returns how it ended.
 
     The digests are those of `server.files` at the time of the call, or of `files`.
@@ -177,9 +167,7 @@ def run_process(server, tmp_path, limit=None):
     """Does the same in a process of its own, whose files cannot outgrow a limit."""
     driver = tmp_path / "driver.py"
     fields = archive_fields(server.files)
-    driver.write_text(
-        DRIVER.format(script=str(SCRIPT), archives=fields, expected=EXPECTED, limit=limit)
-    )
+    driver.write_text(DRIVER.format(archives=fields, expected=EXPECTED, limit=limit))
     command = [sys.executable, driver, "--data", tmp_path / "data", "--base-url", server.url]
     return subprocess.run(
         command,
@@ -188,7 +176,7 @@ def run_process(server, tmp_path, limit=None):
         timeout=60,
         check=False,
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"},
+        env={"PYTHONPATH": f"{ROOT}{os.pathsep}{SCRIPT.parent}", "no_proxy": "127.0.0.1"},
     )
 
 
@@ -263,7 +251,7 @@ def test_a_broken_download_goes_on_where_it_stopped(download, server, tmp_path):
     assert server.sent == total_size(server)
 
 
-def test_a_server_that_falls_silent(download, server, script, tmp_path, monkeypatch):
+def test_a_server_that_falls_silent(download, server, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "TIMEOUT", 0.2)
     server.cut_after, server.stalls = 200, True
     process = download()
@@ -498,7 +486,7 @@ def test_only_what_is_missing_is_fetched(download, server, tmp_path):
     assert entries(data) == FINISHED | {"features.pkl"}
 
 
-def test_what_a_killed_run_leaves_is_cleared_away(download, server, script, tmp_path):
+def test_what_a_killed_run_leaves_is_cleared_away(download, server, tmp_path):
     data = tmp_path / "data"
     (data / script.UNPACKING / PHOTOS).mkdir(parents=True)
     published = dict(server.files)
@@ -514,5 +502,5 @@ def test_what_a_killed_run_leaves_is_cleared_away(download, server, script, tmp_
     assert_finished(download(), data)
 
 
-def test_the_real_captions_have_the_expected_number(script, flickr8k):
+def test_the_real_captions_have_the_expected_number(flickr8k):
     assert script._count(flickr8k / CAPTIONS) == script.EXPECTED[CAPTIONS]

@@ -6,20 +6,13 @@ import pickle
 
 import numpy as np
 import pytest
+from conftest import ENCODER_RECORD
 
 from captioning.command_line import UserError
 from captioning.features import check_same_encoder, read_features, write_features
 from captioning.files import written_whole
 
-RECORD = {
-    "encoder": "VGG16",
-    "layer": "fc2",
-    "weights": "imagenet",
-    "weights_sha256": "0" * 64,
-    "input_size": [224, 224],
-    "resizing": "bilinear",
-    "length": 3,
-}
+RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
 VECTORS = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
 
 

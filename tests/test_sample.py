@@ -2,26 +2,21 @@
 
 import csv
 import re
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
+import draw
+import painting
 import pytest
+import scenes
+import wording
+from conftest import assert_refused, run_script
 from PIL import Image
 
 from captioning.captions import read_captions, split_into_words
 from captioning.files import SPLITS, photo_identifier
 from captioning.splits import read_split
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "data" / "sample"))
-
-import draw
-import painting
-import scenes
-import wording
-
-SAMPLE = Path(draw.__file__).parent
+SCRIPT = "data/sample/draw.py"
 SEEDS = (0, 1, 2)
 KNOWN_VALUES = {
     "split": tuple(SPLITS),
@@ -34,32 +29,11 @@ KNOWN_VALUES = {
 }
 
 
-def run_draw(*arguments):
-    """Runs the script as a user does and returns the finished process."""
-    return subprocess.run(
-        [sys.executable, str(SAMPLE / "draw.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def assert_refused(process, *words):
-    """Checks what every user's mistake must give: status 2, one sentence, no traceback."""
-    assert process.returncode == 2, process.stderr
-    lines = process.stderr.strip().splitlines()
-    assert len(lines) == 1, process.stderr
-    for word in words:
-        assert str(word) in lines[0]
-    assert process.stdout == ""
-
-
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Gives a folder of 60 scenes, and what the script printed."""
     data = tmp_path_factory.mktemp("sample")
-    process = run_draw("--data", data, "--scenes", 60)
+    process = run_script(SCRIPT, "--data", data, "--scenes", 60)
     assert process.returncode == 0, process.stderr
     return data, process.stdout
 
@@ -151,7 +125,7 @@ def test_fewer_scenes_leave_no_old_photo_behind(tmp_path, capsys):
 def test_captions_that_it_did_not_write_are_kept(tmp_path):
     captions = tmp_path / "Flickr8k.token.txt"
     captions.write_text("mine.jpg#0\tMy own photo .\n")
-    assert_refused(run_draw("--data", tmp_path, "--scenes", 20), captions)
+    assert_refused(run_script(SCRIPT, "--data", tmp_path, "--scenes", 20), captions)
     assert [path.name for path in tmp_path.iterdir()] == [captions.name]
 
 
@@ -266,5 +240,5 @@ def test_a_figure_stands_out_from_its_scenery(combination):
     ids=" ".join,
 )
 def test_bad_flags_are_refused_in_one_sentence(tmp_path, arguments):
-    assert_refused(run_draw("--data", tmp_path / "new", *arguments), arguments[0])
+    assert_refused(run_script(SCRIPT, "--data", tmp_path / "new", *arguments), arguments[0])
     assert not (tmp_path / "new").exists()

@@ -72,12 +72,11 @@ def test_photos_stage_gives_the_same_vectors_again(pipeline, tmp_path):
     place, _ = pipeline
     shutil.copytree(place / "data" / "photos", tmp_path / "photos")
     run_script("prepare_photos.py", "--data", tmp_path, "--weights", "none", "--batch-size", 5)
-    for name in ("features.pkl", "features.json"):
-        if name == "features.pkl":
-            assert (tmp_path / name).read_bytes() == (place / "data" / name).read_bytes()
-        record = json.loads((tmp_path / "features.json").read_text())
-        other = json.loads((place / "data" / "features.json").read_text())
-        assert record["weights_sha256"] == other["weights_sha256"]
+    folders = (tmp_path, place / "data")
+    first, second = ((folder / "features.pkl").read_bytes() for folder in folders)
+    assert first == second
+    first, second = (json.loads((folder / "features.json").read_text()) for folder in folders)
+    assert first["weights_sha256"] == second["weights_sha256"]
 
 
 def test_training_stage(pipeline):
