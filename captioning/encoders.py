@@ -22,13 +22,6 @@ UNTRAINED_SEED = 20130830
 # on the validation split of data/sample.
 FIRST_LAYER_SHIFT = 0.7
 
-# Where Keras takes VGG16's weights from, told to those whose computer cannot reach it.
-VGG16_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
-)
-VGG16_MD5 = "64373286793e3c8b2b4e3219cbf3544b"
-
 _applications = keras.applications
 
 
@@ -42,17 +35,27 @@ class Architecture:
         layer: str, the layer whose output is the vector, or `avg_pool` for the average over all
             places of the last convolution.
         size: int, height and width of the photos in pixels.
+        source: str, where Keras takes the ImageNet weights from, told to those whose computer
+            cannot reach it, or empty where only Keras's own message says so.
     """
 
     network: Callable
     preprocess_input: Callable
     layer: str
     size: int
+    source: str = ""
 
 
 # To add an encoder, add its line.
 ARCHITECTURES = {
-    "VGG16": Architecture(_applications.VGG16, _applications.vgg16.preprocess_input, "fc2", 224),
+    "VGG16": Architecture(
+        _applications.VGG16,
+        _applications.vgg16.preprocess_input,
+        "fc2",
+        224,
+        source="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+        "vgg16_weights_tf_dim_ordering_tf_kernels.h5 (md5 64373286793e3c8b2b4e3219cbf3544b)",
+    ),
     "VGG19": Architecture(_applications.VGG19, _applications.vgg19.preprocess_input, "fc2", 224),
     "ResNet50": Architecture(
         _applications.ResNet50, _applications.resnet50.preprocess_input, "avg_pool", 224
@@ -153,7 +156,7 @@ def _download(name, architecture, options):
     except Exception as error:
         reason = " ".join(str(error).rpartition(" -- ")[2].split()) or type(error).__name__
         place = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-        source = f" from {VGG16_URL} (md5 {VGG16_MD5})" if name == "VGG16" else ""
+        source = f" from {architecture.source}" if architecture.source else ""
         raise UserError(
             f"the ImageNet weights of {name} could not be downloaded ({reason}): run the same "
             f"command again when the network is there, or fetch them{source} by other means and "

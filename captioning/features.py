@@ -10,8 +10,15 @@ from captioning.files import ENCODER_RECORD, FEATURES, read_json, require, write
 
 FORMAT = 1
 
-# Two sets of vectors may be used together only where all of these agree.
-ENCODER_KEYS = ("encoder", "layer", "weights_sha256", "input_size", "resizing", "length")
+# Two sets of vectors may be used together only where all of these agree; the type of each.
+ENCODER_KEYS = {
+    "encoder": str,
+    "layer": str,
+    "weights_sha256": str,
+    "input_size": list,
+    "resizing": str,
+    "length": int,
+}
 
 # All that a pickle of a dict of NumPy arrays names, as NumPy 1 and NumPy 2 write it.
 _ALLOWED = {
@@ -112,11 +119,10 @@ def read_encoder_record(folder, remedy):
     record = read_json(path, remedy)
     if record.get("format") != FORMAT:
         raise UserError(f"{path} has format {record.get('format')}, not {FORMAT}: {remedy}")
-    texts = ("encoder", "layer", "weights", "weights_sha256", "resizing")
-    wrong = [key for key in texts if not isinstance(record.get(key), str)]
-    wrong += [key for key in ENCODER_KEYS if key not in record]
-    if type(record.get("length")) is not int or record["length"] < 1:
-        wrong.append("length")
+    types = {**ENCODER_KEYS, "weights": str}
+    wrong = [key for key, kind in types.items() if type(record.get(key)) is not kind]
+    if not wrong and record["length"] < 1:
+        wrong = ["length"]
     if wrong:
         raise UserError(f"{path} is damaged ({wrong[0]} is missing or wrong): {remedy}")
     return record
