@@ -34,7 +34,7 @@ from captioning.files import (
     SCORES,
     SPLITS,
     write_json,
-    written_whole,
+    write_table,
 )
 from captioning.model_folder import load_captioner
 from captioning.splits import usable_photos
@@ -187,8 +187,7 @@ def write_captions(path, identifiers, captions, references):
             "references": [" | ".join(texts) for texts in references],
         }
     )
-    with written_whole(path) as partial:
-        table.to_csv(partial, index=False, errors="backslashreplace")
+    write_table(path, table)
 
 
 def read_references(data):

@@ -28,7 +28,7 @@ from captioning.command_line import (
 from captioning.decoding import CaptionDecoder, decode
 from captioning.encoders import Encoder
 from captioning.features import check_same_encoder
-from captioning.files import ENCODER_RECORD, written_whole
+from captioning.files import ENCODER_RECORD, write_table
 from captioning.model_folder import load_captioner
 from captioning.photos import PhotoError, encode_photos, find_photos
 
@@ -156,8 +156,7 @@ def main(arguments=None):
         raise UserError("none of the photos can be read")
     if options.csv:
         table = pd.DataFrame({"photo": map(str, captions), "caption": captions.values()})
-        with written_whole(options.csv) as partial:
-            table.to_csv(partial, index=False, errors="backslashreplace")
+        write_table(options.csv, table)
         print(f"wrote {options.csv}", file=sys.stderr)
     for path, caption in captions.items():
         print(f"{path}\t{caption}")

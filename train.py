@@ -19,6 +19,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,7 @@ from captioning.files import (
     read_json,
     require,
     write_json,
+    write_table,
     written_whole,
 )
 from captioning.splits import usable_photos
@@ -329,9 +331,12 @@ def is_finished(history, epochs):
     Returns:
         bool.
     """
-    losses = [figures["val_loss"] for figures in history]
-    stopped = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE
-    return stopped or len(losses) >= epochs
+    # Keras looks whether to stop after an epoch only, so a finished run must not begin another.
+    asked = SimpleNamespace(stop_training=False)
+    stopping = ResumableEarlyStopping(history)
+    stopping.set_model(asked)
+    stopping.on_train_begin()
+    return asked.stop_training or len(history) >= epochs
 
 
 class SaveProgress(keras.callbacks.Callback):
@@ -374,8 +379,7 @@ class SaveProgress(keras.callbacks.Callback):
             return  # Nothing to keep and nothing to draw; `report` says so.
         if logs["val_loss"] < best:
             self._save_model()
-        with written_whole(self.folder / HISTORY) as partial:
-            pd.DataFrame(self.history).to_csv(partial, index=False)
+        write_table(self.folder / HISTORY, pd.DataFrame(self.history))
         with written_whole(self.folder / CURVES) as partial:
             draw_curves(self.history, partial)
         with written_whole(self.folder / UNFINISHED / CHECKPOINT) as partial:

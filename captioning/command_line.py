@@ -11,6 +11,10 @@ NOTHING_DONE = 2
 STOPPED = 130
 OUTPUT_CLOSED = 141
 
+# A file name may hold bytes that are no UTF-8, or what the terminal's encoding does not; files and
+# output show them as \udc.. escapes.
+UNENCODABLE = "backslashreplace"
+
 
 class UserError(Exception):
     """A mistake that the user can mend; its message is one plain sentence that says how."""
@@ -94,8 +98,7 @@ def run(main, arguments=None):
     """
     script = Path(sys.argv[0]).name
     for stream in (sys.stdout, sys.stderr):
-        # A file name may hold what the terminal's encoding does not.
-        stream.reconfigure(errors="backslashreplace")
+        stream.reconfigure(errors=UNENCODABLE)
     try:
         status = main(arguments)
         sys.stdout.flush()

@@ -7,7 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from captioning.command_line import UserError
+from captioning.command_line import UNENCODABLE, UserError
 
 # In DATA.
 PHOTOS = "photos"
@@ -112,8 +112,18 @@ def write_text(path, text):
         text: str, the content.
     """
     with written_whole(path) as partial:
-        # A file name may hold bytes that are no UTF-8; they are written as \\udc.. escapes.
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        partial.write_text(text, encoding="utf-8", errors=UNENCODABLE, newline="")
+
+
+def write_table(path, table):
+    """Writes a CSV file whole, in UTF-8.
+
+    Args:
+        path: pathlib.Path, the place.
+        table: pandas.DataFrame; its index is left out.
+    """
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False, errors=UNENCODABLE)
 
 
 def write_json(path, content):
