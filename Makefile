@@ -38,7 +38,8 @@ demo: .venv/installed
 	@echo
 	@echo "$(SAMPLE_MODEL)/captions.png shows scenes with their captions, curves.png how the network"
 	@echo "learned, captions.csv every caption with what people would say, scores.json the table above."
-	@echo "next: make flickr8k, or the scripts on photos of your own; see README.md"
+	@echo "next: make flickr8k, or, after . .venv/bin/activate, the scripts on photos of your own; see"
+	@echo "README.md"
 
 $(SAMPLE)/scenes.csv: $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
 	@echo; echo "== data/sample/draw.py draws captioned scenes, so that there is something to learn from =="
