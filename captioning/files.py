@@ -1,6 +1,7 @@
 """The names of the files that pass between the stages, and how they are written."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -18,6 +19,8 @@ SPLITS = {
     "test": "Flickr_8k.testImages.txt",
 }
 FEATURES = "features.pkl"
+PHOTO_TABLE = "features-photos.json"
+UNFINISHED_FEATURES = "unfinished-features"
 DESCRIPTIONS = "descriptions.txt"
 
 # In DATA, and copied to MODEL so that it is self-contained.
@@ -30,6 +33,7 @@ HISTORY = "history.csv"
 CURVES = "curves.png"
 SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
+GALLERY = "captions.html"
 
 # The extension, and the number that one name of the official captions file carries after it.
 _EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*(\.[0-9]+)?$")
@@ -70,7 +74,8 @@ def require(path, remedy):
 def written_whole(path):
     """Gives a path beside the final one to write to, and moves the file there once it is whole.
 
-    Whatever stops the writing, the final path holds either the old file or the new one.
+    Whatever stops the writing, a full disk or a power cut too, the final path holds either the old
+    file or the new one.
 
     Args:
         path: pathlib.Path, the final place; its folder is made where it is missing.
@@ -89,6 +94,12 @@ def written_whole(path):
         # mkstemp makes a file for its owner only; people share what the scripts write.
         partial.chmod(0o666 & ~_current_umask())
         os.replace(partial, path)
+        _flush_folder_to_disk(path.parent)
+    except OSError as error:
+        # A full disk names no file.
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -96,6 +107,21 @@ def written_whole(path):
 def _flush_to_disk(path):
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+
+
+def _flush_folder_to_disk(folder):
+    """Makes a move outlast a power cut, where the system can flush a folder: Windows cannot."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot either, and have moved the file all the same.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 def _current_umask():

@@ -1,0 +1,258 @@
+// Everything to read stands in the page itself; this adds search, order, keys and the tooltip.
+"use strict";
+
+const find = (name) => document.getElementById(name);
+const gallery = find("cards");
+const search = find("search");
+const order = find("order");
+const shading = find("shading");
+const tooltip = find("tooltip");
+
+const asGiven = Array.from(gallery.children);
+const hasWords = gallery.querySelector("[data-probability]") !== null;
+const number = new Intl.NumberFormat("en");
+
+// ---- Search and order ----
+
+// Lower case, with one space before each word and after the last.
+function simplify(text) {
+  return ` ${text.normalize("NFKC").toLowerCase()} `.replace(/[^\p{L}\p{M}\p{N}]+/gu, " ");
+}
+
+// Gathered at the first search, so that the page opens sooner.
+let texts = null;
+
+function gatherTexts() {
+  return asGiven.map((card) => ({
+    title: simplify(card.querySelector("h2").textContent),
+    words: simplify(
+      Array.from(card.querySelectorAll(".words, .references li"), (part) => part.textContent).join(
+        " ",
+      ),
+    ),
+  }));
+}
+
+// "man" must not find every woman, so a caption is searched for beginnings of words; a file name
+// is searched for anything, because its words are often not set apart.
+function matches(text, wanted) {
+  return wanted.every((word) => text.words.includes(` ${word}`) || text.title.includes(word));
+}
+
+function filterCards() {
+  texts ??= gatherTexts();
+  const wanted = simplify(search.value).split(" ").filter(Boolean);
+  let found = 0;
+  asGiven.forEach((card, place) => {
+    card.hidden = !matches(texts[place], wanted);
+    found += card.hidden ? 0 : 1;
+  });
+  sayCount(found, wanted.length > 0);
+  find("nothing").hidden = found > 0 || !wanted.length;
+  showFirst();
+}
+
+function sayCount(found, isFiltered) {
+  const all = `${number.format(asGiven.length)} photo${asGiven.length === 1 ? "" : "s"}`;
+  find("count").textContent = isFiltered ? `${number.format(found)} of ${all}` : all;
+}
+
+// Every order by a number that cards have: its name, the place of that number among a card's
+// values, and whether the largest comes first.
+function orders() {
+  const decodings = JSON.parse(gallery.dataset.decodings);
+  const byScore = decodings.flatMap((name, place) => [
+    [`${name}: best first`, place + 1, true],
+    [`${name}: worst first`, place + 1, false],
+  ]);
+  const bySureness = [
+    ["surest first", 0, true],
+    ["least sure first", 0, false],
+  ];
+  return [["as given", null], ...byScore, ...(hasWords ? bySureness : [])];
+}
+
+function sortCards() {
+  const [, place, largestFirst] = orders()[order.value];
+  let cards = asGiven;
+  if (place !== null) {
+    const rows = asGiven.map((card) => ({ card, value: JSON.parse(card.dataset.values)[place] }));
+    const sign = largestFirst ? -1 : 1;
+    // Cards without a number come last in either direction.
+    const isMissing = (row) => Number(row.value === null);
+    rows.sort((a, b) => isMissing(a) - isMissing(b) || sign * (a.value - b.value));
+    cards = rows.map((row) => row.card);
+  }
+  gallery.replaceChildren(...cards);
+  showFirst();
+}
+
+// Whoever has scrolled down wants to see the first of what was found.
+function showFirst() {
+  hideTooltip();
+  if (gallery.getBoundingClientRect().top < 0) gallery.scrollIntoView();
+}
+
+// ---- The tooltip of a word ----
+
+let described = null;
+
+function percent(probability) {
+  if (probability < 0.001) return "under 0.1%";
+  if (probability > 0.995) return "over 99%";
+  return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)}%`;
+}
+
+// By textContent, never as HTML: a word is text, whatever it looks like.
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
+}
+
+function tooltipRow(word, probability) {
+  const row = element("div", "");
+  const bar = element("i", "");
+  bar.style.width = `${Math.max(100 * probability, 1)}%`;
+  row.append(element("span", word), bar, element("b", percent(probability)));
+  return row;
+}
+
+function showTooltip(word) {
+  hideTooltip();
+  const { probability, others } = word.dataset;
+  const name = word.classList.contains("end") ? "(end)" : word.textContent;
+  tooltip.replaceChildren(tooltipRow(name, Number(probability)));
+  if (others) {
+    tooltip.append(element("p", "it might have said"));
+    for (const line of others.split("\n")) {
+      const space = line.lastIndexOf(" ");
+      tooltip.append(tooltipRow(line.slice(0, space), Number(line.slice(space + 1))));
+    }
+  }
+  tooltip.hidden = false;
+  placeTooltip(word.getClientRects()[0]);
+  word.setAttribute("aria-describedby", tooltip.id);
+  described = word;
+}
+
+// Below the word, or above it where the window ends; in the page's coordinates, so that both
+// scroll together.
+function placeTooltip(place) {
+  const { clientWidth, clientHeight } = document.documentElement;
+  const gap = 6;
+  tooltip.style.left = "0";
+  const rightmost = clientWidth - tooltip.offsetWidth - gap;
+  const left = Math.max(Math.min(place.left, rightmost), gap);
+  const fitsBelow = place.bottom + gap + tooltip.offsetHeight <= clientHeight;
+  const top = fitsBelow ? place.bottom + gap : place.top - gap - tooltip.offsetHeight;
+  tooltip.style.left = `${left + scrollX}px`;
+  tooltip.style.top = `${Math.max(top, -scrollY) + scrollY}px`;
+}
+
+function hideTooltip() {
+  tooltip.hidden = true;
+  described?.removeAttribute("aria-describedby");
+  described = null;
+}
+
+const wordAt = (target) => target?.closest?.("[data-probability]");
+
+function showFor(event) {
+  const word = wordAt(event.target);
+  if (word) showTooltip(word);
+}
+
+// The pointer leaves the tooltip to the word that has the focus, if one has.
+function leaveWord() {
+  const focused = wordAt(document.activeElement);
+  if (focused) showTooltip(focused);
+  else hideTooltip();
+}
+
+// ---- Keys ----
+
+const wordsBeside = (word) => Array.from(word.parentElement.querySelectorAll("[data-probability]"));
+
+// A caption is one tab stop, and the arrows move between its words.
+function focusWord(word) {
+  for (const other of wordsBeside(word)) other.tabIndex = -1;
+  word.tabIndex = 0;
+  word.focus();
+}
+
+function moveInCaption(word, key) {
+  const words = wordsBeside(word);
+  const place = words.indexOf(word) + { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (words[place]) focusWord(words[place]);
+}
+
+function moveToCard(step) {
+  const cards = Array.from(gallery.children).filter((card) => !card.hidden);
+  if (!cards.length) return;
+  let place = cards.indexOf(document.activeElement?.closest(".card")) + step;
+  if (!document.activeElement?.closest(".card")) {
+    // Without a card in hand, start from the uppermost one whose top is in sight.
+    const below = cards.findIndex((card) => card.getBoundingClientRect().top >= 0);
+    place = (below < 0 ? cards.length : below) + Math.min(step, 0);
+  }
+  const card = cards[Math.min(Math.max(place, 0), cards.length - 1)];
+  card.tabIndex = -1;
+  card.focus({ preventScroll: true });
+  card.scrollIntoView();
+}
+
+const steps = { j: 1, n: 1, k: -1, p: -1 };
+
+function pressKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  const word = wordAt(event.target);
+  if (event.key === "Escape") {
+    hideTooltip();
+    if (event.target === search) {
+      search.value = "";
+      filterCards();
+    }
+  } else if (event.target === search || event.target === order) {
+    // Letters typed there are not meant as commands.
+    return;
+  } else if (event.key === "/") {
+    search.focus();
+    search.select();
+  } else if (word && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    moveInCaption(word, event.key);
+  } else if (Object.hasOwn(steps, event.key)) {
+    moveToCard(steps[event.key]);
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+// ---- Start ----
+
+search.addEventListener("input", filterCards);
+order.addEventListener("change", sortCards);
+shading.addEventListener("change", (event) => {
+  gallery.classList.toggle("plain", !event.target.checked);
+});
+gallery.addEventListener("mouseover", showFor);
+gallery.addEventListener("mouseout", leaveWord);
+gallery.addEventListener("focusin", showFor);
+gallery.addEventListener("focusout", hideTooltip);
+// A finger does not hover: what it taps is focused.
+gallery.addEventListener("click", (event) => {
+  const word = wordAt(event.target);
+  if (word) focusWord(word);
+});
+document.addEventListener("keydown", pressKey);
+
+shading.hidden = !hasWords;
+order.append(...orders().map(([name], place) => new Option(name, place)));
+order.parentElement.hidden = order.length < 2;
+sayCount(asGiven.length, false);
+for (const caption of gallery.querySelectorAll(".words")) {
+  const first = caption.querySelector("[data-probability]");
+  if (first) first.tabIndex = 0;
+}
+for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;

@@ -1,0 +1,553 @@
+"""The page that shows photos with their captions: what it holds, and how it behaves."""
+
+import io
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioning import gallery
+from captioning.confidence import WordChoice
+from captioning.gallery import Caption, Card, Page, make_thumbnail, write_gallery
+from captioning.photos import PhotoError
+
+RED, BLUE = (200, 0, 0), (0, 0, 200)
+
+# Selenium's codes of keys, so that this file can be read where Selenium is not installed.
+TAB, SHIFT, ESCAPE, LEFT, RIGHT = "\ue004", "\ue008", "\ue00c", "\ue012", "\ue014"
+
+ATTACK = "\"'><script>document.title='broken in';alert(1)</script><img src=x onerror=alert(2)>&amp;"
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page with their attributes, and the text of each."""
+
+    VOID = ("meta", "img", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        """Notes an element, none of whose attributes may come twice."""
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.found.append((tag, dict(attrs), []))
+        if tag not in self.VOID:
+            self.open.append(self.found[-1])
+
+    def handle_endtag(self, tag):
+        """Checks that elements end in turn."""
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        """Gives text to every element that it stands in."""
+        for _, _, texts in self.open:
+            texts.append(data)
+
+    def named(self, tag, **wanted):
+        """Lists attributes and text of the elements of a name that have all these attributes."""
+        return [
+            (attributes, "".join(texts))
+            for name, attributes, texts in self.found
+            if name == tag and wanted.items() <= attributes.items()
+        ]
+
+
+def caption(words, probability=0.5, decodings=("greedy",), score=None):
+    others = (("cat", 0.25), ("endseq", 0.0625), ("boat", 0.0001))
+    choices = [WordChoice(word, probability, others) for word in words.split()]
+    return Caption(decodings, tuple(choices), score)
+
+
+def card(title, *captions, photo=None, references=()):
+    return Card(title, photo, captions, references)
+
+
+def png(size=(40, 30)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "white").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def hostile_page(photo):
+    words = (WordChoice(ATTACK, 0.5, ((ATTACK, 0.25), ("\udc80", 0.1), ("cat", 0.05))),)
+    cards = [Card(ATTACK, photo, (Caption((ATTACK,), words, 12.0),), (ATTACK,))]
+    # The reason why a photo cannot be read names it.
+    unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
+    unreadable.write_bytes(b"no photo at all")
+    cards.append(Card("\udcff.jpg", unreadable, (), ()))
+    return Page(ATTACK, cards, ATTACK, ((ATTACK, ATTACK),) * 2, (ATTACK,), ((ATTACK, png()),))
+
+
+def written(folder, page):
+    """Writes a page and parses it."""
+    write_gallery(folder / "page.html", page)
+    return Elements((folder / "page.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "red.png"
+    Image.new("RGB", (60, 40), RED).save(path)
+    return path
+
+
+# ---- Thumbnails ----
+
+
+def opened(thumbnail):
+    jpeg, size = thumbnail
+    image = Image.open(io.BytesIO(jpeg))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
+    return image
+
+
+@pytest.mark.parametrize("size", [(900, 600), (256, 256), (3000, 40)])
+def test_thumbnail_of_noise_keeps_to_the_limit(tmp_path, size):
+    noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    thumbnail = make_thumbnail(tmp_path / "noise.png")
+    width, height = opened(thumbnail).size
+    assert len(thumbnail[0]) <= 20_000
+    assert 100 <= max(width, height) <= 256
+    assert height == pytest.approx(width * size[1] / size[0], abs=1)
+
+
+def test_thumbnail_leaves_out_what_the_photo_carries(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    options = {
+        "comment": b"secret" * 9000,
+        "exif": exif,
+        "xmp": b"secret",
+        "icc_profile": b"secret",
+    }
+    Image.new("RGB", (400, 300), RED).save(tmp_path / "a.jpg", **options)
+    jpeg, size = make_thumbnail(tmp_path / "a.jpg")
+    assert size == (256, 192)
+    assert len(jpeg) < 5000
+    assert b"secret" not in jpeg
+    assert b"where I live" not in jpeg
+
+
+def test_thumbnail_is_upright_and_never_larger_than_the_photo(tmp_path):
+    image = Image.new("RGB", (80, 40), BLUE)
+    image.paste(RED, (0, 0, 40, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned a quarter to the right: what is left comes on top.
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    upright = opened(make_thumbnail(tmp_path / "turned.jpg"))
+    assert upright.size == (40, 80)
+    np.testing.assert_allclose(upright.getpixel((20, 10)), RED, atol=20)
+    np.testing.assert_allclose(upright.getpixel((20, 70)), BLUE, atol=20)
+
+
+def test_large_jpegs_are_decoded_at_a_fraction_of_their_size(tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        gallery, "to_rgb", lambda image: decoded.append(image.size) or image.convert("RGB")
+    )
+    Image.new("RGB", (4096, 4096), RED).save(tmp_path / "large.jpg")
+    assert opened(make_thumbnail(tmp_path / "large.jpg")).size == (256, 256)
+    assert decoded == [(512, 512)]
+
+
+def test_an_unreadable_photo_says_why(tmp_path, monkeypatch):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo at all")
+    with pytest.raises(PhotoError, match="cannot identify image file") as caught:
+        make_thumbnail(tmp_path / "bad.jpg")
+    assert str(tmp_path) not in str(caught.value)
+    with pytest.raises(PhotoError, match="No such file"):
+        make_thumbnail(tmp_path / "missing.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("RGB", (40, 40)).save(tmp_path / "bomb.png")
+    with pytest.raises(PhotoError, match="exceeds limit"):
+        make_thumbnail(tmp_path / "bomb.png")
+
+
+# ---- What the file holds ----
+
+
+def test_page_shows_everything_without_its_script(tmp_path, photo):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo at all")
+    shown = caption("red <dog> endseq", decodings=("greedy", "beam 3"), score=94.06)
+    page = Page(
+        "Title",
+        (
+            card("first", shown, photo=photo, references=("A red dog .", "One dog .")),
+            card("second", caption("endseq")),
+            card("third", photo=tmp_path / "bad.jpg"),
+        ),
+        "Introduction.",
+        (("", "BLEU-1"), ("greedy", "49.8")),
+        ("Remark.",),
+        (("A plot", png()),),
+    )
+    elements = written(tmp_path, page)
+    assert [text for _, text in elements.named("h1")] == ["Title"]
+    assert [text for _, text in elements.named("h2")] == ["first", "second", "third"]
+    assert [text for _, text in elements.named("li")] == ["A red dog .", "One dog ."]
+    assert [text for _, text in elements.named("th")] == ["", "BLEU-1", "greedy"]
+    assert [text for _, text in elements.named("td")] == ["49.8"]
+    assert [text for _, text in elements.named("figcaption")] == ["A plot"]
+    texts = [text for _, text in elements.named("p")]
+    for text in ("Introduction.", "Remark.", "greedy · beam 3CIDEr-D 94.1", " red <dog>\xa0■"):
+        assert text in texts
+    placeholders = [text for _, text in elements.named("p", **{"class": "no-photo"})]
+    assert placeholders[0] == "no photo file"
+    assert placeholders[1].startswith("this photo cannot be read: cannot identify image file")
+    assert "(no words)\xa0■" in texts
+    plot, thumbnail = elements.named("img")
+    assert (plot[0]["width"], plot[0]["height"]) == ("40", "30")
+    assert (thumbnail[0]["width"], thumbnail[0]["height"]) == ("60", "40")
+    assert (thumbnail[0]["loading"], thumbnail[0]["decoding"]) == ("lazy", "async")
+    scripted = [attributes for _, attributes, _ in elements.found if "data-scripted" in attributes]
+    assert len(scripted) == 3
+    assert all("hidden" in attributes for attributes in scripted)
+
+
+def test_shades_follow_the_probability(tmp_path):
+    probabilities = (0.0, 0.09, 0.1, 0.3, 0.6, 0.75, 1.0)
+    words = tuple(WordChoice(f"word{p}", p, ()) for p in probabilities)
+    elements = written(tmp_path, Page("Title", [card("a", Caption(("greedy",), words, None))]))
+    shades = [
+        attributes["class"]
+        for attributes, _ in elements.named("span")
+        if "data-probability" in attributes
+    ]
+    assert shades == [f"shade{number}" for number in (0, 0, 1, 2, 3, 4, 4)]
+
+
+def test_hostile_text_stays_text(tmp_path, photo):
+    elements = written(tmp_path, hostile_page(photo))
+    assert len(elements.named("script")) == 1
+    # Two pictures are ours: the plot and the thumbnail.
+    assert len(elements.named("img")) == 2
+    for tag, attributes, _ in elements.found:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
+        assert set(attributes) <= {
+            *("lang", "charset", "http-equiv", "content", "name", "id", "class", "hidden"),
+            *("type", "autocomplete", "spellcheck", "placeholder", "checked", "role", "tabindex"),
+            *("aria-label", "aria-live", "src", "width", "height", "loading", "decoding", "alt"),
+            *("scope", "data-scripted", "data-decodings", "data-values", "data-probability"),
+            "data-others",
+        }, tag
+    for tag in ("title", "h1", "h2", "li", "td", "figcaption"):
+        assert elements.named(tag)[0][1] == ATTACK, tag
+    assert elements.named("h2")[1][1] == "\\udcff.jpg"
+    assert ATTACK in [text for _, text in elements.named("span")]
+    assert "<img src=x" in elements.named("p", **{"class": "no-photo"})[0][1]
+
+
+def test_page_fetches_nothing(tmp_path, photo):
+    cards = [card("a", caption("red dog endseq"), photo=photo)]
+    elements = written(tmp_path, Page("Title", cards, pictures=(("A plot", png()),)))
+    sources = [
+        attributes[name]
+        for _, attributes, _ in elements.found
+        for name in ("src", "href", "srcset", "action", "data", "poster")
+        if name in attributes
+    ]
+    assert len(sources) == 2
+    assert all(re.fullmatch(r"data:image/(jpeg|png);base64,[\w+/=]+", url) for url in sources)
+    assert not {"link", "iframe", "object", "base", "form"} & {tag for tag, _, _ in elements.found}
+    style = elements.named("style")[0][1]
+    assert not re.search(r"url\(|@import|https?:", style)
+    script = elements.named("script")[0][1]
+    assert not re.search(r"https?:|fetch\(|XMLHttpRequest|import\(|innerHTML|eval\(", script)
+    policy = elements.named("meta", **{"http-equiv": "Content-Security-Policy"})[0][0]["content"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'sha256-" in policy
+
+
+def test_page_without_cards_is_written(tmp_path):
+    assert written(tmp_path, Page("Title", ())).named("main")[0][1].strip() == ""
+
+
+# ---- How it behaves ----
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Gives a headless Chromium, or skips where there is none."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("there is no Chromium to open pages with: install chromium and chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    options.add_argument("--headless=new")
+    options.add_argument("--disable-dev-shm-usage")
+    if os.geteuid() == 0:
+        # Chromium refuses to run as root otherwise, as in most containers.
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    window = webdriver.Chrome(options=options, service=service)
+    yield window
+    window.quit()
+
+
+class Window:
+    """A page in the browser, and what the tests do with it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def run(self, script):
+        """Runs a script in the page and returns what it returns."""
+        return self.driver.execute_script(script)
+
+    def press(self, *keys):
+        """Presses keys where the focus is."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def choose(self, label):
+        """Selects an order by its text, as a person does."""
+        options = self.driver.find_elements("css selector", "#order option")
+        next(option for option in options if option.text == label).click()
+
+    def titles(self):
+        """Lists the titles of the cards that are shown, in their order."""
+        return self.run(
+            "return [...document.querySelectorAll('.card:not([hidden]) h2')]"
+            ".map(title => title.textContent)"
+        )
+
+    def text(self, selector):
+        """Returns the text that is seen of an element."""
+        return self.driver.find_element("css selector", selector).text
+
+    def focused(self):
+        """Returns the text of the element that has the focus."""
+        return self.run("return document.activeElement.textContent")
+
+
+@pytest.fixture
+def open_page(chromium, tmp_path):
+    """Gives a function that writes and opens a page; checks that the console stays silent."""
+
+    def open_page(page):
+        write_gallery(tmp_path / "page.html", page)
+        chromium.set_window_size(1200, 900)
+        chromium.get((tmp_path / "page.html").as_uri())
+        return Window(chromium)
+
+    chromium.get_log("browser")
+    yield open_page
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert chromium.get_log("browser") == []
+
+
+def scored_page(photo):
+    """Makes a page of three scored cards, and one whose photo has no score and no words."""
+
+    def both(first, second, greedy, beam):
+        return (
+            caption(f"{first} endseq", probability=greedy / 100, score=greedy),
+            caption(f"{second} endseq", decodings=("beam 3",), score=beam),
+        )
+
+    cards = (
+        card("empty", Caption(("greedy",), (), None)),
+        card("dog_7.jpg", *both("woman with dog", "woman", 50.0, 9.5), photo=photo),
+        card("b", *both("man", "man on ice", 90.0, 80.0), references=("Skiing , UPHILL !",)),
+        card("c", *both("ball", "ball", 8.0, 100.0), photo=photo),
+    )
+    return Page("Title", cards)
+
+
+def test_search_keeps_the_cards_that_have_all_words(open_page, photo):
+    window = open_page(scored_page(photo))
+    assert window.text("#count") == "4 photos"
+    window.run("document.getElementById('search').focus()")
+    # The beginning of a word finds it, its middle does not: no woman among the men.
+    for typed, expected in (
+        ("man", ["b"]),
+        ("man ICE", ["b"]),
+        ("man ball", []),
+        ("woman", ["dog_7.jpg"]),
+        ("g_7", ["dog_7.jpg"]),
+        ("uphill ski", ["b"]),
+        (", !", ["empty", "dog_7.jpg", "b", "c"]),
+    ):
+        window.press(typed)
+        assert window.titles() == expected, typed
+        assert ("all of these words" in window.text("#controls")) == (not expected)
+        if typed != ", !":
+            assert window.text("#count") == f"{len(expected)} of 4 photos"
+        window.press(ESCAPE)
+    assert window.text("#count") == "4 photos"
+    assert window.run("return document.getElementById('search').value") == ""
+
+
+def test_orders_sort_the_cards(open_page, photo):
+    window = open_page(scored_page(photo))
+    for label, expected in (
+        ("greedy: best first", ["b", "dog_7.jpg", "c", "empty"]),
+        ("greedy: worst first", ["c", "dog_7.jpg", "b", "empty"]),
+        ("beam 3: best first", ["c", "b", "dog_7.jpg", "empty"]),
+        ("beam 3: worst first", ["dog_7.jpg", "b", "c", "empty"]),
+        ("surest first", ["b", "dog_7.jpg", "c", "empty"]),
+        ("least sure first", ["c", "dog_7.jpg", "b", "empty"]),
+        ("as given", ["empty", "dog_7.jpg", "b", "c"]),
+    ):
+        window.choose(label)
+        assert window.titles() == expected, label
+
+
+def test_only_orders_that_apply_are_offered(open_page):
+    window = open_page(Page("Title", [card("a", caption("red dog"))]))
+    assert window.text("#order").split("\n") == ["as given", "surest first", "least sure first"]
+    window = open_page(Page("Title", [card("a")]))
+    assert not window.driver.find_element("id", "order").is_displayed()
+    assert not window.driver.find_element("id", "shading").is_displayed()
+    assert window.text("#count") == "1 photo"
+
+
+def test_keys_move_between_cards(open_page, photo):
+    window = open_page(scored_page(photo))
+
+    def card_in_hand():
+        return window.run("return document.activeElement.querySelector('h2').textContent")
+
+    window.press("/")
+    assert window.run("return document.activeElement.id") == "search"
+    window.press("jk")
+    assert window.run("return document.getElementById('search').value") == "jk"
+    window.press(ESCAPE)
+    window.run("document.activeElement.blur()")
+    for key, expected in zip(
+        "jjnkp", ("empty", "dog_7.jpg", "b", "dog_7.jpg", "empty"), strict=True
+    ):
+        window.press(key)
+        assert card_in_hand() == expected
+    window.press("p")
+    assert card_in_hand() == "empty"
+
+
+def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
+    page = Page("Title", [card("a", caption("red dog endseq"), caption("blue ball"), photo=photo)])
+    window = open_page(page)
+    rows = "it might have said\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
+    window.press("j", TAB)
+    assert window.focused() == "red"
+    assert window.text("#tooltip") == f"red\n50%\n{rows}"
+    window.press(RIGHT)
+    assert window.text("#tooltip") == f"dog\n50%\n{rows}"
+    assert window.run("return document.activeElement.getAttribute('aria-describedby')") == "tooltip"
+    window.press(RIGHT, RIGHT)
+    assert window.text("#tooltip") == f"(end)\n50%\n{rows}"
+    window.press(LEFT)
+    assert window.focused() == "dog"
+    window.press(ESCAPE)
+    assert not window.driver.find_element("id", "tooltip").is_displayed()
+    # A caption is one tab stop.
+    window.press(TAB)
+    assert window.focused() == "blue"
+    assert window.text("#tooltip").startswith("blue")
+    window.press(SHIFT + TAB)
+    assert window.focused() == "dog"
+
+
+def test_tooltip_follows_the_pointer(open_page):
+    from selenium.webdriver import ActionChains
+
+    window = open_page(Page("Title", [card("a", caption("red dog endseq"))]))
+    words = window.driver.find_elements("css selector", ".words span")
+    ActionChains(window.driver).move_to_element(words[1]).perform()
+    assert window.text("#tooltip").startswith("dog\n50%\nit might have said\ncat\n25%")
+    title = window.driver.find_element("tag name", "h1")
+    ActionChains(window.driver).move_to_element(title).perform()
+    assert not window.driver.find_element("id", "tooltip").is_displayed()
+
+
+def test_shading_can_be_switched_off(open_page):
+    window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
+    shade = "return getComputedStyle(document.querySelector('.words span')).backgroundColor"
+    assert window.run(shade) != "rgba(0, 0, 0, 0)"
+    window.driver.find_element("css selector", "#shading input").click()
+    assert window.run(shade) == "rgba(0, 0, 0, 0)"
+
+
+def relative_luminance(colour):
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in np.array(colour) / 255
+    ]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_shade(open_page, scheme):
+    window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    ink, shade, ground = (
+        [float(part) for part in re.findall(r"[\d.]+", colour)]
+        for colour in window.run(
+            "const style = name => getComputedStyle(document.querySelector(name));"
+            "return [style('.words span').color, style('.words span').backgroundColor,"
+            " style('.card').backgroundColor]"
+        )
+    )
+    assert (sum(ground) > 380) == (scheme == "light")
+    behind = np.array(shade[:3]) * shade[3] + np.array(ground) * (1 - shade[3])
+    dark, light = sorted((relative_luminance(ink), relative_luminance(behind)))
+    assert (light + 0.05) / (dark + 0.05) > 6
+
+
+def test_nothing_overflows_on_a_phone(open_page, photo):
+    wide = tuple(tuple(f"column {n}" for n in range(12)) for _ in range(3))
+    long_words = caption(f"{'w' * 90} dog endseq", decodings=("greedy", "beam " * 20), score=1.0)
+    cards = [card("x" * 120, long_words, photo=photo, references=("y" * 150,))]
+    page = Page("T" * 60, cards, "i" * 80, wide, ("r" * 90,), (("A plot", png((900, 500))),))
+    window = open_page(page)
+    size = {"width": 360, "height": 780, "deviceScaleFactor": 2, "mobile": False}
+    window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    assert window.run("return innerWidth") == 360
+    overflow = (
+        "const spare = (box) => box.scrollWidth - box.clientWidth;"
+        "return [document.documentElement, ...document.querySelectorAll('#tooltip, .card, .table')]"
+        ".map(spare)"
+    )
+    for word in (":first-child", ".end"):
+        window.run(f"document.querySelector('.words {word}').click()")
+        assert window.driver.find_element("id", "tooltip").is_displayed()
+        page_spare, table_spare, card_spare, tooltip_spare = window.run(overflow)
+        assert (page_spare, card_spare, tooltip_spare) == (0, 0, 0), word
+        # The table is as wide as it likes, inside its own box.
+        assert table_spare > 0
+
+
+def test_hostile_text_runs_nothing(open_page, photo):
+    window = open_page(hostile_page(photo))
+    window.press("j", TAB)
+    assert window.run("return document.querySelector('#tooltip b').parentElement.textContent") == (
+        f"{ATTACK}50%"
+    )
+    assert ATTACK in window.text("#tooltip")
+    assert (
+        window.run("return document.querySelectorAll('#tooltip img, #tooltip script').length") == 0
+    )
+    window.choose(f"{ATTACK}: best first")
+    # An open alert would have raised UnexpectedAlertPresentException above.
+    assert window.driver.title == ATTACK
+    assert window.run("return document.images.length") == 2
+
+
+def test_photos_are_shown(open_page, photo):
+    window = open_page(Page("Title", [card("a", photo=photo)], pictures=(("A plot", png()),)))
+    assert window.run(
+        "return Promise.all([...document.images].map(image => image.decode()"
+        ".then(() => image.naturalWidth)))"
+    ) == [40, 60]
