@@ -12,7 +12,8 @@ FLICKR8K_MODEL := models/flickr8k
 PHOTO_CODE := prepare_photos.py captioning/photos.py captioning/encoders.py captioning/features.py
 TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
 MODEL_CODE := train.py captioning/decoding.py
-SCORE_CODE := evaluate.py captioning/decoding.py captioning/model_folder.py
+SCORE_CODE := evaluate.py $(addprefix captioning/,decoding.py model_folder.py confidence.py \
+              metrics.py bootstrap.py scoreboard.py gallery.py gallery.css gallery.js)
 
 # The steps of the demo, by what each writes last.
 STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
@@ -36,8 +37,9 @@ demo: .venv/installed
 	$(RUN) generate.py --model $(SAMPLE_MODEL) --beam 3 \
 		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
 	@echo
-	@echo "$(SAMPLE_MODEL)/captions.png shows scenes with their captions, curves.png how the network"
-	@echo "learned, captions.csv every caption with what people would say, scores.json the table above."
+	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its captions, what"
+	@echo "people would say, the scores, and how sure the network was of each word. captions.png shows"
+	@echo "some of them as one picture, captions.csv and scores.json hold the same as figures."
 	@echo "next: make flickr8k, or, after . .venv/bin/activate, the scripts on photos of your own; see"
 	@echo "README.md"
 
@@ -60,7 +62,7 @@ $(SAMPLE_MODEL)/curves.png: $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json $(
 
 $(SAMPLE_MODEL)/scores.json: $(SAMPLE_MODEL)/curves.png $(SCORE_CODE)
 	@echo; echo "== evaluate.py captions the test split and scores the captions against people's =="
-	$(RUN) evaluate.py --data $(SAMPLE) --model $(SAMPLE_MODEL) --beam 3
+	$(RUN) evaluate.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
 
 $(SAMPLE_MODEL)/truth.json: $(SAMPLE_MODEL)/scores.json $(SAMPLE)/check.py $(SAMPLE)/wording.py
 	@echo; echo "== data/sample/check.py asks of each caption whether it is true of what was drawn =="

@@ -1,12 +1,13 @@
 """Captions any photo: a line each, path<TAB>caption.
 
     python generate.py dog.jpg holiday/ --model models/flickr8k
-    python generate.py holiday/ --csv captions.csv
+    python generate.py holiday/ --csv captions.csv --html captions.html
 
 Reads   the photos, and those in the folders, that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
-Writes  the lines on standard output, and with --csv the same as a table
+Writes  the lines on standard output; with --csv the same as a table, and with --html a page with
+        the photos, which shows how sure the model was of each word
 Takes   a few seconds to load the networks, then about 10 photos a second with VGG16 on two cores.
 """
 
@@ -25,10 +26,12 @@ from captioning.command_line import (
     positive_integer,
     run,
 )
+from captioning.confidence import word_choices
 from captioning.decoding import CaptionDecoder, decode
 from captioning.encoders import Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD, write_table
+from captioning.gallery import Caption, Card, Page, write_gallery
 from captioning.model_folder import load_captioner
 from captioning.photos import PhotoError, encode_photos, find_photos
 
@@ -66,18 +69,16 @@ def expand(places):
     return list(dict.fromkeys(photos))
 
 
-def caption_photos(photos, captioner, encoder, beam_width):
-    """Captions photos from their files.
+def encode(photos, encoder):
+    """Turns photos into vectors.
 
     Args:
         photos: list of pathlib.Path.
-        captioner: captioning.model_folder.Captioner.
-        encoder: captioning.encoders.Encoder, the one that the captioner was trained with.
-        beam_width: int, 1 is greedy.
+        encoder: captioning.encoders.Encoder.
 
     Returns:
-        tuple of dict of pathlib.Path -> str, the captions, and dict of pathlib.Path -> str, why a
-        photo has none.
+        tuple of dict of pathlib.Path -> numpy.ndarray, float32, (length,), the vectors, and dict of
+        pathlib.Path -> str, why a photo has none.
     """
     encoded = tqdm(
         encode_photos(photos, encoder, BATCH_SIZE),
@@ -92,12 +93,28 @@ def caption_photos(photos, captioner, encoder, beam_width):
             skipped[path] = str(vector)
         else:
             vectors[path] = vector
-    if not vectors:
-        return {}, skipped
-    decoder = CaptionDecoder(captioner.model, captioner.vocabulary)
-    word_ids = decode(decoder, np.stack(list(vectors.values())), beam_width)
-    texts = [" ".join(captioner.vocabulary.decode(ids)) for ids in word_ids]
-    return dict(zip(vectors, texts, strict=True)), skipped
+    return vectors, skipped
+
+
+def write_page(path, paths, vectors, captioner, word_ids, beam_width):
+    """Writes the page; see `captioning.gallery`.
+
+    Args:
+        path: pathlib.Path of the HTML file.
+        paths: list of pathlib.Path, the photos.
+        vectors: numpy.ndarray, float32, (photos, length).
+        captioner: captioning.model_folder.Captioner.
+        word_ids: list of list of int, the captions.
+        beam_width: int, 1 is greedy.
+    """
+    decodings = ("greedy" if beam_width == 1 else f"beam {beam_width}",)
+    choices = word_choices(captioner.model, captioner.vocabulary, vectors, word_ids)
+    cards = [
+        Card(photo.name, photo, (Caption(decodings, words, None),), ())
+        for photo, words in zip(paths, choices, strict=True)
+    ]
+    count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"
+    write_gallery(path, Page(f"Captions of {count}", cards))
 
 
 def load_encoder(captioner, folder, weights):
@@ -133,6 +150,7 @@ def parse_arguments(arguments=None):
         "--beam", type=positive_integer, default=BEAM, metavar="K", help="beam width; 1 is greedy"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write photo and caption there")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
     parser.add_argument(
         "--weights",
         metavar="imagenet|none|FILE",
@@ -144,21 +162,28 @@ def parse_arguments(arguments=None):
 def main(arguments=None):
     """Loads model and encoder, captions the photos, prints and writes."""
     options = parse_arguments(arguments)
-    if options.csv and options.csv.is_dir():
-        raise UserError(f"{options.csv} is a folder: name a file with --csv")
+    for flag, path in (("--csv", options.csv), ("--html", options.html)):
+        if path and path.is_dir():
+            raise UserError(f"{path} is a folder: name a file with {flag}")
     photos = expand(options.photos)
     captioner = load_captioner(options.model)
     encoder = load_encoder(captioner, options.model, options.weights)
-    captions, skipped = caption_photos(photos, captioner, encoder, options.beam)
+    vectors, skipped = encode(photos, encoder)
     for path, reason in skipped.items():
         print(f"skipped {path}: {reason}", file=sys.stderr)
-    if not captions:
+    if not vectors:
         raise UserError("none of the photos can be read")
+    paths, vectors = list(vectors), np.stack(list(vectors.values()))
+    decoder = CaptionDecoder(captioner.model, captioner.vocabulary)
+    word_ids = decode(decoder, vectors, options.beam)
+    captions = [" ".join(captioner.vocabulary.decode(ids)) for ids in word_ids]
     if options.csv:
-        table = pd.DataFrame({"photo": map(str, captions), "caption": captions.values()})
-        write_table(options.csv, table)
-        print(f"wrote {options.csv}", file=sys.stderr)
-    for path, caption in captions.items():
+        write_table(options.csv, pd.DataFrame({"photo": map(str, paths), "caption": captions}))
+    if options.html:
+        write_page(options.html, paths, vectors, captioner, word_ids, options.beam)
+    for path in filter(None, (options.csv, options.html)):
+        print(f"wrote {path}", file=sys.stderr)
+    for path, caption in zip(paths, captions, strict=True):
         print(f"{path}\t{caption}")
     return DONE_IN_PART if skipped else DONE
 

@@ -47,9 +47,11 @@ def test_the_script_checks_people_s_own_captions(tmp_path):
     first = [line.split("\t") for line in lines if "#0\t" in line]
     model.mkdir()
     table = {"photo": [name.split(".")[0] for name, _ in first]}
-    table["caption"] = [caption.lower().rstrip(" .") for _, caption in first]
+    table["greedy"] = [caption.lower().rstrip(" .") for _, caption in first]
     pd.DataFrame(table).to_csv(model / "captions.csv", index=False)
-    process = run_script("data/sample/check.py", "--data", data, "--model", model)
+    command = ["data/sample/check.py", "--data", data, "--model", model]
+    assert_refused(run_script(*command), model / "captions.csv", "beam 3", "greedy")
+    process = run_script(*command, "--decoding", "greedy")
     assert process.returncode == 0, process.stderr
     truth = pd.read_json(model / "truth.json", typ="series")
     for name in ("setting", "subject", "colour", "action", "thing"):

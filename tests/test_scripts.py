@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,9 @@ def pipeline(tmp_path_factory):
         "train.py": run_script("train.py", *folders, "--epochs", 2, "--batch-size", 4, "--seed", 7),
         "evaluate.py": run_script("evaluate.py", *folders, "--split", "train"),
         "generate.py": run_script(
-            "generate.py", data / "photos", "--model", model, "--csv", place / "out.csv"
+            "generate.py",
+            data / "photos",
+            *("--model", model, "--csv", place / "out.csv", "--html", place / "out.html"),
         ),
     }
     return place, processes
@@ -93,15 +96,18 @@ def test_training_stage(pipeline):
 def test_evaluation_stage(pipeline):
     place, processes = pipeline
     scores = json.loads((place / "model" / "scores.json").read_text())
-    assert (scores["split"], scores["photos"], scores["beam"]) == ("train", 8, 1)
+    assert (scores["split"], scores["photos"]) == ("train", 8)
     table = processes["evaluate.py"].stdout
-    for row in ("standard", "classic_protocol"):
-        for name, score in scores[row].items():
-            assert 0 <= score <= 100
-            assert name in table
-            assert f"{score:.1f}" in table
+    for row in ("greedy", "beam 3", "beam 5", "human", "shuffled photos", "classic (flattering)"):
+        assert f"\n{row}  " in table
+        assert np.isfinite(scores["rows"][row]["BLEU-1"])
+    for remark in scores["remarks"]:
+        assert remark in table.replace("\n", " ")
+    page = (place / "model" / "captions.html").read_text()
+    assert page.count("data:image/jpeg") == 8
+    assert page.count("data:image/png") == 2
     captions = pd.read_csv(place / "model" / "captions.csv", keep_default_na=False)
-    assert list(captions.columns) == ["photo", "caption", "references"]
+    assert list(captions.columns) == ["photo", "greedy", "beam 3", "beam 5", "references"]
     assert len(captions) == 8
     assert captions["references"][0] == (
         "A red ball lies in the snow . | There 's one red ball , on snow !"
@@ -116,17 +122,20 @@ def test_photo_files_get_the_captions_of_their_vectors(pipeline):
     captions = pd.read_csv(place / "model" / "captions.csv", keep_default_na=False)
     for _, row in captions.iterrows():
         path = place / "data" / "photos" / f"{row['photo']}.png"
-        assert said[str(path)] == row["caption"]
+        assert said[str(path)] == row["greedy"]
     table = pd.read_csv(place / "out.csv", keep_default_na=False)
     assert dict(zip(table["photo"], table["caption"], strict=True)) == said
+    page = (place / "out.html").read_text()
+    assert page.count("data:image/jpeg") == 12
+    assert all(Path(photo).name in page for photo in said)
 
 
 FLAGS = {
     "prepare_photos.py": ["--data", "--encoder", "--weights", "--batch-size"],
     "prepare_text.py": ["--data", "--min-word-length", "--min-word-count"],
     "train.py": ["--data", "--model", "--epochs", "--batch-size", "--seed", "--resume"],
-    "evaluate.py": ["--data", "--model", "--split", "--beam"],
-    "generate.py": ["--model", "--beam", "--csv"],
+    "evaluate.py": ["--data", "--model", "--split", "--beam", "--compare"],
+    "generate.py": ["--model", "--beam", "--csv", "--html"],
 }
 
 
@@ -209,6 +218,7 @@ def test_a_damaged_or_mismatched_model_is_refused(pipeline, tmp_path):
         ("train.py", ["--epoch", "3"], ["--epoch"]),
         ("evaluate.py", ["--split", "dog"], ["--split", "train", "dev", "test"]),
         ("evaluate.py", ["--beam", "1.5"], ["--beam"]),
+        ("evaluate.py", ["--beam", "3", "-5"], ["--beam"]),
         ("generate.py", [], ["PHOTO_OR_FOLDER"]),
         ("generate.py", ["/no/such/photo.jpg"], ["/no/such/photo.jpg", "does not exist"]),
         ("prepare_photos.py", ["--batch-size", "0"], ["--batch-size"]),
@@ -240,12 +250,15 @@ def test_beam_search_from_the_command_line(pipeline):
     folders = ["--data", place / "data", "--model", place / "model"]
     model = place / "model"
     kept = {name: (model / name).read_bytes() for name in ("scores.json", "captions.csv")}
-    process = run_script("evaluate.py", *folders, "--split", "test", "--beam", 3)
+    process = run_script(
+        "evaluate.py", *folders, "--split", "test", "--beam", 1, 2, "--compare", model
+    )
     assert process.returncode == 0, process.stderr
     scores = json.loads((model / "scores.json").read_text())
-    assert (scores["beam"], scores["split"], scores["photos"]) == (3, "test", 2)
-    assert "beam 3" in process.stdout
-    assert np.isfinite(list(scores["standard"].values())).all()
+    assert (scores["split"], scores["photos"]) == ("test", 2)
+    assert [*scores["rows"]][:3] == ["greedy", "beam 2", "human"]
+    assert [*scores["comparison"]] == ["greedy", "beam 2"]
+    assert f"{model} (A) against {model} (B)" in process.stdout
     for name, content in kept.items():
         (model / name).write_bytes(content)
 
@@ -271,8 +284,9 @@ def test_a_file_name_that_is_no_utf_8_is_captioned_all_the_same(pipeline, tmp_pa
     assert process.returncode == 0, process.stderr
     assert r"caf\udce9 1.png" in process.stdout
     assert r"caf\udce9 1.png" in table.read_text()
-    refused = run_script("generate.py", photos, "--model", place / "model", "--csv", tmp_path)
-    assert_refused(refused, tmp_path, "--csv")
+    for flag in ("--csv", "--html"):
+        refused = run_script("generate.py", photos, "--model", place / "model", flag, tmp_path)
+        assert_refused(refused, tmp_path, flag)
 
 
 def test_output_that_nobody_reads_is_no_success(pipeline):

@@ -40,6 +40,7 @@ TRUTH = "truth.json"
 PICTURE = "captions.png"
 
 # What is checked.
+DECODING = "beam 3"  # greedy, or a beam search that evaluate.py was asked for
 PROPERTIES = ("setting", "subject", "colour", "action", "thing")
 SHUFFLES = 200  # orders of the photos over which the shuffled row is averaged
 SEED = 1  # of those orders
@@ -94,12 +95,13 @@ def check_property(captions, truths, training_truths, words):
     }
 
 
-def read_tables(data, model):
+def read_tables(data, model, decoding):
     """Reads the scenes and the captions, and joins them.
 
     Args:
         data: pathlib.Path of the data folder.
         model: pathlib.Path of the model folder.
+        decoding: str, the column of the captions.
 
     Returns:
         tuple of pandas.DataFrame: the captioned scenes, and the training scenes.
@@ -112,6 +114,10 @@ def read_tables(data, model):
     captions_path = require(model / GENERATED_CAPTIONS, f"{remedy} first")
     scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
     captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
+    if decoding not in captions:
+        ways = ", ".join(name for name in captions if name not in ("photo", "references"))
+        raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
+    captions["caption"] = captions[decoding]
     scenes["identifier"] = scenes["photo"].map(photo_identifier)
     joined = captions.merge(scenes, left_on="photo", right_on="identifier", suffixes=("_id", ""))
     if joined.empty:
@@ -144,13 +150,16 @@ def parse_arguments(arguments=None):
     parser = ArgumentParser(__doc__)
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="the model folder")
+    parser.add_argument(
+        "--decoding", default=DECODING, metavar="NAME", help="whose captions: greedy or beam K"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Reads, checks, prints and writes."""
     options = parse_arguments(arguments)
-    table, training = read_tables(options.data, options.model)
+    table, training = read_tables(options.data, options.model, options.decoding)
     results = {
         name: check_property(
             list(table["caption"]), table[name].to_numpy(), list(training[name]), WORDS[name]
@@ -160,7 +169,7 @@ def main(arguments=None):
     write_json(options.model / TRUTH, {"captions": len(table), **results})
     with written_whole(options.model / PICTURE) as partial:
         draw_picture(table, options.data / PHOTOS, partial)
-    print(f"{len(table):,d} captions against what was drawn, in percent")
+    print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
     print(f"{'':9s}{'name any':>10s}{'of those right':>16s}{'photos shuffled':>17s}{'blind':>8s}")
     for name, shares in results.items():
         columns = zip((10, 16, 17, 8), ("named", "right", "shuffled", "blind"), strict=True)
