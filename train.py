@@ -42,6 +42,7 @@ from captioning.files import (
     CAPTIONER,
     CURVES,
     ENCODER_RECORD,
+    GALLERY,
     GENERATED_CAPTIONS,
     HISTORY,
     SCORES,
@@ -51,6 +52,8 @@ from captioning.files import (
     write_table,
     written_whole,
 )
+from captioning.locks import locked
+from captioning.model_folder import model_name
 from captioning.splits import usable_photos
 from captioning.vocabulary import read_vocabulary, write_vocabulary
 
@@ -387,12 +390,13 @@ class SaveProgress(keras.callbacks.Callback):
 
     def _save_model(self):
         # Scores and captions of an earlier model would pass for those of this one.
-        for name in (SCORES, GENERATED_CAPTIONS):
+        for name in (SCORES, GENERATED_CAPTIONS, GALLERY):
             (self.folder / name).unlink(missing_ok=True)
         write_vocabulary(self.folder, self.vocabulary)
         write_json(self.folder / ENCODER_RECORD, self.encoder_record)
         # A model that was never compiled is saved without the optimizer, a third of the size.
-        plain = keras.Model(self.model.inputs, self.model.outputs, name=self.model.name)
+        name = model_name(self.vocabulary, self.encoder_record)
+        plain = keras.Model(self.model.inputs, self.model.outputs, name=name)
         with written_whole(self.folder / CAPTIONER) as partial:
             plain.save(partial)
 
@@ -430,7 +434,7 @@ def draw_curves(history, path):
     """
     table = pd.DataFrame(history)
     best = table.loc[table["val_loss"].idxmin()]
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     titles = {"loss": "Loss (nats per word)", "accuracy": "Accuracy (share of next words)"}
     for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
@@ -445,7 +449,7 @@ def draw_curves(history, path):
         axes.set(xlabel="Epoch", title=title)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=150)
 
 
 def start_afresh(folder, settings):
@@ -457,8 +461,41 @@ def start_afresh(folder, settings):
     """
     if (folder / UNFINISHED).exists():
         print(f"{folder / UNFINISHED} holds an interrupted run: starting anew, without --resume")
-        shutil.rmtree(folder / UNFINISHED)
+        discard(folder / UNFINISHED)
     write_json(folder / UNFINISHED / SETTINGS, settings)
+
+
+def discard(folder):
+    """Removes a run's files; one that is stopped while it does so leaves no half of them.
+
+    Args:
+        folder: pathlib.Path.
+    """
+    doomed = folder.with_name(f".{folder.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.replace(doomed)
+    shutil.rmtree(doomed)
+
+
+def require_unfinished(data, folder):
+    """Checks that there is a run to go on with.
+
+    Args:
+        data: pathlib.Path of the data folder, for what a message tells the user to run.
+        folder: pathlib.Path of the model folder.
+
+    Returns:
+        pathlib.Path of its checkpoint.
+
+    Raises:
+        UserError: if there is none.
+    """
+    remedy = f"there is nothing to resume; {_without_resume(data, folder)}"
+    return require(folder / UNFINISHED / CHECKPOINT, remedy)
+
+
+def _without_resume(data, folder):
+    return f"run python train.py --data {data} --model {folder} without --resume"
 
 
 def take_up(data, folder, settings, steps_per_epoch):
@@ -477,8 +514,8 @@ def take_up(data, folder, settings, steps_per_epoch):
     Raises:
         UserError: if there is no such run, it was started otherwise, or its files are damaged.
     """
-    command = f"run python train.py --data {data} --model {folder} without --resume"
-    path = require(folder / UNFINISHED / CHECKPOINT, f"there is nothing to resume; {command}")
+    path = require_unfinished(data, folder)
+    command = _without_resume(data, folder)
     earlier = read_json(folder / UNFINISHED / SETTINGS, command)
     for name, value in settings.items():
         if earlier.get(name) != value:
@@ -597,8 +634,28 @@ def main(arguments=None):
     options = parse_arguments(arguments)
     if options.model.exists() and not options.model.is_dir():
         raise UserError(f"{options.model} is no folder: name another with --model")
+    if options.resume:
+        require_unfinished(options.data, options.model)
     splits, vocabulary, encoder_record = read_inputs(options.data)
     print_splits(splits, vocabulary)
+    with locked(options.model, "train.py or evaluate.py"):
+        history = train(options, splits, vocabulary, encoder_record)
+    report(history, options)
+    return DONE
+
+
+def train(options, splits, vocabulary, encoder_record):
+    """Starts a run or takes one up, and trains it to its end.
+
+    Args:
+        options: argparse.Namespace of the command line.
+        splits: dict of str -> dict, from `load_split`.
+        vocabulary: captioning.vocabulary.Vocabulary.
+        encoder_record: dict, what made the vectors.
+
+    Returns:
+        list of dict, the figures of each epoch.
+    """
     model, history = open_run(options, splits, vocabulary)
     print(f"the network has {model.count_params():,d} parameters")
     training, validation = (
@@ -618,9 +675,8 @@ def main(arguments=None):
             file=sys.stderr,
         )
         raise
-    shutil.rmtree(options.model / UNFINISHED)
-    report(progress.history, options)
-    return DONE
+    discard(options.model / UNFINISHED)
+    return progress.history
 
 
 def report(history, options):

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ DONE_IN_PART = 1
 NOTHING_DONE = 2
 STOPPED = 130
 OUTPUT_CLOSED = 141
+TERMINATED = 143
 
 # A file name may hold bytes that are no UTF-8, or what the terminal's encoding does not; files and
 # output show them as \udc.. escapes.
@@ -18,6 +20,14 @@ UNENCODABLE = "backslashreplace"
 
 class UserError(Exception):
     """A mistake that the user can mend; its message is one plain sentence that says how."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a system that shuts down sends it; what handles Ctrl-C handles it too."""
+
+
+def _terminate(number, frame):
+    raise Terminated
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -94,11 +104,12 @@ def run(main, arguments=None):
 
     Returns:
         int, the exit status: 0 done, 1 done in part, 2 nothing done, 130 stopped by Ctrl-C, 141
-        stopped because nobody reads the output any more.
+        stopped because nobody reads the output any more, 143 stopped by SIGTERM.
     """
     script = Path(sys.argv[0]).name
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors=UNENCODABLE)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         status = main(arguments)
         sys.stdout.flush()
@@ -116,6 +127,6 @@ def run(main, arguments=None):
         place = f"{name}: " if name else ""
         print(f"{script}: {place}{error.strerror or error}", file=sys.stderr)
         return NOTHING_DONE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\n{script}: stopped", file=sys.stderr)
-        return STOPPED
+        return TERMINATED if isinstance(stop, Terminated) else STOPPED

@@ -1,10 +1,12 @@
 """Reads a trained model with what belongs to it, and checks that the pieces fit together."""
 
+import hashlib
+import zipfile
 from dataclasses import dataclass
 
 from captioning.command_line import UserError
 from captioning.engine import keras
-from captioning.features import read_encoder_record
+from captioning.features import ENCODER_KEYS, read_encoder_record
 from captioning.files import CAPTIONER, ENCODER_RECORD, VOCABULARY, require
 from captioning.vocabulary import Vocabulary, read_vocabulary
 
@@ -22,6 +24,22 @@ class Captioner:
     model: keras.Model
     vocabulary: Vocabulary
     encoder_record: dict
+
+
+def model_name(vocabulary, encoder_record):
+    """Names a model after what belongs to it, so that it is never used with anything else.
+
+    Args:
+        vocabulary: captioning.vocabulary.Vocabulary.
+        encoder_record: dict, what made the vectors that it is trained on.
+
+    Returns:
+        str, `captioner_` and a digest, which Keras keeps in the saved file.
+    """
+    encoder = {key: encoder_record[key] for key in ENCODER_KEYS}
+    belongings = repr((vocabulary.words, vocabulary.maximum_length, encoder))
+    digest = hashlib.sha256(belongings.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"captioner_{digest[:16]}"
 
 
 def load_captioner(folder, data=None):
@@ -44,11 +62,21 @@ def load_captioner(folder, data=None):
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)
     try:
+        # Keras seeks in the archive, and then nobody compares the checksums of what is in it.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(damaged)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
     except Exception as error:
         raise UserError(f"{path} is damaged or no model of train.py: {remedy} again") from error
     _check_sizes(model, path, vocabulary, record, remedy)
+    if model.name != model_name(vocabulary, record):
+        raise UserError(
+            f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
+            f"they are: {remedy} again"
+        )
     return Captioner(model, vocabulary, record)
 
 

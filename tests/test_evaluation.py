@@ -6,13 +6,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ENCODER_RECORD
 
 import evaluate
 import prepare_text
 import train
 from captioning import metrics, scoreboard
 from captioning.captions import read_captions, split_into_words
-from captioning.features import read_features
+from captioning.features import read_features, write_features
 from captioning.splits import read_split
 from captioning.vocabulary import Vocabulary, read_vocabulary
 
@@ -216,12 +217,11 @@ def test_one_photo_with_one_reference_has_neither_human_nor_shuffled_row():
 
 def test_another_model_of_other_vectors_is_refused(evaluated, prepared_data, tmp_path):
     evaluated(lambda references: references[0])
-    other = tmp_path / "other"
-    other.mkdir()
-    for path in (tmp_path / "model").iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
-    record = json.loads((other / "features.json").read_text())
-    (other / "features.json").write_text(json.dumps({**record, "layer": "fc1"}))
+    features, other = read_features(prepared_data), tmp_path / "other"
+    write_features(prepared_data, features, {**ENCODER_RECORD, "layer": "fc1"}, [])
+    arguments = ["--data", str(prepared_data), "--model", str(other), "--epochs", "1"]
+    assert train.main(arguments) == 0
+    write_features(prepared_data, features, ENCODER_RECORD, [])
     with pytest.raises(evaluate.UserError, match="fc1") as raised:
         evaluated(lambda references: references[0], "--compare", str(other))
     assert str(other / "features.json") in str(raised.value)

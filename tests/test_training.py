@@ -51,6 +51,7 @@ def test_a_run_leaves_a_whole_model_folder(prepared_data, tmp_path, capsys):
     assert list(history["epoch"]) == [1, 2, 3, 4]
     names = {path.name for path in folder.iterdir()}
     assert names == {
+        ".lock",
         "captioner.keras",
         "vocabulary.json",
         "features.json",

@@ -1,0 +1,188 @@
+"""BLEU, ROUGE-L and CIDEr-D against the COCO caption evaluation, NLTK, and slow versions."""
+
+import functools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from nltk.translate.bleu_score import corpus_bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
+
+import evaluate
+from captioning import metrics
+from captioning.captions import read_captions, split_into_words
+from captioning.splits import read_split
+
+
+def slow_bleu(references, captions, weights):
+    """Computes corpus BLEU from its definition (Papineni et al. 2002, section 2.3)."""
+    logarithm = 0.0
+    for order, weight in enumerate(weights, start=1):
+        if weight == 0:
+            continue
+        right = total = 0
+        for texts, caption in zip(references, captions, strict=True):
+            found = grams(caption, order)
+            total += sum(found.values())
+            for gram, count in found.items():
+                right += min(count, max(grams(text, order)[gram] for text in texts))
+        if right == 0:
+            return 0.0
+        logarithm += weight * math.log(right / total)
+    written = sum(map(len, captions))
+    nearest = sum(
+        min((abs(len(text) - len(caption)), len(text)) for text in texts)[1]
+        for texts, caption in zip(references, captions, strict=True)
+    )
+    brevity = 1.0 if written >= nearest else math.exp(1 - nearest / written)
+    return 100 * brevity * math.exp(logarithm)
+
+
+def grams(words, order):
+    return Counter(tuple(words[i : i + order]) for i in range(len(words) - order + 1))
+
+
+def coco(scorer, captions, references):
+    """Gives what the COCO caption evaluation finds for each photo."""
+    truth = {row: [*map(" ".join, texts)] for row, texts in enumerate(references)}
+    found = {row: [" ".join(words)] for row, words in enumerate(captions)}
+    return np.asarray(scorer.compute_score(truth, found)[1])
+
+
+@pytest.fixture
+def noisy():
+    """Draws captions and references that share many words; some captions are short or empty."""
+    generator = np.random.default_rng(0)
+
+    def text(low, high):
+        return [f"w{i}" for i in generator.integers(0, 6, generator.integers(low, high))]
+
+    references = [[text(1, 12) for _ in range(1 + row % 5)] for row in range(40)]
+    return references, [text(4 * (row % 3), 12) for row in range(40)]
+
+
+@pytest.fixture(scope="module")
+def people(flickr8k):
+    """Gives one person's captions of the real test photos, and the other four's."""
+    captions = read_captions(flickr8k)
+    words = [
+        [split_into_words(text) for text in captions[name]] for name in read_split(flickr8k, "test")
+    ]
+    return [texts[1:] for texts in words], [texts[0] for texts in words]
+
+
+@pytest.mark.parametrize("weights", [metrics.STANDARD_WEIGHTS, evaluate.CLASSIC_WEIGHTS])
+def test_bleu_is_nltk_s_and_the_slow_one(noisy, weights):
+    references, captions = noisy
+    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}, weights)
+    figures = statistics.figures()
+    assert list(figures) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+    expected = corpus_bleu(references, captions, weights=weights)
+    for score, by_nltk in zip(figures.values(), expected, strict=True):
+        assert score[0] == pytest.approx(100 * by_nltk, rel=1e-12)
+        assert 0 < score[0] < 100
+    # NLTK counts one n-gram where a caption is too short to have any; the definition counts none.
+    long = [row for row, caption in enumerate(captions) if len(caption) >= 4]
+    references, captions = [references[row] for row in long], [captions[row] for row in long]
+    sums = metrics.bleu_counts(captions, references).sum(axis=0)[None]
+    for score, of_figure in zip(metrics.bleu_of_sums(sums, weights)[0], weights, strict=True):
+        assert score == pytest.approx(slow_bleu(references, captions, of_figure), rel=1e-12)
+
+
+def test_figures_of_a_selection_are_those_of_the_selected_photos(noisy):
+    references, captions = noisy
+    cider = metrics.CiderD(references)
+    means = {"CIDEr-D": cider.score(captions), "ROUGE-L": metrics.rouge_l(captions, references)}
+    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), means)
+    counts = np.random.default_rng(1).integers(0, 3, (4, len(captions)))
+    figures = statistics.figures(counts)
+    for row, selection in enumerate(counts):
+        picked = np.repeat(np.arange(len(captions)), selection)
+        expected = corpus_bleu(
+            [references[photo] for photo in picked],
+            [captions[photo] for photo in picked],
+            weights=metrics.STANDARD_WEIGHTS,
+        )
+        for name, score in zip(metrics.BLEU_NAMES, expected, strict=True):
+            assert figures[name][row] == pytest.approx(100 * score, rel=1e-12)
+        for name, values in means.items():
+            assert figures[name][row] == pytest.approx(values[picked].mean(), rel=1e-12)
+
+
+def test_rouge_l_is_the_coco_evaluation_s(noisy):
+    references, captions = noisy
+    expected = 100 * coco(Rouge(), captions, references)
+    assert metrics.rouge_l(captions, references) == pytest.approx(expected, rel=1e-12)
+    assert 20 < expected.mean() < 80
+
+
+def test_cider_d_is_the_coco_evaluation_s(noisy):
+    references, captions = noisy
+    expected = 100 * coco(Cider(), captions, references)
+    assert metrics.CiderD(references).score(captions) == pytest.approx(expected, rel=1e-12)
+    assert 20 < expected.mean() < 500
+
+
+def test_real_captions_score_as_in_the_coco_evaluation(people):
+    references, captions = people
+    expected = 100 * coco(Cider(), captions, references)
+    assert metrics.CiderD(references).score(captions) == pytest.approx(expected, rel=1e-12)
+    expected = 100 * coco(Rouge(), captions, references)
+    assert metrics.rouge_l(captions, references) == pytest.approx(expected, rel=1e-12)
+
+
+def test_longest_common_subsequence_is_the_slow_one():
+    @functools.cache
+    def slow(first, second):
+        if not first or not second:
+            return 0
+        if first[-1] == second[-1]:
+            return 1 + slow(first[:-1], second[:-1])
+        return max(slow(first[:-1], second), slow(first, second[:-1]))
+
+    generator = np.random.default_rng(2)
+    for _ in range(200):
+        first, second = (
+            tuple(generator.integers(0, 4, generator.integers(0, 9)).tolist()) for _ in range(2)
+        )
+        assert metrics.longest_common_subsequence(first, second) == slow(first, second)
+
+
+def test_a_caption_like_all_references_scores_full_marks():
+    words = [f"a red dog number {row} runs".split() for row in range(3)]
+    references = [[text, text] for text in words]
+    assert metrics.rouge_l(words, references) == pytest.approx([100] * 3)
+    assert metrics.CiderD(references).score(words) == pytest.approx([1000] * 3)
+
+
+def test_rare_words_weigh_more_and_repetition_gains_nothing():
+    references = [[["a", "red", "dog"]], [["a", "blue", "cat"]], [["a", "green", "bird"]]]
+    cider = metrics.CiderD(references)
+    common, rare, repeated = (
+        cider.score([caption, [], []])[0]
+        for caption in (["a"], ["dog"], ["dog", "dog", "dog", "dog"])
+    )
+    assert common == 0 < rare
+    assert repeated < rare
+
+
+@pytest.mark.parametrize("caption", [[], ["unheard"]])
+def test_captions_without_a_right_word_score_0_in_silence(caption, recwarn):
+    references = [[["a", "dog"]], [["a", "cat"]]]
+    counts = metrics.bleu_counts([caption] * 2, references)
+    for values in metrics.PhotoStatistics(counts, {}).figures().values():
+        assert values.tolist() == [0]
+    assert metrics.rouge_l([caption] * 2, references).tolist() == [0, 0]
+    assert metrics.CiderD(references).score([caption] * 2).tolist() == [0, 0]
+    assert not recwarn.list
+
+
+def test_references_of_punctuation_only_give_finite_figures(recwarn):
+    references, captions = [[[]], [["a", "dog"], []]], [["a"], []]
+    assert metrics.rouge_l(captions, references).tolist() == [0, 0]
+    assert metrics.CiderD(references).score(captions).tolist() == [0, 0]
+    figures = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}).figures()
+    assert all(np.isfinite(values).all() for values in figures.values())
+    assert not recwarn.list

@@ -1,0 +1,140 @@
+"""What load_captioner lets in: models that are whole, harmless, and fit what lies beside them."""
+
+import contextlib
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+import train
+from captioning.command_line import UserError
+from captioning.engine import keras
+from captioning.model_folder import load_captioner
+from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+
+FLIPS = 60
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Writes a model folder as train.py does, with a network that was never trained."""
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    vocabulary = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
+    record = {
+        "format": 1,
+        **dict.fromkeys(("encoder", "layer", "weights_sha256", "resizing", "weights"), "x"),
+        "input_size": [2, 2],
+        "length": 6,
+    }
+    keras.utils.set_random_seed(1)
+    progress = train.SaveProgress(folder, vocabulary, record, [])
+    progress.set_model(train.define_model(vocabulary.size, 6))
+    progress._save_model()
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def probabilities(folder):
+    inputs = [np.ones((1, 6), dtype=np.float32), np.array([[1, 3]], dtype=np.int32)]
+    return np.asarray(load_captioner(folder).model.predict_on_batch(inputs))
+
+
+def test_what_train_writes_is_loaded(folder):
+    assert probabilities(folder).shape == (1, 2, 5)
+
+
+def test_a_vocabulary_of_the_same_size_but_other_words_is_refused(folder):
+    vocabulary = read_vocabulary(folder, "")
+    words = ("startseq", "endseq", "cat", "dog")
+    write_vocabulary(folder, Vocabulary(words, vocabulary.maximum_length, vocabulary.cleaning))
+    with pytest.raises(UserError, match=r"captioner\.keras was not trained with .*vocabulary"):
+        load_captioner(folder)
+
+
+def test_another_encoder_of_the_same_length_is_refused(folder):
+    path = folder / "features.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "y"}))
+    with pytest.raises(UserError, match=r"was not trained with .*features\.json"):
+        load_captioner(folder)
+
+
+def rewrite(path, name, change):
+    """Changes one file of the archive, with checksums that are right again."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    parts[name] = change(parts[name])
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+
+
+def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_path):
+    """Hides a Lambda layer in the model; its code would leave a file behind."""
+    trace = tmp_path / "trace"
+    code = keras.saving.serialize_keras_object(
+        keras.layers.Lambda(eval(f"lambda x: (open({str(trace)!r}, 'w'), x)[1]"))
+    )
+
+    def plant(config):
+        content = json.loads(config)
+        content["config"]["layers"][2] = {
+            **content["config"]["layers"][2],
+            **{key: code[key] for key in ("module", "class_name", "registered_name")},
+            "config": {**code["config"], "name": "photo_dropout"},
+        }
+        return json.dumps(content).encode()
+
+    rewrite(folder / "captioner.keras", "config.json", plant)
+    with pytest.raises(UserError, match=r"captioner\.keras"):
+        load_captioner(folder)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("module", ["os", "builtins", "subprocess"])
+def test_a_class_from_elsewhere_is_refused(folder, module):
+    def plant(config):
+        content = json.loads(config)
+        content["config"]["layers"][2].update(
+            module=module, class_name="system", registered_name="system"
+        )
+        return json.dumps(content).encode()
+
+    rewrite(folder / "captioner.keras", "config.json", plant)
+    with pytest.raises(UserError, match=r"captioner\.keras"):
+        load_captioner(folder)
+
+
+@pytest.mark.parametrize("name", ["captioner.keras", "features.json", "vocabulary.json"])
+def test_flipped_bytes_are_refused_or_change_nothing(folder, name):
+    """Flips one bit anywhere, again and again; the answer is the right one or a plain sentence."""
+    path, expected = folder / name, probabilities(folder)
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    refused = 0
+    for place in generator.integers(0, len(whole), FLIPS):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << generator.integers(8)
+        path.write_bytes(damaged)
+        found = None
+        with contextlib.suppress(UserError):
+            found = probabilities(folder)
+        refused += found is None
+        assert found is None or np.array_equal(found, expected)
+    # Most of the file matters.
+    assert refused > FLIPS / 2
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_model_is_refused(folder, share):
+    path = folder / "captioner.keras"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"captioner\.keras"):
+        load_captioner(folder)
