@@ -9,6 +9,8 @@ import os
 import sys
 import tempfile
 
+from captioning.command_line import STOPPED
+
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -22,7 +24,7 @@ def _standard_error_withheld():
         os.dup2(withheld.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             withheld.seek(0)
             os.write(original, withheld.read())
             raise
@@ -31,7 +33,12 @@ def _standard_error_withheld():
             os.close(original)
 
 
-with _standard_error_withheld():
-    import keras
+try:
+    with _standard_error_withheld():
+        import keras
+except KeyboardInterrupt:
+    # This takes seconds, and no script has begun to handle Ctrl-C yet.
+    print("\nstopped", file=sys.stderr)
+    sys.exit(STOPPED)
 
 __all__ = ["keras"]

@@ -35,6 +35,9 @@ SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
 GALLERY = "captions.html"
 
+# What a cell begins with that a spreadsheet takes for a formula.
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+
 # The extension, and the number that one name of the official captions file carries after it.
 _EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*(\.[0-9]+)?$")
 
@@ -146,10 +149,18 @@ def write_table(path, table):
 
     Args:
         path: pathlib.Path, the place.
-        table: pandas.DataFrame; its index is left out.
+        table: pandas.DataFrame; its index is left out. A text that a spreadsheet would run as a
+            formula gets an apostrophe before it.
     """
     with written_whole(path) as partial:
-        table.to_csv(partial, index=False, errors=UNENCODABLE)
+        table.map(_without_formula).to_csv(partial, index=False, errors=UNENCODABLE)
+
+
+def _without_formula(value):
+    # Spreadsheets skip white space, and so do those who hide a formula behind it.
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA_SIGNS):
+        return f"'{value}"
+    return value
 
 
 def write_json(path, content):

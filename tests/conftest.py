@@ -93,12 +93,12 @@ ENCODER_RECORD = {
 }
 
 
-@pytest.fixture
-def prepared_data(tiny_data, capsys):
-    """Gives tiny data with its text prepared, and vectors of 6 numbers that tell the photos apart.
+def make_prepared_data(folder):
+    """Writes tiny data with its text prepared, and vectors of 6 numbers that tell the photos apart.
 
     A colour, a shape and a ground set one number each, as a perfect encoder would.
     """
+    write_tiny_data(folder)
     vectors = {}
     for colour in COLOURS:
         for shape in SHAPES:
@@ -106,7 +106,13 @@ def prepared_data(tiny_data, capsys):
                 flags = [colour == name for name in COLOURS]
                 flags += [shape == "ball", ground == "snow", True]
                 vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32)
-    write_features(tiny_data, vectors, ENCODER_RECORD, [])
-    assert prepare_text.main(["--data", str(tiny_data)]) == 0
+    write_features(folder, vectors, ENCODER_RECORD, [])
+    assert prepare_text.main(["--data", str(folder)]) == 0
+
+
+@pytest.fixture
+def prepared_data(tmp_path, capsys):
+    """Gives the folder of `make_prepared_data`."""
+    make_prepared_data(tmp_path / "tiny")
     capsys.readouterr()
-    return tiny_data
+    return tmp_path / "tiny"
