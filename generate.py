@@ -23,6 +23,7 @@ from captioning.command_line import (
     DONE_IN_PART,
     ArgumentParser,
     UserError,
+    one_line,
     positive_integer,
     run,
 )
@@ -43,11 +44,13 @@ BEAM = 1  # beam width; 1 is greedy
 BATCH_SIZE = 32  # photos that the encoder takes at once
 
 
-def expand(places):
+def expand(places, on_skip=None):
     """Lists the photos that the user named.
 
     Args:
         places: list of pathlib.Path, photos and folders.
+        on_skip: callable that is given the path and the reason, both str, of what a folder holds
+            and is left out; see `captioning.photos.find_photos`.
 
     Returns:
         list of pathlib.Path, each photo once: those named as they are, those of a folder sorted.
@@ -58,7 +61,7 @@ def expand(places):
     photos = []
     for place in places:
         if place.is_dir():
-            found = find_photos(place)
+            found = find_photos(place, on_skip)
             if not found:
                 raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
             photos += found
@@ -165,12 +168,14 @@ def main(arguments=None):
     for flag, path in (("--csv", options.csv), ("--html", options.html)):
         if path and path.is_dir():
             raise UserError(f"{path} is a folder: name a file with {flag}")
-    photos = expand(options.photos)
+    skipped = {}
+    photos = expand(options.photos, skipped.__setitem__)
     captioner = load_captioner(options.model)
     encoder = load_encoder(captioner, options.model, options.weights)
-    vectors, skipped = encode(photos, encoder)
+    vectors, unreadable = encode(photos, encoder)
+    skipped |= unreadable
     for path, reason in skipped.items():
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
     if not vectors:
         raise UserError("none of the photos can be read")
     paths, vectors = list(vectors), np.stack(list(vectors.values()))
@@ -184,7 +189,7 @@ def main(arguments=None):
     for path in filter(None, (options.csv, options.html)):
         print(f"wrote {path}", file=sys.stderr)
     for path, caption in zip(paths, captions, strict=True):
-        print(f"{path}\t{caption}")
+        print(f"{one_line(str(path))}\t{caption}")
     return DONE_IN_PART if skipped else DONE
 
 

@@ -94,6 +94,21 @@ def seed_number(text):
     return number
 
 
+def one_line(text):
+    """Shows a file name, or a reason that holds one, in one line whatever is in it.
+
+    Args:
+        text: str; a name may hold line breaks, what moves a cursor, and bytes that are no UTF-8.
+
+    Returns:
+        str, the letters that can be printed as they are, the others as Python would write them.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
 def run(main, arguments=None):
     """Runs a script's `main` and turns what went wrong into one sentence and an exit status.
 
@@ -115,7 +130,7 @@ def run(main, arguments=None):
         sys.stdout.flush()
         return status
     except UserError as error:
-        print(f"{script}: {error}", file=sys.stderr)
+        print(one_line(f"{script}: {error}"), file=sys.stderr)
         return NOTHING_DONE
     except BrokenPipeError:
         # The reader of our output (say, `head`) has gone; the interpreter must not flush to it.
@@ -125,7 +140,7 @@ def run(main, arguments=None):
         # Of the two names of a failed move, the second is the one that the user knows.
         name = error.filename2 or error.filename
         place = f"{name}: " if name else ""
-        print(f"{script}: {place}{error.strerror or error}", file=sys.stderr)
+        print(one_line(f"{script}: {place}{error.strerror or error}"), file=sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt as stop:
         print(f"\n{script}: stopped", file=sys.stderr)

@@ -1,14 +1,31 @@
 """Writes and reads the photos' vectors, and what made them."""
 
-import io
+import hashlib
+import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 
 from captioning.command_line import UserError
-from captioning.files import ENCODER_RECORD, FEATURES, read_json, require, write_json, written_whole
+from captioning.files import (
+    ENCODER_RECORD,
+    FEATURES,
+    SEAL,
+    is_intact,
+    read_json,
+    require,
+    sealed,
+    write_json,
+    written_whole,
+)
+from captioning.unpickling import load_vectors
 
 FORMAT = 1
+
+# Of the pickle. In later ones what may be referred back to is numbered through the whole file, and
+# then it cannot be put together from pieces.
+PROTOCOL = 3
 
 # Two sets of vectors may be used together only where all of these agree; the type of each.
 ENCODER_KEYS = {
@@ -20,43 +37,84 @@ ENCODER_KEYS = {
     "length": int,
 }
 
-# All that a pickle of a dict of NumPy arrays names, as NumPy 1 and NumPy 2 write it.
-_ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-}
-
-
-class _FeaturesUnpickler(pickle.Unpickler):
-    """Builds dicts, strings and arrays only: an ordinary unpickler runs what a stranger wrote."""
-
-    def find_class(self, module, name):
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is no vector")
-        return super().find_class(module, name)
-
 
 def write_features(data, features, encoder_record, skipped):
     """Writes `features.pkl` and `features.json`.
 
     Args:
         data: pathlib.Path of the data folder.
-        features: dict of str -> numpy.ndarray, float32, (length,): photo identifier -> vector.
+        features: mapping of str -> numpy.ndarray, float32, (length,): photo identifier -> vector.
+            It is asked for one vector at a time, so that they need not be in memory together.
         encoder_record: dict, from `Encoder.record`.
         skipped: list of dict, `photo` and `reason` of each photo that could not be read.
     """
-    # Without its record no vector is used, so that a stop between the two writes cannot leave new
-    # vectors beside the record of others.
-    (data / ENCODER_RECORD).unlink(missing_ok=True)
-    with written_whole(data / FEATURES) as partial, open(partial, "wb") as file:
-        pickle.dump(features, file, protocol=4)
-    record = {"format": FORMAT, **encoder_record, "count": len(features), "skipped": skipped}
-    write_json(data / ENCODER_RECORD, record)
+    if not (data / FEATURES).exists():
+        # A record without its vectors must not come to stand beside those of another encoder. Where
+        # there are vectors, a stop between the two writes leaves a record whose digest is another.
+        (data / ENCODER_RECORD).unlink(missing_ok=True)
+    with written_whole(data / FEATURES) as partial:
+        with open(partial, "wb") as file:
+            _dump(features, file)
+        digest = _digest_of_file(partial)
+    write_encoder_record(data, encoder_record, len(features), skipped, digest)
+
+
+def write_encoder_record(data, encoder_record, count, skipped, features_sha256):
+    """Writes `features.json` alone, beside a `features.pkl` that stays as it is.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        encoder_record: dict, from `Encoder.record` or `read_encoder_record`.
+        count: int, vectors in `features.pkl`.
+        skipped: list of dict, `photo` and `reason` of each photo that could not be read.
+        features_sha256: str, from `digest_of_features`.
+    """
+    record = {
+        "format": FORMAT,
+        **encoder_record,
+        "count": count,
+        "skipped": skipped,
+        "features_sha256": features_sha256,
+    }
+    write_json(data / ENCODER_RECORD, sealed(record))
+
+
+def digest_of_features(data, features=None):
+    """Computes the SHA-256 digest that `features.pkl` has, or will have.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        features: mapping of str -> numpy.ndarray that is to be written, or None for the file as it
+            is.
+
+    Returns:
+        str, 64 hexadecimal digits, or None where there is no file.
+    """
+    if features is None:
+        path = data / FEATURES
+        return _digest_of_file(path) if path.is_file() else None
+    digest = hashlib.sha256()
+    # A pickler writes to anything that has a method `write`.
+    _dump(features, SimpleNamespace(write=digest.update))
+    return digest.hexdigest()
+
+
+def _dump(features, file):
+    """Writes the pickle of a dict a vector at a time; `pickle.dump` wants all of them at once."""
+    file.write(pickle.PROTO + bytes([PROTOCOL]) + pickle.EMPTY_DICT)
+    for identifier, vector in features.items():
+        file.write(_step(identifier) + _step(vector) + pickle.SETITEM)
+    file.write(pickle.STOP)
+
+
+def _step(item):
+    """Pickles one item, without the header and the end of a pickle of its own."""
+    return pickle.dumps(item, protocol=PROTOCOL)[2:-1]
+
+
+def _digest_of_file(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_features(data):
@@ -75,26 +133,44 @@ def read_features(data):
     """
     remedy = f"run python prepare_photos.py --data {data}"
     path = require(data / FEATURES, f"{remedy} first")
-    length = read_encoder_record(data, remedy)["length"]
+    record = read_encoder_record(data, remedy)
+    # Vectors that another program made have a record without digests.
+    if ("features_sha256" in record or SEAL in record) and not is_intact(record):
+        raise UserError(f"{data / ENCODER_RECORD} was damaged or edited: {remedy} again")
+    if record.get("features_sha256", digest := digest_of_features(data)) != digest:
+        raise UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
+    return load_features(path, record["length"], remedy)
+
+
+def load_features(path, length, remedy):
+    """Reads a file of vectors without asking what `features.json` says of it.
+
+    Args:
+        path: pathlib.Path of the file.
+        length: int, numbers in each vector.
+        remedy: str, the command to run where the file is damaged.
+
+    Returns:
+        dict of str -> numpy.ndarray, float32, (length,): photo identifier -> vector.
+
+    Raises:
+        UserError: if the file is damaged or holds anything but vectors of finite numbers.
+    """
     try:
-        features = _FeaturesUnpickler(io.BytesIO(path.read_bytes())).load()
+        with open(path, "rb") as file:
+            features = load_vectors(file, os.fstat(file.fileno()).st_size)
     # A damaged pickle fails in as many ways as there are bytes in it.
     except Exception as error:
-        raise UserError(f"{path} cannot be read ({error}): {remedy} again") from error
-    if not isinstance(features, dict) or not features:
-        raise UserError(f"{path} holds no dict of vectors: {remedy} again")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}): {remedy} again") from error
     for identifier, vector in features.items():
-        fault = _fault_of(identifier, vector, length)
+        fault = _fault_of(vector, length)
         if fault:
             raise UserError(f"{path} is damaged ({identifier!r}: {fault}): {remedy} again")
     return features
 
 
-def _fault_of(identifier, vector, length):
-    if not isinstance(identifier, str):
-        return "an identifier that is no text"
-    if not isinstance(vector, np.ndarray) or vector.dtype != np.float32:
-        return "no float32 array"
+def _fault_of(vector, length):
     if vector.shape != (length,):
         return f"shape {vector.shape}, where {ENCODER_RECORD} says ({length},)"
     if not np.isfinite(vector).all():
@@ -118,7 +194,7 @@ def read_encoder_record(folder, remedy):
     path = folder / ENCODER_RECORD
     record = read_json(path, remedy)
     if record.get("format") != FORMAT:
-        raise UserError(f"{path} has format {record.get('format')}, not {FORMAT}: {remedy}")
+        raise UserError(f"{path} has format {record.get('format')!r}, not {FORMAT}: {remedy}")
     types = {**ENCODER_KEYS, "weights": str}
     wrong = [key for key, kind in types.items() if type(record.get(key)) is not kind]
     if not wrong and record["length"] < 1:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -34,6 +35,9 @@ CURVES = "curves.png"
 SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
 GALLERY = "captions.html"
+
+# The key of a JSON file's own digest.
+SEAL = "sha256"
 
 # What a cell begins with that a spreadsheet takes for a formula.
 _FORMULA_SIGNS = ("=", "+", "-", "@")
@@ -194,3 +198,30 @@ def read_json(path, remedy):
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (no object in it): {remedy}")
     return content
+
+
+def sealed(content):
+    """Adds the digest of a JSON object to it, so that `is_intact` can tell whether it changed.
+
+    Args:
+        content: dict, as `json.dumps` takes it.
+
+    Returns:
+        dict, with the key `SEAL` more.
+    """
+    content = {key: value for key, value in content.items() if key != SEAL}
+    # Of the content, not of the file's bytes: spaces between the pieces change nothing.
+    text = json.dumps(content, sort_keys=True)
+    return {**content, SEAL: hashlib.sha256(text.encode("ascii")).hexdigest()}
+
+
+def is_intact(content):
+    """Tells whether a JSON object is as `sealed` made it.
+
+    Args:
+        content: dict, as read from a file.
+
+    Returns:
+        bool.
+    """
+    return sealed(content) == content

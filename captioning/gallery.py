@@ -6,7 +6,6 @@ import io
 import json
 import math
 from bisect import bisect
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, pairwise, repeat
@@ -16,7 +15,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from captioning.files import write_text
-from captioning.photos import PhotoError, to_rgb
+from captioning.photos import PhotoError, decoding_threads, opened, to_rgb
 from captioning.vocabulary import END_WORD
 
 # Thumbnails: pixels of the longer side, JPEG quality, and bytes that none of them exceeds.
@@ -124,16 +123,10 @@ def make_thumbnail(path):
     Raises:
         PhotoError: if the photo cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            # Lets a JPEG of many megapixels be decoded at a fraction of its size.
-            image.draft("RGB", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))
-            return _compress(to_rgb(ImageOps.exif_transpose(image)))
-    # Pillow's decoders raise whatever a damaged file makes them stumble over; whichever it is, the
-    # photo cannot be shown, and the others still can.
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error).replace(str(path), path.name)
-        raise PhotoError(" ".join(reason.split()) or type(error).__name__) from error
+    with opened(path) as image:
+        # Lets a JPEG of many megapixels be decoded at a fraction of its size.
+        image.draft("RGB", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))
+        return _compress(to_rgb(ImageOps.exif_transpose(image)))
 
 
 def _compress(image):
@@ -158,7 +151,7 @@ def _make_thumbnails(paths):
         except PhotoError as error:
             return PhotoError(f"this photo cannot be read: {error}")
 
-    with ThreadPoolExecutor(THUMBNAIL_THREADS) as threads:
+    with decoding_threads(THUMBNAIL_THREADS) as threads:
         made = threads.map(make, paths)
         return list(tqdm(made, total=len(paths), unit=" photos", delay=1, disable=None))
 

@@ -1,15 +1,30 @@
 """The vocabulary: which words the decoder knows, and the id of each."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from captioning.command_line import UserError
-from captioning.files import VOCABULARY, read_json, write_json
+from captioning.files import (
+    CAPTIONS,
+    DESCRIPTIONS,
+    SEAL,
+    SPLITS,
+    VOCABULARY,
+    is_intact,
+    read_json,
+    sealed,
+    write_json,
+)
 
-FORMAT = 1
+FORMAT = 2
 PADDING_ID = 0
 START_WORD = "startseq"
 END_WORD = "endseq"
+
+# The files in DATA that belong to a vocabulary: its words are those of the first two, and the third
+# is written together with it.
+SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -21,11 +36,13 @@ class Vocabulary:
             since 0 is padding.
         maximum_length: int, words of the longest training description, both markers counted.
         cleaning: dict, the settings that the words were cleaned with.
+        sources: dict of str -> str, from `digest_sources`: the files that it belongs to.
     """
 
     words: tuple
     maximum_length: int
     cleaning: dict
+    sources: dict = field(default_factory=dict)
 
     @property
     def size(self):
@@ -72,8 +89,52 @@ class Vocabulary:
         return [self.words[word_id - 1] for word_id in word_ids if word_id not in markers]
 
 
+def digest_sources(data):
+    """Identifies the files that a vocabulary belongs to.
+
+    Args:
+        data: pathlib.Path of the data folder.
+
+    Returns:
+        dict of str -> str: the name of each file that is there -> its SHA-256, in hexadecimal.
+    """
+    paths = {name: data / name for name in SOURCES}
+    return {name: _sha256(path.read_bytes()) for name, path in paths.items() if path.is_file()}
+
+
+def check_sources(data, vocabulary):
+    """Checks that the files that a vocabulary belongs to are as they were.
+
+    A source that is gone is not missed here: who needs it will say so.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        vocabulary: Vocabulary of that folder.
+
+    Raises:
+        UserError: if one of them has changed.
+    """
+    again = f"run python prepare_text.py --data {data} again"
+    for name, digest in digest_sources(data).items():
+        if vocabulary.sources.get(name) == digest:
+            continue
+        if name == DESCRIPTIONS:
+            raise UserError(
+                f"{data / name} is not as it was written together with {VOCABULARY}: {again}; what "
+                f"is to be changed, change in {CAPTIONS}"
+            )
+        raise UserError(
+            f"{data / name} has changed since {data / DESCRIPTIONS} and {VOCABULARY} were made of "
+            f"it: {again}"
+        )
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_vocabulary(folder, vocabulary):
-    """Writes `vocabulary.json`.
+    """Writes `vocabulary.json`, with a digest by which damage is noticed.
 
     Args:
         folder: pathlib.Path of a data or model folder.
@@ -85,8 +146,9 @@ def write_vocabulary(folder, vocabulary):
         "cleaning": vocabulary.cleaning,
         "padding_id": PADDING_ID,
         "words": list(vocabulary.words),
+        "sources": vocabulary.sources,
     }
-    write_json(folder / VOCABULARY, content)
+    write_json(folder / VOCABULARY, sealed(content))
 
 
 def read_vocabulary(folder, remedy):
@@ -106,15 +168,16 @@ def read_vocabulary(folder, remedy):
     content = read_json(path, remedy)
     if content.get("format") != FORMAT:
         raise UserError(f"{path} has format {content.get('format')}, not {FORMAT}: {remedy}")
-    words = content.get("words")
-    maximum_length = content.get("maximum_length")
-    fault = _fault_of(words, maximum_length, content)
+    fault = _fault_of(content)
     if fault:
         raise UserError(f"{path} is damaged ({fault}): {remedy}")
-    return Vocabulary(tuple(words), maximum_length, content["cleaning"])
+    return Vocabulary(
+        tuple(content["words"]), content["maximum_length"], content["cleaning"], content["sources"]
+    )
 
 
-def _fault_of(words, maximum_length, content):
+def _fault_of(content):
+    words, maximum_length = content.get("words"), content.get("maximum_length")
     if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
         return "its words are no list of words"
     if len(set(words)) != len(words):
@@ -125,4 +188,8 @@ def _fault_of(words, maximum_length, content):
         return "its maximum length is no whole number of at least 2"
     if content.get("padding_id") != PADDING_ID or not isinstance(content.get("cleaning"), dict):
         return "the padding id or the cleaning settings are missing"
+    if not isinstance(content.get("sources"), dict):
+        return "the digests of its sources are missing"
+    if not is_intact(content):
+        return f"its {SEAL} is not that of the rest"
     return None

@@ -1,0 +1,250 @@
+"""Photos, names and links that go wrong: each is named with a reason, and the others are done."""
+
+import io
+import os
+import shutil
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from kill_prepare_photos import StandIn
+from PIL import Image
+
+import prepare_photos
+from captioning.command_line import one_line, run
+from captioning.features import read_features
+from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
+
+SIZE = (32, 32)
+RED, BLUE = (200, 0, 0), (0, 0, 200)
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch, capsys):
+    """Gives a function that runs prepare_photos.py with an encoder of a few lines."""
+    monkeypatch.setattr(prepare_photos, "Encoder", StandIn)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (20, 20), RED).save(photos / "good.png")
+
+    def call(*flags):
+        status = run(
+            prepare_photos.main,
+            ["--data", str(tmp_path), "--encoder", "MobileNetV2", "--weights", "none", *flags],
+        )
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def jpeg(**options):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "JPEG", **options)
+    return content.getvalue()
+
+
+def png_that_claims(width, height):
+    """Makes a small PNG whose header promises any number of pixels."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+BAD = {
+    "empty.jpg": b"",
+    "text.jpg": b"This is a text, whatever its name says.\n",
+    "short.jpg": jpeg()[:2000],
+    "huge.png": png_that_claims(20_000, 20_000),
+    "large.png": png_that_claims(10_000, 10_000),
+    "program.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_photo_is_skipped_with_one_line_and_the_others_are_done(prepare, tmp_path, name):
+    (tmp_path / "photos" / name).write_bytes(BAD[name])
+    status, output, errors = prepare()
+    assert status == 1
+    (line,) = errors.splitlines()
+    assert line.startswith(f"skipped {tmp_path / 'photos' / name}: ")
+    assert "1 photos skipped" in output
+    assert list(read_features(tmp_path)) == ["good"]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_none_but_bad_photos_give_one_sentence_and_no_file(prepare, tmp_path, name):
+    (tmp_path / "photos" / "good.png").unlink()
+    (tmp_path / "photos" / name).write_bytes(BAD[name])
+    status, output, errors = prepare()
+    assert (status, output) == (2, "")
+    assert errors.splitlines()[-1].endswith(f"in {tmp_path / 'photos'} can be read")
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", ".lock"}
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_cut_off_anywhere_is_refused(tmp_path, progressive):
+    whole = jpeg(progressive=progressive)
+    path = tmp_path / "a.jpg"
+    for tenth in range(10):
+        path.write_bytes(whole[: len(whole) * tenth // 10])
+        with pytest.raises(PhotoError):
+            read_photo(path, SIZE)
+    path.write_bytes(whole)
+    assert read_photo(path, SIZE).shape == (*SIZE, 3)
+
+
+def test_photos_too_large_are_refused_without_a_warning(tmp_path, recwarn):
+    for number, side in enumerate((10_000, 20_000)):
+        (tmp_path / f"{number}.png").write_bytes(png_that_claims(side, side))
+    results = [result for _, result in encode_photos(find_photos(tmp_path), StandIn(), 4)]
+    assert "10,000 x 10,000 pixels" in str(results[0])
+    assert "decompression bomb" in str(results[1])
+    assert not list(recwarn)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_odd_shapes_are_photos(tmp_path, size):
+    Image.new("RGB", size, RED).save(tmp_path / "a.png")
+    pixels = read_photo(tmp_path / "a.png", SIZE)
+    np.testing.assert_array_equal(pixels, np.full((*SIZE, 3), RED, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_of_an_animation_the_first_picture_counts(tmp_path, name):
+    first, second = (Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE))
+    first.save(tmp_path / name, save_all=True, append_images=[second], lossless=True)
+    np.testing.assert_allclose(read_photo(tmp_path / name, SIZE)[5, 5], RED, atol=12)
+
+
+def test_what_is_no_file_is_neither_read_nor_waited_for(prepare, tmp_path):
+    photos = tmp_path / "photos"
+    (photos / "folder.jpg").mkdir()
+    shutil.copy(photos / "good.png", photos / "folder.jpg" / "below.png")
+    os.mkfifo(photos / "pipe.jpg")
+    status, _, errors = prepare()
+    assert status == 1
+    assert errors == f"skipped {photos / 'pipe.jpg'}: it is no file\n"
+    assert list(read_features(tmp_path)) == ["below", "good"]
+
+
+def test_a_photo_without_permission_is_done_once_there_is_one(prepare, tmp_path, monkeypatch):
+    """Stands for a missing permission by an error, since root may read anything."""
+    path = tmp_path / "photos" / "secret.png"
+    shutil.copy(tmp_path / "photos" / "good.png", path)
+    ordinary = Image.open
+
+    def refuse(name, **options):
+        if name == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return ordinary(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        assert prepare()[0] == 1
+        assert prepare()[2] == f"skipped {path}: Permission denied\n"
+    status, output, errors = prepare()
+    assert (status, errors) == (0, "")
+    assert "1 photos added, 0 changed, 0 gone, 1 as they were" in output
+
+
+def test_vectors_that_are_not_finite_are_no_vectors(prepare, tmp_path, monkeypatch):
+    ordinary = StandIn.encode
+    monkeypatch.setattr(StandIn, "encode", lambda self, images: ordinary(self, images) * np.nan)
+    status, _, errors = prepare()
+    assert status == 2
+    assert "not finite" in errors
+    assert not (tmp_path / "features.pkl").exists()
+
+
+NAMES = [
+    "with space.png",
+    "line\nbreak.png",
+    "quote\"and'quote.png",
+    "back\\slash.png",
+    "犬とねこ.png",
+    "🐕\u200d🦺.png",
+    "\x1b[2Jclears the screen.png",
+    os.fsdecode(b"caf\xe9.png"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_a_photo_and_makes_one_line_of_a_message(prepare, tmp_path, name):
+    photos = tmp_path / "photos"
+    shutil.copy(photos / "good.png", photos / name)
+    assert prepare()[0] == 0
+    assert set(read_features(tmp_path)) == {"good", name.removesuffix(".png")}
+    shutil.copy(photos / name, photos / (name.removesuffix(".png") + ".PNG"))
+    (photos / ("bad " + name)).write_text("no photo")
+    status, _, errors = prepare()
+    assert status == 1
+    lines = errors.split("\n")
+    assert len(lines) == 3
+    assert lines[0].startswith(f"skipped {photos}/")
+    assert all(letter.isprintable() for line in lines for letter in line)
+    assert one_line("bad " + name) in errors
+    assert one_line(name.removesuffix(".png")) in errors
+    assert prepare()[2] == errors
+
+
+def test_two_photos_of_one_identifier_are_one_vector(prepare, tmp_path):
+    Image.new("RGB", (20, 20), BLUE).save(tmp_path / "photos" / "good.bmp")
+    status, _, errors = prepare()
+    assert status == 1
+    (line,) = errors.splitlines()
+    assert line.endswith("good.png: good.bmp has the same identifier")
+    (vector,) = read_features(tmp_path).values()
+    assert vector[2] > vector[0]
+
+
+def test_links_do_not_lead_out_of_the_folder(prepare, tmp_path):
+    photos, elsewhere = tmp_path / "photos", tmp_path / "photos elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(photos / "good.png", elsewhere / "private.png")
+    (photos / "below").mkdir()
+    os.symlink("good.png", photos / "inside.png")
+    os.symlink("../good.png", photos / "below" / "upwards.png")
+    os.symlink(elsewhere / "private.png", photos / "outside.png")
+    os.symlink("inside chain.png", photos / "chain.png")
+    os.symlink(elsewhere / "private.png", photos / "inside chain.png")
+    os.symlink(elsewhere, photos / "folder outside")
+    os.symlink(photos, photos / "below" / "loop")
+    os.symlink("circle.png", photos / "circle.png")
+    os.symlink("nothing.png", photos / "broken.png")
+    status, _, errors = prepare()
+    assert status == 1
+    lines = errors.splitlines()
+    outside = ["chain.png", "folder outside", "inside chain.png", "outside.png"]
+    assert lines[:4] == [
+        f"skipped {photos / name}: it is a link that points outside {photos}" for name in outside
+    ]
+    assert sorted(lines[4:]) == [
+        f"skipped {photos / 'broken.png'}: No such file or directory",
+        f"skipped {photos / 'circle.png'}: Too many levels of symbolic links",
+    ]
+    assert list(read_features(tmp_path)) == ["upwards", "good", "inside"]
+
+
+def test_the_folder_itself_may_be_a_link_and_a_photo_named_by_itself_too(prepare, tmp_path):
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    os.symlink("elsewhere", tmp_path / "photos")
+    os.symlink(tmp_path / "photos" / "good.png", tmp_path / "link.png")
+    assert prepare()[0] == 0
+    assert read_photo(tmp_path / "link.png", SIZE).shape == (*SIZE, 3)
+
+
+def test_none_but_links_that_point_outside_are_no_photos(prepare, tmp_path):
+    (tmp_path / "photos" / "good.png").rename(tmp_path / "good.png")
+    os.symlink(tmp_path / "good.png", tmp_path / "photos" / "good.png")
+    status, output, errors = prepare()
+    assert (status, output) == (2, "")
+    (sentence,) = errors.splitlines()
+    assert "it is a link that points outside" in sentence

@@ -1,0 +1,267 @@
+"""Stopped and repeated runs of prepare_photos.py: nothing is lost, mixed or done twice."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+from kill_prepare_photos import AT_RISK, Disturber, StandIn, draw_photos
+from photo_bench import COUNT, RESULTS, Bench
+
+from captioning.features import read_features, write_features
+from captioning.locks import LOCK, locked
+
+
+@pytest.fixture
+def bench(tmp_path, capsys, monkeypatch):
+    return Bench(tmp_path / "data", capsys, monkeypatch)
+
+
+@pytest.fixture
+def left_alone(bench):
+    """Gives what an undisturbed run writes; the folder holds it."""
+    assert bench.run()[0] == 1
+    assert bench.encoded == COUNT - 1
+    return bench.results()
+
+
+def change_photos(bench):
+    """Adds two photos, changes two, and takes two away."""
+    shutil.copy(bench.photo(1), bench.photos / "new.png")
+    shutil.copy(bench.photo(2), bench.photos / "a new one.png")
+    shutil.copy(bench.photo(3), bench.photo(4))
+    os.utime(bench.photo(5), ns=(1, 1))
+    bench.photo(6).unlink()
+    bench.photo(7).unlink()
+
+
+def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, left_alone, monkeypatch):
+    for name, before, most in (("replace", True, 8), ("replace", False, 8), ("fsync", True, 8)):
+        for count in range(1, 100):
+            bench.restore({})
+            with monkeypatch.context() as patch:
+                bench.stop_at(patch, os, name, count, before)
+                status, _, _ = bench.run()
+                first = bench.encoded
+            if status == 1:
+                break
+            assert status == 130
+            assert bench.run()[0] == 1
+            assert first + bench.encoded <= COUNT - 1 + most
+            assert bench.results() == left_alone
+            assert {path.name for path in bench.folder.iterdir()} == {"photos", LOCK, *RESULTS}
+        assert count > 7
+
+
+def test_a_stop_in_an_update_costs_little_and_changes_nothing(bench, left_alone, monkeypatch):
+    change_photos(bench)
+    status, output, _ = bench.run()
+    assert status == 1
+    assert bench.encoded == 4
+    assert "2 photos added, 2 changed, 2 gone, 25 as they were" in output
+    expected = bench.results()
+    for before in (True, False):
+        for count in range(1, 100):
+            bench.restore(left_alone)
+            with monkeypatch.context() as patch:
+                bench.stop_at(patch, os, "replace", count, before)
+                status, _, _ = bench.run()
+                first = bench.encoded
+            if status == 1:
+                break
+            assert bench.run()[0] == 1
+            assert first + bench.encoded <= 4 + 4
+            assert bench.results() == expected
+        assert count > 4
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 7])
+def test_a_stop_in_the_network_is_gone_on_from(bench, left_alone, monkeypatch, number):
+    bench.restore({})
+    with monkeypatch.context() as patch:
+        bench.stop_at(patch, StandIn, "encode", number)
+        status, _, errors = bench.run()
+    assert status == 130
+    assert "stopped" in errors
+    assert not (bench.folder / "features.pkl").exists()
+    status, output, _ = bench.run()
+    kept = (number - 1) // 2 * 8
+    kept -= kept > 10  # One of these is no photo.
+    assert bench.encoded == COUNT - 1 - kept
+    if kept:
+        assert f"found {kept} vectors of a run that was stopped" in output
+    assert bench.results() == left_alone
+
+
+def test_a_run_where_nothing_changed_needs_no_network(bench, left_alone):
+    written = (bench.folder / "features.pkl").stat().st_mtime_ns
+    status, output, errors = bench.run()
+    assert (status, bench.encoded, bench.loaded) == (1, 0, 0)
+    assert "0 photos added, 0 changed, 0 gone, 29 as they were" in output
+    assert "photo 0010.png" in errors
+    assert bench.results() == left_alone
+    assert (bench.folder / "features.pkl").stat().st_mtime_ns == written
+    bench.run("--batch-size", "3")
+    assert bench.results() == left_alone
+
+
+def test_changed_photos_get_the_vectors_that_a_new_folder_would(bench, left_alone):
+    change_photos(bench)
+    draw_photos(bench.folder / "other", COUNT + 3)
+    shutil.copy(bench.folder / "other" / "photo 0031.png", bench.photo(10))
+    shutil.rmtree(bench.folder / "other")
+    bench.photo(11).write_text("no longer a photo")
+    status, output, errors = bench.run()
+    assert status == 1
+    assert "photo 0011.png" in errors
+    assert "3 photos added, 2 changed, 3 gone, 24 as they were" in output
+    kept = read_features(bench.folder)
+    bench.restore({})
+    bench.run()
+    anew = read_features(bench.folder)
+    assert list(kept) == list(anew)
+    for name, vector in anew.items():
+        np.testing.assert_allclose(kept[name], vector, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "weights", "words"),
+    [
+        ("VGG16", "none", ["of MobileNetV2 with weights none", "of VGG16 with weights none"]),
+        ("MobileNetV2", "other.h5", ["weights none", "weights other.h5", "0" * 64, "1" * 64]),
+    ],
+)
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_vectors_of_others_are_refused_and_named(
+    bench, left_alone, monkeypatch, encoder, weights, words, unfinished
+):
+    if unfinished:
+        bench.restore({})
+        with monkeypatch.context() as patch:
+            bench.stop_at(patch, StandIn, "encode", 4)
+            assert bench.run()[0] == 130
+    place = bench.folder / ("unfinished-features" if unfinished else "features.pkl")
+    before = sorted(path.name for path in bench.folder.rglob("*"))
+    bench.digest = "1" * 64
+    status, output, errors = bench.run(encoder=encoder, weights=weights)
+    assert (status, output, bench.encoded) == (2, "", 0)
+    (sentence,) = errors.splitlines()
+    for word in [*words, f"remove {place} to begin anew", "--encoder", "--weights"]:
+        assert word in sentence
+    assert sorted(path.name for path in bench.folder.rglob("*")) == before
+    shutil.rmtree(place) if unfinished else place.unlink()
+    assert bench.run(encoder=encoder, weights=weights)[0] == 1
+    assert bench.encoded == COUNT - 1
+    assert json.loads((bench.folder / "features.json").read_text())["encoder"] == encoder
+
+
+def test_the_same_weights_under_another_name_go_on(bench, left_alone):
+    status, _, _ = bench.run(weights="a file.h5")
+    assert (status, bench.encoded, bench.loaded) == (1, 0, 1)
+    assert json.loads((bench.folder / "features.json").read_text())["weights"] == "a file.h5"
+
+
+def test_another_programs_vectors_are_refused_or_made_anew(bench, left_alone):
+    bench.restore({})
+    other = {**StandIn().record(), "layer": "fc7"}
+    write_features(bench.folder, {"a": np.ones(6, dtype=np.float32)}, other, [])
+    status, _, errors = bench.run()
+    assert status == 2
+    assert "layer is fc7 there and avg_pool here" in errors
+    write_features(bench.folder, {"a": np.ones(6, dtype=np.float32)}, StandIn().record(), [])
+    status, output, _ = bench.run()
+    assert status == 1
+    assert "made from is not known: all of it is made anew" in output
+    assert bench.results() == left_alone
+
+
+def flip_somewhere(path, generator):
+    content = bytearray(path.read_bytes())
+    content[generator.integers(len(content))] ^= 1 << generator.integers(8)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_damaged_result_is_made_anew(bench, left_alone, name):
+    generator = np.random.default_rng(2)
+    for _ in range(40):
+        flip_somewhere(bench.folder / name, generator)
+        assert bench.run()[0] == 1
+        assert bench.results() == left_alone
+
+
+def test_damaged_unfinished_vectors_are_done_again(bench, left_alone, monkeypatch):
+    generator = np.random.default_rng(3)
+    for trial in range(40):
+        bench.restore({})
+        with monkeypatch.context() as patch:
+            bench.stop_at(patch, StandIn, "encode", 6)
+            bench.run()
+        path = bench.folder / "unfinished-features" / "000001.vectors"
+        if trial % 4:
+            flip_somewhere(path, generator)
+        else:
+            path.write_bytes(path.read_bytes()[: generator.integers(path.stat().st_size)])
+        status, output, _ = bench.run()
+        assert status == 1
+        assert f"{path} is damaged: its photos are done again" in output
+        assert bench.results() == left_alone
+
+
+def test_a_full_disk_keeps_what_there_is(bench, left_alone, monkeypatch):
+    change_photos(bench)
+    with monkeypatch.context() as patch:
+
+        def fail(*arguments):
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(os, "fsync", fail)
+        status, _, errors = bench.run()
+    assert status == 2
+    assert errors.splitlines()[-1].endswith("000001.vectors: No space left on device")
+    assert bench.results() == left_alone
+    assert not list(bench.folder.rglob(".partial-*"))
+    assert bench.run()[0] == 1
+
+
+def test_a_second_run_says_so_and_does_nothing(bench, left_alone):
+    with locked(bench.folder, "prepare_photos.py"):
+        status, output, errors = bench.run()
+    assert (status, output) == (2, "")
+    (sentence,) = errors.splitlines()
+    assert f"another run of prepare_photos.py is at work in {bench.folder}" in sentence
+    assert bench.results() == left_alone
+    assert bench.run()[0] == 1
+
+
+def test_a_batch_too_large_to_be_kept_is_refused(bench):
+    status, _, errors = bench.run("--batch-size", "257")
+    assert status == 2
+    assert errors.endswith(": --batch-size 257 is more than 256\n")
+
+
+def test_a_killed_script_goes_on(tmp_path):
+    """Kills real processes; tests/kill_prepare_photos.py does so many times."""
+    disturber = Disturber(tmp_path / "data", stand_in=True)
+    for share in (0.3, 0.6, 0.95):
+        outcome = disturber.disturb([share * disturber.duration])
+        assert outcome["again"] <= AT_RISK
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_from_outside_is_said_plainly(tmp_path, stop):
+    disturber = Disturber(tmp_path / "data", stand_in=True)
+    disturber.clear()
+    process = disturber.start()
+    while disturber.encoded() < AT_RISK:
+        time.sleep(0.001)
+    process.send_signal(stop)
+    output, errors = process.communicate()
+    assert (process.returncode, output) == (128 + stop, "")
+    assert errors == "\nprepare_photos.py: stopped\n"
+    disturber.finish(disturber.start())
+    assert disturber.results() == disturber.expected
+    assert disturber.encoded() - disturber.readable <= AT_RISK
