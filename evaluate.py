@@ -28,14 +28,12 @@ from tqdm import tqdm
 
 from captioning import bootstrap, metrics
 from captioning.captions import read_captions, read_descriptions, split_into_words
-from captioning.command_line import DONE, ArgumentParser, UserError, positive_integer, run
+from captioning.command_line import DONE, ArgumentParser, positive_integer, run
 from captioning.confidence import word_choices
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, decode
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
-    CAPTIONS,
     CURVES,
-    DESCRIPTIONS,
     ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
@@ -471,13 +469,8 @@ def read_references(data, split, features):
         UserError: if a file is missing or damaged, no photo can be used, or the captions have
             changed since the cleaning.
     """
-    captions, descriptions = read_captions(data), read_descriptions(data)
-    counts = {name: len(texts) for name, texts in captions.items()}
-    if counts != {name: len(texts) for name, texts in descriptions.items()}:
-        raise UserError(
-            f"{data / CAPTIONS} has changed since {data / DESCRIPTIONS} was made of it: run "
-            f"python prepare_text.py --data {data} again"
-        )
+    # The descriptions come first, since they know whether the captions have changed.
+    descriptions, captions = read_descriptions(data), read_captions(data)
     identifiers = usable_photos(data, split, features, captions)
     texts = [captions[identifier] for identifier in identifiers]
     learned = [descriptions.get(identifier, []) for identifier in read_split(data, "train")]

@@ -3,22 +3,40 @@
     python prepare_text.py --data data/flickr8k
 
 Reads   DATA/Flickr8k.token.txt             the captions, name.jpg#k<TAB>caption
-        DATA/Flickr_8k.trainImages.txt      the photos of the training split
+        DATA/Flickr_8k.trainImages.txt      the photos of the training split; with devImages and
+                                            testImages, which must name none of them
+        DATA/photos/                        file names only, to count those without captions
 Writes  DATA/descriptions.txt               the cleaned descriptions, one a line
         DATA/vocabulary.json                the words that the decoder will know
+        DATA/Flickr_8k.*Images.txt          a random split, where there is none of the three
 Takes   about a second for the 40,460 captions of Flickr8k.
 Next    python train.py, once python prepare_photos.py has run too.
 """
 
+import dataclasses
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
-from captioning.captions import read_captions, split_into_words, write_descriptions
-from captioning.command_line import DONE, ArgumentParser, UserError, positive_integer, run
-from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
-from captioning.splits import read_split
-from captioning.vocabulary import END_WORD, START_WORD, Vocabulary, write_vocabulary
+from captioning.captions import read_captions_file, split_into_words, write_descriptions
+from captioning.command_line import (
+    DONE,
+    ArgumentParser,
+    UserError,
+    positive_integer,
+    run,
+    seed_number,
+)
+from captioning.files import CAPTIONS, DESCRIPTIONS, PHOTOS, SPLITS, VOCABULARY, photo_identifier
+from captioning.splits import find_splits, write_splits
+from captioning.vocabulary import (
+    END_WORD,
+    START_WORD,
+    Vocabulary,
+    digest_sources,
+    write_vocabulary,
+)
 
 # Where things are.
 DATA = Path("data/flickr8k")  # holds the captions and the split files; the results go there
@@ -27,10 +45,16 @@ DATA = Path("data/flickr8k")  # holds the captions and the split files; the resu
 MIN_WORD_LENGTH = 2  # shorter words are dropped: "a", and what punctuation leaves of "'s"
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
 
+# The random split, where there are no split files.
+HELD_OUT = 10  # one photo in so many is for validation, and one in so many for the test
+SEED = 1  # of the choice, which depends on it and on the names alone
+
 # The printed summary.
 COMMON_WORDS = 10  # how many of the commonest words are shown
 HISTOGRAM_BIN = 3  # lengths, in words, that share a bar of the histogram
 HISTOGRAM_WIDTH = 40  # characters of the longest bar
+
+MARKERS = (START_WORD, END_WORD)
 
 
 def clean_caption(caption, min_word_length=MIN_WORD_LENGTH):
@@ -42,10 +66,13 @@ def clean_caption(caption, min_word_length=MIN_WORD_LENGTH):
 
     Returns:
         list of str: lower-case words without punctuation, those too short or not purely
-        alphabetic left out.
+        alphabetic left out, and the markers, which captions cleaned elsewhere may hold already.
     """
-    words = split_into_words(caption)
-    return [word for word in words if len(word) >= min_word_length and word.isalpha()]
+    return [
+        word
+        for word in split_into_words(caption)
+        if len(word) >= min_word_length and word.isalpha() and word not in MARKERS
+    ]
 
 
 def clean_captions(captions, min_word_length=MIN_WORD_LENGTH):
@@ -80,38 +107,43 @@ def build_vocabulary(descriptions, min_word_length=MIN_WORD_LENGTH, min_word_cou
     for words in descriptions:
         counts.update([START_WORD, *words, END_WORD])
     words = [
-        word
-        for word, count in counts.most_common()
-        if count >= min_word_count or word in (START_WORD, END_WORD)
+        word for word, count in counts.most_common() if count >= min_word_count or word in MARKERS
     ]
     maximum_length = 2 + max(len(set_words) for set_words in descriptions)
     cleaning = {"min_word_length": min_word_length, "min_word_count": min_word_count}
     return Vocabulary(tuple(words), maximum_length, cleaning)
 
 
-def training_descriptions(data, descriptions):
-    """Picks the descriptions of the training split.
+def descriptions_of(identifiers, descriptions):
+    """Lists the descriptions of some photos.
 
     Args:
-        data: pathlib.Path of the data folder.
+        identifiers: list of str, the photos; those without descriptions are left out.
         descriptions: dict of str -> list of list of str, all descriptions.
 
     Returns:
-        tuple of list of list of str, and int: the descriptions, and the number of photos of the
-        split that have none.
+        list of list of str.
+    """
+    return [words for name in identifiers for words in descriptions.get(name, [])]
+
+
+def check_words(data, vocabulary):
+    """Checks that cleaning has left words to learn.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        vocabulary: Vocabulary.
 
     Raises:
-        UserError: if no photo of the split has a description.
+        UserError: if it holds the markers alone.
     """
-    identifiers = read_split(data, "train")
-    found = [identifier for identifier in identifiers if identifier in descriptions]
-    if not found:
+    if set(vocabulary.words) == set(MARKERS):
         raise UserError(
-            f"{data / SPLITS['train']} names no photo of {data / CAPTIONS}: put names of captioned "
-            f"photos there, then run python prepare_text.py --data {data}"
+            f"no word of the training captions in {data / CAPTIONS} is left: run python "
+            f"prepare_text.py --data {data} with less than --min-word-length "
+            f"{vocabulary.cleaning['min_word_length']} or --min-word-count "
+            f"{vocabulary.cleaning['min_word_count']}, or write captions that have words"
         )
-    picked = [words for identifier in found for words in descriptions[identifier]]
-    return picked, len(identifiers) - len(found)
 
 
 def length_histogram(lengths, bin_width=HISTOGRAM_BIN, bar_width=HISTOGRAM_WIDTH):
@@ -137,14 +169,45 @@ def length_histogram(lengths, bin_width=HISTOGRAM_BIN, bar_width=HISTOGRAM_WIDTH
     return lines
 
 
-def summarize(captions, descriptions, training, missing, vocabulary):
+def summarize_photos(data, captions, splits):
+    """Describes which photos have captions, which are in which split, and which have a file.
+
+    Args:
+        data: pathlib.Path of the data folder.
+        captions: dict of str -> list of str, as read.
+        splits: dict of str -> list of str: split -> identifiers of its photos.
+
+    Returns:
+        str of several lines.
+    """
+    elsewhere = captions.keys() - {name for names in splits.values() for name in names}
+    lines = [
+        f"photos with captions   {len(captions):9,d}   {len(elsewhere):,d} of them in no split"
+    ]
+    for split, names in splits.items():
+        missing = len(set(names) - captions.keys())
+        lines.append(
+            f"  {split:5s} split          {len(names):9,d}"
+            f"   {missing:,d} photos without captions left out"
+        )
+    if (data / PHOTOS).is_dir():
+        walk = os.walk(data / PHOTOS)
+        names = [name for _, _, names in walk for name in names if not name.startswith(".")]
+        found = {photo_identifier(name) for name in names}
+        lines += [
+            f"  without a file       {len(captions.keys() - found):9,d}",
+            f"files without captions {len(found - captions.keys()):9,d}   in {data / PHOTOS}",
+        ]
+    return "\n".join(lines)
+
+
+def summarize(captions, descriptions, splits, vocabulary):
     """Describes the cleaned captions for a person to read.
 
     Args:
         captions: dict of str -> list of str, as read.
         descriptions: dict of str -> list of list of str, cleaned.
-        training: list of list of str, the descriptions of the training split.
-        missing: int, photos of the training split without captions.
+        splits: dict of str -> list of str: split -> identifiers of its photos.
         vocabulary: Vocabulary.
 
     Returns:
@@ -155,17 +218,16 @@ def summarize(captions, descriptions, training, missing, vocabulary):
     )
     flat = [words for texts in descriptions.values() for words in texts]
     after = Counter(word for words in flat for word in words)
+    training = descriptions_of(splits["train"], descriptions)
     encoded = [len(vocabulary.encode(words)) for words in training]
-    common = [word for word in vocabulary.words if word not in (START_WORD, END_WORD)]
+    common = [word for word in vocabulary.words if word not in MARKERS]
     lines = [
-        f"photos with captions   {len(captions):9,d}",
         f"descriptions           {len(flat):9,d}"
         f"   {sum(not words for words in flat):,d} of them empty after cleaning",
         f"words before cleaning  {before.total():9,d}   {len(before):,d} different ones",
         f"words after cleaning   {after.total():9,d}   {len(after):,d} different ones",
         "training split",
-        f"  descriptions         {len(training):9,d}"
-        f"   {missing:,d} photos without captions left out",
+        f"  descriptions         {len(training):9,d}",
         f"  vocabulary           {vocabulary.size:9,d} ids: {len(vocabulary.words):,d} words with "
         f"{START_WORD} and {END_WORD}, and padding",
         f"  longest description  {vocabulary.maximum_length:9,d} words with the two markers",
@@ -182,37 +244,51 @@ def parse_arguments(arguments=None):
     """Reads the command line; see the constants for the defaults."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
-    parser.add_argument(
-        "--min-word-length",
-        type=positive_integer,
-        default=MIN_WORD_LENGTH,
-        metavar="N",
-        help="drop words of fewer letters",
-    )
-    parser.add_argument(
-        "--min-word-count",
-        type=positive_integer,
-        default=MIN_WORD_COUNT,
-        metavar="N",
-        help="leave rarer words of the training split out of the vocabulary",
-    )
+    for flag, kind, default, text in (
+        ("--min-word-length", positive_integer, MIN_WORD_LENGTH, "drop words of fewer letters"),
+        (
+            "--min-word-count",
+            positive_integer,
+            MIN_WORD_COUNT,
+            "leave rarer words of the training split out of the vocabulary",
+        ),
+        ("--seed", seed_number, SEED, "of the random split, where there are no split files"),
+    ):
+        parser.add_argument(flag, type=kind, default=default, metavar="N", help=text)
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Reads, cleans, writes, and prints the summary."""
     options = parse_arguments(arguments)
-    captions = read_captions(options.data)
+    data = options.data
+    if data.exists() and not data.is_dir():
+        raise UserError(f"{data} is no folder: name with --data the one that holds {CAPTIONS}")
+    captions, file_names = read_captions_file(data)
     descriptions = clean_captions(captions, options.min_word_length)
-    training, missing = training_descriptions(options.data, descriptions)
+    splits, drawn = find_splits(data, captions, HELD_OUT, options.seed)
+    training = descriptions_of(splits["train"], descriptions)
     vocabulary = build_vocabulary(training, options.min_word_length, options.min_word_count)
-    write_descriptions(options.data, descriptions)
-    write_vocabulary(options.data, vocabulary)
-    print(summarize(captions, descriptions, training, missing, vocabulary))
-    print(f"wrote {options.data / DESCRIPTIONS} and {options.data / VOCABULARY}")
+    check_words(data, vocabulary)
+
+    # Nothing is written before everything is checked. The vocabulary comes last: it tells by their
+    # digests whether the other files are those that it belongs to.
+    if drawn:
+        write_splits(data, splits, file_names)
+    write_descriptions(data, descriptions)
+    vocabulary = dataclasses.replace(vocabulary, sources=digest_sources(data))
+    write_vocabulary(data, vocabulary)
+    print(summarize_photos(data, captions, splits))
+    print(summarize(captions, descriptions, splits, vocabulary))
+    if drawn:
+        print(
+            f"no split files were there: split the photos at random with seed {options.seed} and "
+            f"wrote {', '.join(str(data / name) for name in SPLITS.values())}"
+        )
+    print(f"wrote {data / DESCRIPTIONS} and {data / VOCABULARY}")
     print(
-        f"next: python train.py --data {options.data} (once python prepare_photos.py "
-        f"--data {options.data} has run too)"
+        f"next: python train.py --data {data} (once python prepare_photos.py --data {data} has run "
+        "too)"
     )
     return DONE
 

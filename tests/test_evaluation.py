@@ -13,6 +13,7 @@ import prepare_text
 import train
 from captioning import metrics, scoreboard
 from captioning.captions import read_captions, split_into_words
+from captioning.command_line import UserError
 from captioning.features import read_features, write_features
 from captioning.splits import read_split
 from captioning.vocabulary import Vocabulary, read_vocabulary
@@ -222,7 +223,7 @@ def test_another_model_of_other_vectors_is_refused(evaluated, prepared_data, tmp
     arguments = ["--data", str(prepared_data), "--model", str(other), "--epochs", "1"]
     assert train.main(arguments) == 0
     write_features(prepared_data, features, ENCODER_RECORD, [])
-    with pytest.raises(evaluate.UserError, match="fc1") as raised:
+    with pytest.raises(UserError, match="fc1") as raised:
         evaluated(lambda references: references[0], "--compare", str(other))
     assert str(other / "features.json") in str(raised.value)
     assert str(prepared_data / "features.json") in str(raised.value)

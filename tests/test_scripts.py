@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT, assert_refused, run_script, write_tiny_data
 
 from captioning.features import read_features
+from captioning.vocabulary import Vocabulary, write_vocabulary
 
 SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]
 
@@ -203,9 +204,11 @@ def test_a_damaged_or_mismatched_model_is_refused(pipeline, tmp_path):
 
         return change
 
-    refuse(
-        "vocabulary.json", change_json("words", ["startseq", "endseq", "dog"]), "captioner.keras"
-    )
+    def forge_vocabulary(path):
+        write_vocabulary(path.parent, Vocabulary(("startseq", "endseq", "dog"), 5, {}))
+
+    refuse("vocabulary.json", change_json("words", ["startseq", "endseq", "dog"]), "sha256")
+    refuse("vocabulary.json", forge_vocabulary, "captioner.keras")
     refuse("features.json", change_json("length", 17), "captioner.keras", "17")
 
 

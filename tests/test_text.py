@@ -1,9 +1,13 @@
 """Cleaning, the vocabulary and the files of captions, against the figures of Flickr8k."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
+from conftest import ROOT
 
 import prepare_text
 from captioning.captions import (
@@ -12,10 +16,49 @@ from captioning.captions import (
     split_into_words,
     write_descriptions,
 )
-from captioning.command_line import UserError
-from captioning.files import photo_identifier
+from captioning.command_line import UserError, run
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_identifier
 from captioning.splits import read_split, usable_photos
-from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from captioning.vocabulary import (
+    Vocabulary,
+    digest_sources,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+GOOD = b"a.jpg#0\tA good dog .\n"
+
+
+def write_data(folder, captions, train="a.jpg", dev="b.jpg", test="c.jpg"):
+    """Writes captions of photos a, b and c before the given ones, and one photo a split."""
+    folder.mkdir(exist_ok=True)
+    others = b"b.jpg#0\tA cat .\nc.jpg#0\tA cow .\n"
+    (folder / CAPTIONS).write_bytes(captions + others if captions is not None else others)
+    for split, names in (("train", train), ("dev", dev), ("test", test)):
+        (folder / SPLITS[split]).write_text(names + "\n")
+    return folder
+
+
+def prepare(data, *flags):
+    """Runs prepare_text.py in this process and returns its exit status."""
+    return run(prepare_text.main, ["--data", str(data), *flags])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def assert_nothing_done(data, capsys, *words, flags=()):
+    """Checks what a user's mistake must give: status 2, one sentence, no file touched."""
+    before = contents(data)
+    capsys.readouterr()
+    assert prepare(data, *flags) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    for word in words:
+        assert str(word) in line
+    assert contents(data) == before
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +111,9 @@ def test_official_summary_names_the_figures(official, capsys):
         ("2 men in 4x4s and no. 5", ["men", "in", "and", "no"]),
         ("Ein Mädchen läuft", ["ein", "mädchen", "läuft"]),
         ("“quoted” — words…", ["quoted", "words"]),
+        ("Ein Ma\u0308dchen la\u0308uft", ["ein", "mädchen", "läuft"]),
+        ("startseq Dog runs endseq", ["dog", "runs"]),
+        ("tabs\tand\u3000wide\xa0blanks", ["tabs", "and", "wide", "blanks"]),
         (" . , !", []),
         ("", []),
     ],
@@ -99,7 +145,8 @@ def test_minimum_word_count_drops_rare_words_but_no_marker():
 
 
 def test_vocabulary_survives_writing(tmp_path):
-    vocabulary = Vocabulary(("startseq", "endseq", "Ærø"), 5, {"min_word_length": 2})
+    sources = {"descriptions.txt": "0" * 64}
+    vocabulary = Vocabulary(("startseq", "endseq", "Ærø"), 5, {"min_word_length": 2}, sources)
     write_vocabulary(tmp_path, vocabulary)
     assert read_vocabulary(tmp_path, "") == vocabulary
 
@@ -107,17 +154,27 @@ def test_vocabulary_survives_writing(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ('"format": 1', '"format": 9', "format 9"),
+        ('"format": 2', '"format": 1', "format 1"),
         ('"ant"', '"startseq"', "twice"),
         ('"startseq"', '"other"', "startseq"),
         ('"maximum_length": 5', '"maximum_length": "5"', "maximum length"),
         ('"padding_id": 0', '"padding_id": 1', "padding"),
         ('"words"', '"worms"', "words"),
+        ('"ant"', '""', "words"),
+        ('"ant"', "7", "words"),
+        ('"cleaning"', '"cleanings"', "cleaning"),
+        ('"sources"', '"source"', "sources"),
+        # What only the digest tells from a whole file.
+        ('"ant"', '"aft"', "sha256"),
+        ('"ant",\n  "bee"', '"bee",\n  "ant"', "sha256"),
+        ('"maximum_length": 5', '"maximum_length": 5000000000', "sha256"),
+        ('"sha256"', '"sha25"', "sha256"),
         ("{", "", "damaged"),
+        ("{", "[{", "damaged"),
     ],
 )
 def test_damaged_vocabulary_is_refused(tmp_path, old, new, fault):
-    write_vocabulary(tmp_path, Vocabulary(("startseq", "endseq", "ant"), 5, {}))
+    write_vocabulary(tmp_path, Vocabulary(("startseq", "endseq", "ant", "bee"), 5, {}))
     path = tmp_path / "vocabulary.json"
     text = path.read_text()
     assert old in text
@@ -128,10 +185,50 @@ def test_damaged_vocabulary_is_refused(tmp_path, old, new, fault):
     assert "run python prepare_text.py" in str(error.value)
 
 
+@pytest.mark.parametrize("content", ["[]", "null", '"words"', "7", "", "{}"])
+def test_a_vocabulary_that_is_no_object_is_refused(tmp_path, content):
+    (tmp_path / VOCABULARY).write_text(content)
+    with pytest.raises(UserError, match="run it again") as error:
+        read_vocabulary(tmp_path, "run it again")
+    assert str(tmp_path / VOCABULARY) in str(error.value)
+
+
+def test_the_digest_is_of_the_content_not_of_its_layout(tmp_path):
+    vocabulary = Vocabulary(("startseq", "endseq", "ant"), 5, {})
+    write_vocabulary(tmp_path, vocabulary)
+    path = tmp_path / VOCABULARY
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert read_vocabulary(tmp_path, "") == vocabulary
+
+
 def test_descriptions_survive_writing(tmp_path):
     descriptions = {"my dog 100%": [["dog"], []], "b": [["cat", "sat"]], "tab\tname": [["x"]]}
     write_descriptions(tmp_path, descriptions)
+    sources = digest_sources(tmp_path)
+    write_vocabulary(tmp_path, Vocabulary(("startseq", "endseq"), 5, {}, sources))
     assert read_descriptions(tmp_path) == descriptions
+
+
+@pytest.mark.parametrize("name", [DESCRIPTIONS, CAPTIONS, SPLITS["train"]])
+def test_what_has_changed_since_the_cleaning_is_noticed(tmp_path, name):
+    data = write_data(tmp_path, GOOD)
+    assert prepare(data) == 0
+    assert read_descriptions(data)
+    with open(data / name, "a") as file:
+        file.write("c.jpg#1\tOne more .\n")
+    with pytest.raises(UserError, match=r"prepare_text\.py") as error:
+        read_descriptions(data)
+    assert str(data / name) in str(error.value)
+
+
+@pytest.mark.parametrize("name", [DESCRIPTIONS, VOCABULARY])
+def test_descriptions_are_not_read_without_what_belongs_to_them(tmp_path, name):
+    data = write_data(tmp_path, GOOD)
+    assert prepare(data) == 0
+    (data / name).unlink()
+    with pytest.raises(UserError, match=r"prepare_text\.py") as error:
+        read_descriptions(data)
+    assert str(data / name) in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -157,19 +254,108 @@ def test_captions_keep_order_tabs_and_marks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("line", "fault"),
     [
-        (b"a.jpg#0 no tab\n", "line 1"),
-        (b"a.jpg#0\tgood\nb.jpg\tno mark\n", "line 2"),
-        (b"a.jpg#0\tcaf\xe9\n", "UTF-8"),
-        (b"\n\n", "no captions"),
+        (b"b.jpg#1 no tab", "name.jpg#0<TAB>caption"),
+        (b"b.jpg\tno mark", "name.jpg#0<TAB>caption"),
+        (b"#1\tno name", "name.jpg#0<TAB>caption"),
+        (b"no#1number.jpg\ta caption", "name.jpg#0<TAB>caption"),
+        (b".jpg#0\tno name", "extension"),
+        (b"b.jpg#1\tA dog .c.jpg#1\tA line end is missing .", "two captions"),
+        (b"a.png#1\tOf another photo .", "same identifier as 'a.jpg'"),
+        (b"b.jpg#1\tcaf\xe9", "UTF-8"),
+        (b"b.jpg#1\tA d\0g .", "NUL"),
+        (b"b.jpg#1\t" + b"word " * 10_000, "10,000 words"),
     ],
 )
-def test_bad_captions_file_is_refused(tmp_path, content, fault):
-    (tmp_path / "Flickr8k.token.txt").write_bytes(content)
-    with pytest.raises(UserError, match=fault) as error:
-        read_captions(tmp_path)
-    assert str(tmp_path / "Flickr8k.token.txt") in str(error.value)
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_a_bad_line_is_named(tmp_path, capsys, line, fault, line_end):
+    data = write_data(tmp_path, b"\n" + GOOD + line + b"\n")
+    path = data / CAPTIONS
+    path.write_bytes(path.read_bytes().replace(b"\n", line_end))
+    assert_nothing_done(data, capsys, f"{path} line 3 ", fault)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "no captions"),
+        (b"\n \n\t\n", "no captions"),
+        ("a.jpg#0\tA dog .\n".encode("utf-16"), "line 1 is not UTF-8"),
+        ("a.jpg#0\tA dog .\n".encode("utf-16-le"), "line 1 holds a NUL"),
+        (bytes(range(256)), "line 3 is not UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_captions_is_refused(tmp_path, capsys, content, fault):
+    data = write_data(tmp_path, GOOD)
+    (data / CAPTIONS).write_bytes(content)
+    assert_nothing_done(data, capsys, data / CAPTIONS, fault)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_line_ends_and_byte_order_marks_change_nothing(tmp_path, line_end):
+    lines = ["a.jpg#0\tAn a .", "\ufeffb.jpg#0\tA b .", "c.jpg#0\tA\x85\u2028c ."]
+    text = "\ufeff" + line_end.join(lines)
+    (tmp_path / CAPTIONS).write_text(text, encoding="utf-8", newline="")
+    (tmp_path / SPLITS["train"]).write_text(
+        line_end.join(["\ufeffa.jpg", "\ufeffb.jpg ", ""]), encoding="utf-8", newline=""
+    )
+    expected = {"a": ["An a ."], "b": ["A b ."], "c": ["A\x85\u2028c ."]}
+    assert read_captions(tmp_path) == expected
+    assert read_split(tmp_path, "train") == ["a", "b"]
+
+
+def test_empty_captions_stay_and_are_counted(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD + b"a.jpg#1\t\na.jpg#2\t . ! ,\n")
+    assert prepare(data) == 0
+    assert "2 of them empty after cleaning" in capsys.readouterr().out
+    assert read_descriptions(data)["a"] == [["good", "dog"], [], []]
+
+
+def test_a_line_that_stands_twice_counts_once(tmp_path, capsys):
+    again = b"a.jpg#1\tA good dog .\na.jpg#0\tOf the same number .\n"
+    data = write_data(tmp_path, GOOD + again + GOOD + GOOD)
+    assert prepare(data) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        f"{data / CAPTIONS}: 2 lines stand further up already and count once, the first of them "
+        "line 4\n"
+    )
+    assert len(read_descriptions(data)["a"]) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my dog.jpg",
+        " leading.jpg",
+        "a#1.jpg",
+        "#.jpg",
+        "100%.jpg",
+        "%20.jpg",
+        'it\'s "him".jpg',
+        "<b>&amp;.jpg",
+        "犬\u3000と猫.jpg",
+        "cafe\u0301.jpg",
+        "🐕.jpg",
+        "..jpg",
+        "no extension",
+        "a,b;c.jpg",
+        "folder/dog.jpg",
+        "\u2028\x85\x1c.jpg",
+    ],
+)
+def test_photos_of_any_name_keep_their_captions(tmp_path, name):
+    data = write_data(tmp_path, f"{name}#0\tA brown dog .\n".encode(), train="x\n" + name)
+    assert prepare(data) == 0
+    identifier = photo_identifier(name)
+    assert read_split(data, "train") == ["x", identifier]
+    assert read_descriptions(data)[identifier] == [["brown", "dog"]]
+
+
+def test_a_name_may_have_another_extension_or_a_blank_after_it(tmp_path):
+    data = write_data(tmp_path, GOOD + b"a.JPG#1\tB .\na.jpg.1 #2 \tC .\n")
+    assert read_captions(data)["a"] == ["A good dog .", "B .", "C ."]
 
 
 def test_usable_photos_are_counted(tmp_path, capsys):
@@ -190,3 +376,168 @@ def test_histogram_counts_every_description():
     assert [line.count("#") for line in lines] == [6, 4, 2]
     expected = Counter(length // 3 for length in lengths)
     assert counts == [expected[number] for number in range(3)]
+
+
+def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD + b"d.jpg#0\tIn no split .\n", train="a.jpg\nx.jpg\na.jpg")
+    (data / "photos" / "below").mkdir(parents=True)
+    for name in ("a.jpg", "below/b.jpg", "e.jpg", ".hidden"):
+        (data / "photos" / name).write_bytes(b"")
+    assert prepare(data) == 0
+    lines = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
+    assert lines.issuperset(
+        {
+            "photos with captions 4 1 of them in no split",
+            "train split 2 1 photos without captions left out",
+            "dev split 1 0 photos without captions left out",
+            "without a file 2",
+            f"files without captions 1 in {data / 'photos'}",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "words"),
+    [
+        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photos", "them 'a':"]),
+        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photos", "them 'c':"]),
+        ({"train": "\n \n"}, ["trainImages.txt is empty"]),
+        ({"dev": ""}, ["devImages.txt is empty"]),
+        ({"train": "x.jpg"}, ["trainImages.txt names no photo", CAPTIONS]),
+        ({"test": "x.jpg"}, ["testImages.txt names no photo", CAPTIONS]),
+    ],
+)
+def test_bad_splits_are_refused(tmp_path, capsys, splits, words):
+    data = write_data(tmp_path, GOOD, **splits)
+    assert_nothing_done(data, capsys, *words, data)
+
+
+def test_a_split_that_is_no_text_is_refused(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    for content, fault in ((b"a.jpg\ncaf\xe9.jpg\n", "line 2 is not"), (b"\0", "line 1 holds")):
+        (data / SPLITS["dev"]).write_bytes(content)
+        assert_nothing_done(data, capsys, data / SPLITS["dev"], fault)
+
+
+@pytest.mark.parametrize("missing", [["train"], ["dev"], ["test"], ["train", "test"]])
+def test_some_split_files_without_the_others_are_refused(tmp_path, capsys, missing):
+    data = write_data(tmp_path, GOOD)
+    for split in missing:
+        (data / SPLITS[split]).unlink()
+    words = [data / SPLITS[missing[0]], "is missing", "remove", f"prepare_text.py --data {data}"]
+    assert_nothing_done(data, capsys, *words)
+
+
+def split_at_random(folder, names, *flags):
+    folder.mkdir()
+    lines = [f"{name}#0\tA dog .\n" for name in names]
+    (folder / CAPTIONS).write_text("".join(lines), encoding="utf-8")
+    assert prepare(folder, *flags) == 0
+    return {split: read_split(folder, split) for split in SPLITS}
+
+
+def test_without_split_files_the_photos_are_split_at_random(tmp_path, capsys):
+    names = [f"photo.{number}.png" for number in range(205)]
+    splits = split_at_random(tmp_path / "first", names)
+    printed = capsys.readouterr().out
+    for word in ("at random", "seed 1", *SPLITS.values()):
+        assert word in printed
+    assert {split: len(part) for split, part in splits.items()} == {
+        "train": 165,
+        "dev": 20,
+        "test": 20,
+    }
+    assert set().union(*splits.values()) == {f"photo.{number}" for number in range(205)}
+    # The next run takes the files as they are.
+    written = contents(tmp_path / "first")
+    assert prepare(tmp_path / "first", "--seed", "2") == 0
+    assert contents(tmp_path / "first") == written
+    assert "at random" not in capsys.readouterr().out
+
+    other_order = split_at_random(tmp_path / "second", names[::-1])
+    assert {split: set(part) for split, part in other_order.items()} == {
+        split: set(part) for split, part in splits.items()
+    }
+    assert split_at_random(tmp_path / "third", names, "--seed", "2") != splits
+    more = split_at_random(tmp_path / "fourth", [*names, "one.more.png"])
+    assert len(set(splits["test"]) - set(more["test"])) <= 1
+
+
+def test_three_photos_can_be_split_but_not_two(tmp_path, capsys):
+    splits = split_at_random(tmp_path / "three", ["a", " b c", "d#1.jpg"])
+    assert sorted(len(part) for part in splits.values()) == [1, 1, 1]
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / CAPTIONS).write_bytes(GOOD + b"b.jpg#0\tA cat .\n")
+    assert_nothing_done(tmp_path / "two", capsys, "2 photos", "too few", CAPTIONS)
+
+
+def test_a_random_split_is_not_written_where_something_else_is_wrong(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    for name in SPLITS.values():
+        (data / name).unlink()
+    assert_nothing_done(data, capsys, "no word", flags=["--min-word-length", "90"])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--min-word-length", "90"), ("--min-word-count", "2"), ("--min-word-count", "9" * 30)],
+)
+def test_cleaning_that_leaves_no_words_is_refused(tmp_path, capsys, flags):
+    data = write_data(tmp_path, GOOD)
+    assert_nothing_done(data, capsys, data / CAPTIONS, *flags, flags=flags)
+
+
+@pytest.mark.parametrize("flag", ["--min-word-length", "--min-word-count"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "", "nan", "1e3"])
+def test_numbers_below_one_are_refused(tmp_path, capsys, flag, value):
+    data = write_data(tmp_path, GOOD)
+    assert_nothing_done(data, capsys, flag, "at least 1", flags=[f"{flag}={value}"])
+
+
+def test_seeds_that_are_none_are_refused(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    for value in ("-1", "one", str(2**31)):
+        assert_nothing_done(data, capsys, "--seed", value, flags=[f"--seed={value}"])
+
+
+def test_a_data_folder_that_is_none_is_refused(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    for place, words in (
+        (data / CAPTIONS, ["is no folder", "--data"]),
+        (data / CAPTIONS / "below", ["missing"]),
+        (data / "nowhere", [data / "nowhere" / CAPTIONS, "missing", "captions"]),
+        (data / ("x" * 300), ["x" * 300]),
+    ):
+        assert_nothing_done(data, capsys, *words, flags=["--data", str(place)])
+    assert not (data / "nowhere").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    (data / DESCRIPTIONS).mkdir()
+    assert_nothing_done(data, capsys, data / DESCRIPTIONS)
+
+
+def test_a_stop_between_the_two_files_is_noticed(tmp_path, monkeypatch):
+    data = write_data(tmp_path, GOOD)
+    assert prepare(data) == 0
+    (data / CAPTIONS).write_bytes((data / CAPTIONS).read_bytes() + b"a.jpg#1\tStop .\n")
+    monkeypatch.setattr(prepare_text, "write_vocabulary", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(data)
+    with pytest.raises(UserError, match=r"prepare_text\.py"):
+        read_descriptions(data)
+
+
+def test_a_description_longer_than_the_training_ones_is_cut():
+    vocabulary = prepare_text.build_vocabulary([["ant", "bee"]])
+    assert vocabulary.words == ("startseq", "ant", "bee", "endseq")
+    assert vocabulary.encode(["ant", "bee", "ant", "bee"]) == [1, 2, 3, 2]
+    assert vocabulary.encode(["unknown"] * 9) == [1, 4]
+
+
+def test_text_is_prepared_without_loading_a_network():
+    heavy = "{'keras', 'tensorflow', 'numpy', 'pandas'}"
+    code = f"import sys, prepare_text; sys.exit(len({heavy} & set(sys.modules)))"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert process.returncode == 0

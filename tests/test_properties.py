@@ -1,0 +1,191 @@
+"""What must hold for whatever stands in the files of captions, looked for at random."""
+
+import string
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import prepare_text
+from captioning.captions import (
+    read_captions,
+    read_descriptions,
+    split_into_words,
+    write_descriptions,
+)
+from captioning.command_line import UserError
+from captioning.files import CAPTIONS, SPLITS
+from captioning.splits import draw_splits, read_split
+from captioning.vocabulary import (
+    END_WORD,
+    START_WORD,
+    Vocabulary,
+    digest_sources,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+# The same examples in every run; a file written anew in each may be in the same folder.
+searched = settings(
+    max_examples=150,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
+identifiers = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1)
+descriptions = st.dictionaries(
+    identifiers, st.lists(st.lists(words, max_size=4), min_size=1, max_size=3), min_size=1
+)
+
+# Lines that are nearly right find more than bytes that are nearly all wrong.
+pieces = st.sampled_from(
+    ["a.jpg", "b.jpg", "b.png", "#", "#0", "#1", "\t", "\n", "\r", " ", ".", "%", "\ufeff", "dog"]
+)
+nearly_right = st.lists(pieces | st.text(max_size=3), max_size=40).map(
+    lambda parts: "".join(parts).encode()
+)
+texts = st.text(max_size=20) | st.lists(words, max_size=6).map(" ".join)
+names = st.text(st.characters(exclude_characters="\0\t\r\n", codec="utf-8"), min_size=1)
+captions_lines = st.lists(st.tuples(names, st.integers(0, 9), texts), min_size=3, max_size=12).map(
+    lambda lines: "\n".join(f"{name}.jpg#{k}\t{text}" for name, k, text in lines).encode()
+)
+
+
+def attempt(action):
+    """Gives what an action returns and None, or None and the sentence that refuses it."""
+    try:
+        return action(), None
+    except UserError as error:
+        return None, str(error)
+
+
+@searched
+@given(content=st.binary(max_size=200) | nearly_right | captions_lines)
+@example(content=b"\xef\xbb\xbfa.jpg#0\tA dog .\r\n\r\nb.jpg.1#0\t")
+def test_a_captions_file_is_read_or_refused(tmp_path, content):
+    (tmp_path / CAPTIONS).write_bytes(content)
+    captions, refusal = attempt(lambda: read_captions(tmp_path))
+    if refusal:
+        assert str(tmp_path / CAPTIONS) in refusal
+        assert len(refusal.splitlines()) == 1
+        return
+    text = content.decode()
+    for identifier, texts in captions.items():
+        assert identifier in text
+        assert texts
+        for caption in texts:
+            assert f"\t{caption}" in text
+    # What was read, written anew, is read as the same.
+    lines = [
+        f"{identifier}.jpg#{number}\t{caption}\n"
+        for identifier, texts in captions.items()
+        for number, caption in enumerate(texts)
+    ]
+    (tmp_path / CAPTIONS).write_bytes("".join(lines).encode())
+    assert read_captions(tmp_path) == captions
+
+
+@searched
+@given(content=captions_lines, seed=st.integers(0, 3))
+def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
+    for name in SPLITS.values():
+        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / CAPTIONS).write_bytes(content)
+    arguments = ["--data", str(tmp_path), "--seed", str(seed)]
+    status, refusal = attempt(lambda: prepare_text.main(arguments))
+    if refusal:
+        assert str(tmp_path) in refusal
+        assert not any((tmp_path / name).exists() for name in SPLITS.values())
+        return
+    assert status == 0
+    captions = read_captions(tmp_path)
+    cleaned = prepare_text.clean_captions(captions)
+    assert read_descriptions(tmp_path) == cleaned
+    parts = [read_split(tmp_path, split) for split in SPLITS]
+    assert sorted(name for part in parts for name in part) == sorted(captions)
+    vocabulary = read_vocabulary(tmp_path, "")
+    for name in parts[0]:
+        for description in cleaned[name]:
+            assert vocabulary.decode(vocabulary.encode(description)) == description
+
+
+@searched
+@given(caption=st.text(), length=st.integers(1, 4))
+@example(caption="İstanbul'da STRASSE-STRAẞE Ǆ ΑΣ'Σ e\u0301 ﬁn", length=1)
+def test_clean_words_are_lower_case_letters(caption, length):
+    cleaned = prepare_text.clean_caption(caption, length)
+    for word in cleaned:
+        assert word.isalpha()
+        assert word == word.lower()
+        assert len(word) >= length
+        assert not set(word) & set(string.punctuation + string.whitespace + string.digits)
+        assert word not in (START_WORD, END_WORD)
+    assert prepare_text.clean_caption(" ".join(cleaned), length) == cleaned
+    # Every word is one of those that the references of the standard scores have.
+    assert set(cleaned) <= set(split_into_words(caption))
+
+
+@searched
+@given(
+    others=st.lists(st.text(min_size=1), unique=True, max_size=12),
+    maximum_length=st.integers(2, 300),
+    cleaning=st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
+    chosen=st.data(),
+)
+def test_a_vocabulary_survives_writing(tmp_path, others, maximum_length, cleaning, chosen):
+    others = [word for word in others if word not in (START_WORD, END_WORD)]
+    order = chosen.draw(st.permutations([START_WORD, END_WORD, *others]))
+    vocabulary = Vocabulary(tuple(order), maximum_length, cleaning, {"a.txt": "0" * 64})
+    write_vocabulary(tmp_path, vocabulary)
+    assert read_vocabulary(tmp_path, "") == vocabulary
+    assert sorted(vocabulary.ids.values()) == list(range(1, vocabulary.size))
+
+    description = chosen.draw(st.lists(st.sampled_from([*others, "unknown word"]), max_size=20))
+    word_ids = vocabulary.encode(description)
+    known = [word for word in description if word in others]
+    assert len(word_ids) <= maximum_length
+    assert vocabulary.decode([*word_ids, 0, 0]) == known[: maximum_length - 1]
+
+
+@searched
+@given(descriptions=descriptions)
+@example(
+    descriptions={"\ufeffdog": [["a"]], " ": [[]], "%20": [["b"], []], "a\x1fb\u2028": [["c"]]}
+)
+def test_descriptions_survive_writing(tmp_path, descriptions):
+    write_descriptions(tmp_path, descriptions)
+    vocabulary = Vocabulary((START_WORD, END_WORD), 5, {}, digest_sources(tmp_path))
+    write_vocabulary(tmp_path, vocabulary)
+    assert read_descriptions(tmp_path) == descriptions
+    assert list(read_descriptions(tmp_path)) == list(descriptions)
+
+
+@searched
+@given(content=st.binary(max_size=60) | nearly_right)
+def test_a_split_file_is_read_or_refused(tmp_path, content):
+    (tmp_path / SPLITS["dev"]).write_bytes(content)
+    found, refusal = attempt(lambda: read_split(tmp_path, "dev"))
+    if refusal:
+        assert str(tmp_path / SPLITS["dev"]) in refusal
+        return
+    assert found
+    assert len(set(found)) == len(found)
+    text = content.decode()
+    assert all(name in text for name in found)
+
+
+@searched
+@given(
+    names=st.sets(identifiers, min_size=3, max_size=30), held_out=st.integers(3, 12), data=st.data()
+)
+def test_a_random_split_has_every_photo_once(names, held_out, data):
+    order = data.draw(st.permutations(sorted(names)))
+    splits = draw_splits(order, held_out, 7)
+    assert sorted(name for part in splits.values() for name in part) == sorted(names)
+    assert all(splits.values())
+    again = draw_splits(sorted(names), held_out, 7)
+    assert {split: set(part) for split, part in again.items()} == {
+        split: set(part) for split, part in splits.items()
+    }
