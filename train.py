@@ -41,7 +41,6 @@ from captioning.features import read_encoder_record, read_features
 from captioning.files import (
     CAPTIONER,
     CURVES,
-    ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
     HISTORY,
@@ -53,9 +52,9 @@ from captioning.files import (
     written_whole,
 )
 from captioning.locks import locked
-from captioning.model_folder import model_name
+from captioning.model_folder import Captioner, save_captioner
 from captioning.splits import usable_photos
-from captioning.vocabulary import read_vocabulary, write_vocabulary
+from captioning.vocabulary import read_vocabulary
 
 # Where things are.
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
@@ -80,7 +79,7 @@ SHOWN_PHOTOS = 3  # photos of the validation split
 
 # The folder in MODEL that an interrupted run leaves, and its files.
 UNFINISHED = "unfinished"
-CHECKPOINT = "checkpoint.keras"
+CHECKPOINT = "checkpoint.npz"
 SETTINGS = "settings.json"
 
 
@@ -117,51 +116,143 @@ def define_model(vocabulary_size, photo_length):
     return keras.Model([photo, words], next_word, name="captioner")
 
 
+def figures_of_words(decoded, kernel, bias, next_words):
+    """Computes the cross-entropy of each word, and whether the network holds it likeliest.
+
+    The probabilities are the largest numbers of the whole training by far. Keras's own loss and
+    metrics go over them again and again; here they are computed once and serve all. The gradient of
+    the cross-entropy by the logits is the probabilities, less 1 at the right word (Goodfellow,
+    Bengio and Courville 2016, Deep Learning, section 6.2.2.3, spell it out for two classes).
+
+    Args:
+        decoded: float32 (words, units), what the last layer is given.
+        kernel: float32 (units, vocabulary_size), the last layer's weights.
+        bias: float32 (vocabulary_size,).
+        next_words: int32 (words,), the ids of the right words.
+
+    Returns:
+        float32 (words, 2): the loss in nats; and 1 where no word is likelier than the right one,
+            0 elsewhere.
+    """
+    ops = keras.ops
+
+    @ops.custom_gradient
+    def figures(decoded, kernel, bias):
+        probabilities = ops.softmax(ops.matmul(decoded, kernel) + bias)
+        right = ops.take_along_axis(probabilities, next_words[:, None], axis=-1)[:, 0]
+        loss = -ops.log(ops.maximum(right, np.finfo(np.float32).tiny))
+        is_likeliest = ops.cast(right >= ops.max(probabilities, axis=-1), "float32")
+
+        def gradient(*arguments, upstream=None):
+            # The engines differ in how they pass it.
+            upstream = (arguments[0] if upstream is None else upstream)[:, :1]
+            places = ops.stack([ops.arange(ops.shape(next_words)[0]), next_words], axis=-1)
+            by_logits = ops.scatter_update(probabilities, places, right - 1)
+            # A word's share of the loss multiplies the few numbers of its row, not the many.
+            return (
+                upstream * ops.matmul(by_logits, ops.transpose(kernel)),
+                ops.matmul(ops.transpose(upstream * decoded), by_logits),
+                ops.matmul(ops.transpose(upstream), by_logits)[0],
+            )
+
+        return ops.stack([loss, is_likeliest], axis=-1), gradient
+
+    return figures(decoded, kernel, bias)
+
+
+class WordFigures(keras.layers.Layer):
+    """Takes the place of the captioner's last layer in training; see `figures_of_words`.
+
+    Args:
+        next_word: keras.layers.Dense, the last layer of the captioner.
+    """
+
+    def __init__(self, next_word):
+        super().__init__(name="word_figures")
+        self.next_word = next_word
+        # The weights of the loss say already which words are padding.
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Gives none."""
+
+    def call(self, decoded, next_words):
+        """Gives the figures: float32 (batch, words, units), int32 (batch, words) -> (…, 2)."""
+        ops = keras.ops
+        figures = figures_of_words(
+            ops.reshape(decoded, (-1, decoded.shape[-1])),
+            ops.convert_to_tensor(self.next_word.kernel),
+            ops.convert_to_tensor(self.next_word.bias),
+            ops.reshape(next_words, (-1,)),
+        )
+        return ops.reshape(figures, (*ops.shape(next_words), 2))
+
+    def compute_output_spec(self, decoded, next_words):
+        """Gives the form of the figures."""
+        return keras.KerasTensor((*next_words.shape, 2), "float32")
+
+
+def define_training_model(captioner):
+    """Builds the network that trains the captioner's weights.
+
+    Args:
+        captioner: keras.Model, from `define_model`, whose layers it shares.
+
+    Returns:
+        keras.Model: [float32 (batch, photo_length), int32 (batch, words), int32 (batch, words) of
+        the right next words] -> float32 (batch, words, 2), from `figures_of_words`.
+    """
+    next_words = keras.Input((None,), dtype="int32", name="next_words")
+    next_word = captioner.get_layer("next_word")
+    figures = WordFigures(next_word)(next_word.input, next_words)
+    return keras.Model([*captioner.inputs, next_words], figures, name="training")
+
+
+class WordLoss(keras.losses.Loss):
+    """The mean over the real words of a batch."""
+
+    def __init__(self):
+        super().__init__(reduction="mean_with_sample_weight")
+
+    def call(self, y_true, y_pred):
+        """Picks each word's loss from the figures."""
+        return y_pred[..., 0]
+
+
 class MeanOverWords(keras.metrics.Mean):
     """A mean over all real words of an epoch, each counting once.
 
     Keras's own metrics take the mean of each padded caption first, so that a word would count less
     in a batch of long captions.
+
+    Args:
+        column: int, which of the figures.
+        name: str.
     """
 
+    def __init__(self, column, name):
+        super().__init__(name=name)
+        self.column = column
+
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds the figures of a batch: (captions, words) ids, probabilities, and 1 or 0."""
-        figures = keras.ops.reshape(self.figure_of_each_word(y_true, y_pred), (-1,))
+        """Adds a batch: (captions, words) ids, (captions, words, 2) figures, and 1 or 0."""
+        figures = keras.ops.reshape(y_pred[..., self.column], (-1,))
         super().update_state(figures, keras.ops.reshape(sample_weight, (-1,)))
-
-
-@keras.saving.register_keras_serializable("captioning")
-class MeanLossOverWords(MeanOverWords):
-    """The cross-entropy per word, in nats."""
-
-    def figure_of_each_word(self, y_true, y_pred):
-        """Gives minus the logarithm of each right word's probability."""
-        right = keras.ops.take_along_axis(y_pred, keras.ops.expand_dims(y_true, -1), axis=-1)
-        return -keras.ops.log(keras.ops.maximum(right, np.finfo(np.float32).tiny))
-
-
-@keras.saving.register_keras_serializable("captioning")
-class MeanAccuracyOverWords(MeanOverWords):
-    """The share of words that the network holds likeliest."""
-
-    def figure_of_each_word(self, y_true, y_pred):
-        """Gives 1 for each word that is guessed right, 0 for the others."""
-        return keras.ops.equal(keras.ops.argmax(y_pred, axis=-1), y_true)
 
 
 def compile_model(model, steps):
     """Sets the loss, the figures that are printed, the optimizer and its schedule.
 
     Args:
-        model: keras.Model, from `define_model`.
+        model: keras.Model, from `define_training_model`.
         steps: int, batches of the whole training, over which the learning rate falls to zero.
     """
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
-        loss=keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"),
+        loss=WordLoss(),
         # The metric called loss takes the place of Keras's figure, the mean of the batches' losses.
-        weighted_metrics=[MeanLossOverWords(name="loss"), MeanAccuracyOverWords(name="accuracy")],
+        weighted_metrics=[MeanOverWords(0, "loss"), MeanOverWords(1, "accuracy")],
     )
 
 
@@ -215,6 +306,15 @@ class CaptionBatches(keras.utils.PyDataset):
         words = np.where(targets == 0, 0, word_ids[:, :-1])
         weights = (targets != 0).astype(np.float32)
         return (self.vectors[self.photo_rows[rows]], words), targets, weights
+
+
+class TrainingBatches(CaptionBatches):
+    """The same batches as the network of `define_training_model` takes them."""
+
+    def __getitem__(self, number):
+        """Gives one batch: ((vectors, words so far, next words), next words, 1 or 0)."""
+        (vectors, words), next_words, weights = super().__getitem__(number)
+        return (vectors, words, next_words), next_words, weights
 
 
 def load_split(data, split, features, descriptions, vocabulary):
@@ -347,16 +447,14 @@ class SaveProgress(keras.callbacks.Callback):
 
     Args:
         folder: pathlib.Path of the model folder.
-        vocabulary: captioning.vocabulary.Vocabulary, written with the model.
-        encoder_record: dict, written with the model.
+        captioner: captioning.model_folder.Captioner, whose network is trained.
         history: list of dict, the figures of the epochs done before.
     """
 
-    def __init__(self, folder, vocabulary, encoder_record, history):
+    def __init__(self, folder, captioner, history):
         super().__init__()
         self.folder = folder
-        self.vocabulary = vocabulary
-        self.encoder_record = encoder_record
+        self.captioner = captioner
         self.history = list(history)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -381,24 +479,60 @@ class SaveProgress(keras.callbacks.Callback):
         if not np.isfinite(logs["loss"] + logs["val_loss"]):
             return  # Nothing to keep and nothing to draw; `report` says so.
         if logs["val_loss"] < best:
-            self._save_model()
+            self._save_captioner()
         write_table(self.folder / HISTORY, pd.DataFrame(self.history))
         with written_whole(self.folder / CURVES) as partial:
             draw_curves(self.history, partial)
         with written_whole(self.folder / UNFINISHED / CHECKPOINT) as partial:
-            self.model.save(partial)
+            write_checkpoint(partial, self.model)
 
-    def _save_model(self):
+    def _save_captioner(self):
         # Scores and captions of an earlier model would pass for those of this one.
         for name in (SCORES, GENERATED_CAPTIONS, GALLERY):
             (self.folder / name).unlink(missing_ok=True)
-        write_vocabulary(self.folder, self.vocabulary)
-        write_json(self.folder / ENCODER_RECORD, self.encoder_record)
-        # A model that was never compiled is saved without the optimizer, a third of the size.
-        name = model_name(self.vocabulary, self.encoder_record)
-        plain = keras.Model(self.model.inputs, self.model.outputs, name=name)
-        with written_whole(self.folder / CAPTIONER) as partial:
-            plain.save(partial)
+        save_captioner(self.folder, self.captioner)
+
+
+def variables_of(model):
+    """Lists all that training changes.
+
+    Args:
+        model: keras.Model, compiled.
+
+    Returns:
+        list of keras.Variable: the weights, and what the optimizer keeps.
+    """
+    model.optimizer.build(model.trainable_variables)
+    return [*model.weights, *model.optimizer.variables]
+
+
+def write_checkpoint(path, model):
+    """Writes all that training changes, with checksums.
+
+    Args:
+        path: pathlib.Path of an .npz file.
+        model: keras.Model, compiled.
+    """
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in variables_of(model)]
+    np.savez(path, *arrays)
+
+
+def read_checkpoint(path, model):
+    """Gives a network the state of another one like it.
+
+    Args:
+        path: pathlib.Path, from `write_checkpoint`.
+        model: keras.Model, compiled.
+
+    Raises:
+        Exception: of any kind, if the file is damaged or of another network.
+    """
+    variables = variables_of(model)
+    with np.load(path, allow_pickle=False) as file:
+        # All of them, before the first is assigned.
+        arrays = [file[f"arr_{number}"] for number in range(len(variables))]
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 class ShowCaptions(keras.callbacks.Callback):
@@ -406,19 +540,18 @@ class ShowCaptions(keras.callbacks.Callback):
 
     Args:
         split: dict, from `load_split`.
-        vocabulary: captioning.vocabulary.Vocabulary.
+        captioner: captioning.model_folder.Captioner, whose network is trained.
     """
 
-    def __init__(self, split, vocabulary):
+    def __init__(self, split, captioner):
         super().__init__()
         self.vectors = split["vectors"][:SHOWN_PHOTOS]
         self.references = split["references"][:SHOWN_PHOTOS]
-        self.vocabulary = vocabulary
-        self.decoder = None
+        self.vocabulary = captioner.vocabulary
+        self.decoder = CaptionDecoder(captioner.model, captioner.vocabulary)
 
     def on_epoch_end(self, epoch, logs=None):
         """Decodes greedily with the weights of this moment."""
-        self.decoder = self.decoder or CaptionDecoder(self.model, self.vocabulary)
         captions = self.decoder.greedy(self.vectors)
         for word_ids, reference in zip(captions, self.references, strict=True):
             caption = " ".join(self.vocabulary.decode(word_ids))
@@ -498,18 +631,18 @@ def _without_resume(data, folder):
     return f"run python train.py --data {data} --model {folder} without --resume"
 
 
-def take_up(data, folder, settings, steps_per_epoch):
+def take_up(data, folder, settings, model, steps_per_epoch):
     """Reads an interrupted run.
 
     Args:
         data: pathlib.Path of the data folder, for what a message tells the user to run.
         folder: pathlib.Path of the model folder.
         settings: dict, what this run is started with.
+        model: keras.Model, compiled, which is given its state after the last whole epoch.
         steps_per_epoch: int, batches of an epoch.
 
     Returns:
-        tuple of keras.Model, compiled, and list of dict: the network after its last whole epoch,
-        and the figures of the epochs done.
+        list of dict, the figures of the epochs done.
 
     Raises:
         UserError: if there is no such run, it was started otherwise, or its files are damaged.
@@ -524,13 +657,12 @@ def take_up(data, folder, settings, steps_per_epoch):
                 f"resume it with the same, or {command}"
             )
     try:
-        model = keras.models.load_model(path, safe_mode=True)
+        read_checkpoint(path, model)
         history = pd.read_csv(folder / HISTORY).to_dict("records")
-    # A damaged file fails in zipfile, h5py, Keras or pandas, each with errors of its own.
+    # A damaged file fails in zipfile, NumPy, Keras or pandas, each with errors of its own.
     except Exception as error:
         raise UserError(f"{path} or {folder / HISTORY} is damaged: {command}") from error
-    epochs_done = int(model.optimizer.iterations) // steps_per_epoch
-    return model, history[:epochs_done]
+    return history[: int(model.optimizer.iterations) // steps_per_epoch]
 
 
 def parse_arguments(arguments=None):
@@ -600,32 +732,32 @@ def read_inputs(data):
     return splits, vocabulary, encoder_record
 
 
-def open_run(options, splits, vocabulary):
+def open_run(options, splits, captioner):
     """Starts a run or takes one up, as the user asked.
 
     Args:
         options: argparse.Namespace of the command line.
         splits: dict of str -> dict, from `load_split`.
-        vocabulary: captioning.vocabulary.Vocabulary.
+        captioner: captioning.model_folder.Captioner, whose network is to be trained.
 
     Returns:
-        tuple of keras.Model, compiled, and list of dict, the figures of the epochs done.
+        tuple of keras.Model, from `define_training_model`, compiled, and list of dict, the figures
+        of the epochs done.
     """
     settings = {
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "seed": options.seed,
-        "data": digest(splits, vocabulary),
+        "data": digest(splits, captioner.vocabulary),
     }
-    keras.utils.set_random_seed(options.seed)
     steps_per_epoch = -(-len(splits["train"]["captions"]) // options.batch_size)
+    model = define_training_model(captioner.model)
+    compile_model(model, steps_per_epoch * options.epochs)
     if options.resume:
-        model, history = take_up(options.data, options.model, settings, steps_per_epoch)
+        history = take_up(options.data, options.model, settings, model, steps_per_epoch)
         print(f"resuming after epoch {len(history)}")
         return model, history
     start_afresh(options.model, settings)
-    model = define_model(vocabulary.size, splits["train"]["vectors"].shape[1])
-    compile_model(model, steps_per_epoch * options.epochs)
     return model, []
 
 
@@ -656,14 +788,17 @@ def train(options, splits, vocabulary, encoder_record):
     Returns:
         list of dict, the figures of each epoch.
     """
-    model, history = open_run(options, splits, vocabulary)
-    print(f"the network has {model.count_params():,d} parameters")
+    keras.utils.set_random_seed(options.seed)
+    network = define_model(vocabulary.size, splits["train"]["vectors"].shape[1])
+    captioner = Captioner(network, vocabulary, encoder_record)
+    model, history = open_run(options, splits, captioner)
+    print(f"the network has {network.count_params():,d} parameters")
     training, validation = (
-        CaptionBatches(splits[split], options.batch_size, options.seed)
+        TrainingBatches(splits[split], options.batch_size, options.seed)
         for split in ("train", "dev")
     )
-    progress = SaveProgress(options.model, vocabulary, encoder_record, history)
-    callbacks = [ShowCaptions(splits["dev"], vocabulary), progress]
+    progress = SaveProgress(options.model, captioner, history)
+    callbacks = [ShowCaptions(splits["dev"], captioner), progress]
     try:
         if not is_finished(history, options.epochs):
             fit(model, training, validation, history, options, callbacks)

@@ -1,4 +1,4 @@
-"""Reads a trained model with what belongs to it, and checks that the pieces fit together."""
+"""Writes and reads a trained model with what belongs to it, and checks that the pieces fit."""
 
 import hashlib
 import zipfile
@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from captioning.command_line import UserError
 from captioning.engine import keras
 from captioning.features import ENCODER_KEYS, read_encoder_record
-from captioning.files import CAPTIONER, ENCODER_RECORD, VOCABULARY, require
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.files import (
+    CAPTIONER,
+    ENCODER_RECORD,
+    VOCABULARY,
+    require,
+    write_json,
+    written_whole,
+)
+from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,21 @@ def model_name(vocabulary, encoder_record):
     belongings = repr((vocabulary.words, vocabulary.maximum_length, encoder))
     digest = hashlib.sha256(belongings.encode("utf-8", "surrogatepass")).hexdigest()
     return f"captioner_{digest[:16]}"
+
+
+def save_captioner(folder, captioner):
+    """Writes a model folder.
+
+    Args:
+        folder: pathlib.Path of the model folder.
+        captioner: Captioner.
+    """
+    write_vocabulary(folder, captioner.vocabulary)
+    write_json(folder / ENCODER_RECORD, captioner.encoder_record)
+    name = model_name(captioner.vocabulary, captioner.encoder_record)
+    named = keras.Model(captioner.model.inputs, captioner.model.outputs, name=name)
+    with written_whole(folder / CAPTIONER) as partial:
+        named.save(partial)
 
 
 def load_captioner(folder, data=None):

@@ -103,7 +103,7 @@ def disturb(data, model, seconds, generator):
                 wrong.append(f"lost the model: {error}")
         if status == 0:
             break
-        more = ["--resume"] if (model / "unfinished" / "checkpoint.keras").exists() else []
+        more = ["--resume"] if (model / "unfinished" / "checkpoint.npz").exists() else []
     else:
         process = finish(data, model, *more)
         if process.returncode != 0:

@@ -11,7 +11,7 @@ import pytest
 import train
 from captioning.command_line import UserError
 from captioning.engine import keras
-from captioning.model_folder import load_captioner
+from captioning.model_folder import Captioner, load_captioner, save_captioner
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
@@ -29,9 +29,7 @@ def trained(tmp_path_factory):
         "length": 6,
     }
     keras.utils.set_random_seed(1)
-    progress = train.SaveProgress(folder, vocabulary, record, [])
-    progress.set_model(train.define_model(vocabulary.size, 6))
-    progress._save_model()
+    save_captioner(folder, Captioner(train.define_model(vocabulary.size, 6), vocabulary, record))
     return folder
 
 

@@ -113,6 +113,34 @@ def test_same_gradient_as_the_classic_network(real, monkeypatch):
         np.testing.assert_allclose(gradient, old - new, rtol=0, atol=1e-4 * scale)
 
 
+def test_training_takes_the_same_gradient_as_keras_own_loss(real, monkeypatch):
+    vocabulary, split = real
+    for rate in ("PHOTO_DROPOUT", "WORD_DROPOUT", "OUTPUT_DROPOUT"):
+        monkeypatch.setattr(train, rate, 0.0)
+    model = train.define_model(vocabulary.size, split["vectors"].shape[1])
+    # Confident and often wrong, as a network may be for a moment in training.
+    for variable in model.trainable_variables:
+        variable.assign(3 * variable.value)
+    before = values_of(model.trainable_variables)
+    names = [variable.path for variable in model.trainable_variables]
+    inputs, next_words, weights = train.CaptionBatches(split, 60, seed=5)[0]
+    loss, gradients = gradient_of_sum(model, list(inputs), next_words, weights)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        variable.assign(value)
+
+    training = train.define_training_model(model)
+    training.compile(keras.optimizers.SGD(1.0), train.WordLoss())
+    inputs, next_words, weights = train.TrainingBatches(split, 60, seed=5)[0]
+    mean = training.train_on_batch(list(inputs), next_words, sample_weight=weights)
+    assert mean * weights.sum() == pytest.approx(loss, rel=1e-5)
+    after = values_of(model.trainable_variables)
+    for name, old, new, gradient in zip(names, before, after, gradients, strict=True):
+        scale = np.abs(gradient).max()
+        assert scale > 0
+        difference = np.abs((old - new) * weights.sum() - gradient).max()
+        assert difference <= 1e-4 * scale, name
+
+
 def small_split(lengths, seed=0):
     """Draws captions of given numbers of next words: ids 3 to 9 between the markers 1 and 2."""
     generator = np.random.default_rng(seed)
@@ -173,18 +201,19 @@ def test_batches_of_any_lengths_can_be_trained_on():
             batches = train.CaptionBatches(small_split(lengths), batch_size=3, seed=seed)
             sizes = [batches[number][1].shape[1] for number in range(len(batches))]
             assert len(set(sizes[:2])) == len({min(sizes), max(sizes)})
-    model = train.define_model(10, 6)
+    model = train.define_training_model(train.define_model(10, 6))
     train.compile_model(model, steps=10)
-    batches = train.CaptionBatches(small_split([3] * 12 + [7]), batch_size=3, seed=0)
+    batches = train.TrainingBatches(small_split([3] * 12 + [7]), batch_size=3, seed=0)
     model.fit(batches, shuffle=False, verbose=0)
 
 
 def test_reported_loss_and_accuracy_are_means_over_real_words():
     split = small_split([2, 2, 2, 9, 9, 15, 4])
     model = train.define_model(10, 6)
-    train.compile_model(model, steps=10)
-    batches = train.CaptionBatches(split, batch_size=3, seed=0)
-    figures = model.evaluate(batches, verbose=0, return_dict=True)
+    training = train.define_training_model(model)
+    train.compile_model(training, steps=10)
+    batches = train.TrainingBatches(split, batch_size=3, seed=0)
+    figures = training.evaluate(batches, verbose=0, return_dict=True)
 
     losses, right = [], []
     for row, caption in enumerate(split["captions"]):
