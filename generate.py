@@ -29,7 +29,7 @@ from captioning.command_line import (
 )
 from captioning.confidence import word_choices
 from captioning.decoding import CaptionDecoder, decode
-from captioning.encoders import Encoder
+from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD, write_table
 from captioning.gallery import Caption, Card, Page, write_gallery
@@ -41,7 +41,7 @@ MODEL = Path("models/flickr8k")  # what train.py wrote
 
 # How captions are written.
 BEAM = 1  # beam width; 1 is greedy
-BATCH_SIZE = 32  # photos that the encoder takes at once
+BATCH_SIZE = 6  # photos that the encoder takes at once
 
 
 def expand(places, on_skip=None):
@@ -135,7 +135,7 @@ def load_encoder(captioner, folder, weights):
         UserError: if its weights cannot be had, or are others than the model was trained with.
     """
     record = captioner.encoder_record
-    encoder = Encoder(record["encoder"], weights or record["weights"])
+    encoder = Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
     check_same_encoder(
         record, folder / ENCODER_RECORD, encoder.record(), f"--weights {encoder.weights}"
     )

@@ -1,10 +1,12 @@
 """The encoders: pretrained networks that turn a photo into one vector."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -13,6 +15,12 @@ from captioning.engine import keras
 
 IMAGENET = "imagenet"
 UNTRAINED = "none"
+
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+
+# Numbers of a weight matrix that are worked on at once; VGG16 has one of 103 million.
+PART = 2**22
 
 # What `--weights none` draws the weights from; another seed would be another encoder.
 UNTRAINED_SEED = 20130830
@@ -82,21 +90,25 @@ class Encoder:
         name: str, a key of `ARCHITECTURES`.
         weights: str, `imagenet` (downloaded once by Keras), `none` (untrained, the same on every
             machine), or the path of a weights file.
+        dtype: str, `float32`, or `bfloat16` for numbers of half the length, with which some
+            processors are faster.
 
     Raises:
         UserError: if there is no such encoder, or its weights cannot be had.
     """
 
-    def __init__(self, name, weights):
+    def __init__(self, name, weights, dtype=FLOAT32):
         if name not in ARCHITECTURES:
             raise UserError(f"there is no encoder {name}: choose one of {', '.join(ARCHITECTURES)}")
         architecture = ARCHITECTURES[name]
         self.name = name
         self.weights = weights
+        self.dtype = dtype
         self.layer = architecture.layer
         self.input_size = (architecture.size, architecture.size)
         self.preprocess = architecture.preprocess_input
-        self.network = _build_network(name, architecture, weights)
+        with _computing_in(dtype), _sparing_memory():
+            self.network = _build_network(name, architecture, weights)
         self.length = self.network.output_shape[-1]
 
     def encode(self, images):
@@ -114,18 +126,89 @@ class Encoder:
         """Describes what makes the vectors, for `features.json`.
 
         Returns:
-            dict: the encoder, its layer, where its weights came from, their SHA-256 digest, the
-            input size in pixels, how photos are resized, and the length of a vector.
+            dict: the encoder, its layer, where its weights came from, their SHA-256 digest, what
+            it computes in, the input size in pixels, how photos are resized, and the length of a
+            vector.
         """
         return {
             "encoder": self.name,
             "layer": self.layer,
             "weights": self.weights,
             "weights_sha256": _digest(self.network),
+            "dtype": self.dtype,
             "input_size": list(self.input_size),
             "resizing": "bilinear",
             "length": self.length,
         }
+
+
+@contextlib.contextmanager
+def _computing_in(dtype):
+    """Has layers that are built meanwhile compute in another type."""
+    ordinary = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(ordinary)
+
+
+@contextlib.contextmanager
+def _sparing_memory():
+    """Keeps the weights of networks that are built meanwhile from being in memory four times.
+
+    Keras first draws random ones, which nobody will use. TensorFlow then copies what is assigned
+    twice and keeps the memory of the old.
+    """
+    with contextlib.ExitStack() as stack:
+        glorot = keras.initializers.GlorotUniform
+        stack.enter_context(mock.patch.object(glorot, "__call__", _zeros))
+        if keras.backend.backend() == "tensorflow":
+            stack.enter_context(mock.patch.object(keras.Variable, "assign", _assign_in_parts))
+        yield
+
+
+def _zeros(initializer, shape, dtype=None):
+    return keras.ops.zeros(shape, dtype)
+
+
+def _assign_in_parts(variable, values):
+    if tuple(variable.shape) != tuple(values.shape):
+        raise ValueError(f"{variable.path} has shape {variable.shape}, not {values.shape}")
+    _assign_rows(variable, (values[start:stop] for start, stop in _parts(variable.shape)))
+
+
+def _assign_rows(variable, parts):
+    """Does what `variable.assign` does, on TensorFlow in place and with a part at a time.
+
+    Args:
+        variable: keras.Variable.
+        parts: iterable of arrays, of which each has the next rows.
+    """
+    if keras.backend.backend() != "tensorflow":
+        variable.assign(np.concatenate(list(parts)))
+        return
+    import tensorflow as tf
+
+    start = 0
+    for part in parts:
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=variable.value.handle,
+            begin=[start],
+            end=[start + len(part)],
+            strides=[1],
+            value=tf.cast(part, variable.dtype),
+        )
+        start += len(part)
+    # Otherwise everyone who reads it would now get a copy.
+    tf.raw_ops.DisableCopyOnRead(resource=variable.value.handle)
+
+
+def _parts(shape):
+    """Divides an array along its first axis: yields tuples of int, start and stop."""
+    rows = max(1, PART // int(np.prod(shape[1:])))
+    for start in range(0, shape[0], rows):
+        yield start, min(start + rows, shape[0])
 
 
 def _build_network(name, architecture, weights):
@@ -201,17 +284,43 @@ def _draw_weights(network, preprocess_input):
         # A depthwise kernel (height, width, channels, 1) reads one channel, any other all of them.
         inputs = (0, 1) if "depthwise" in variable.path else tuple(range(len(shape) - 1))
         fan_in = np.prod([shape[axis] for axis in inputs])
-        values = generator.random(shape, dtype=np.float32) - np.float32(0.5)
-        means = values.mean(axis=inputs, keepdims=True, dtype=np.float64)
-        values -= (shift * means).astype(np.float32)
         # Numbers that are uniform over a range of 1 have variance 1 / 12.
-        values *= np.float32(scale * np.sqrt(12 * 2 * np.pi / (np.pi - 1) / fan_in))
-        variable.assign(values)
+        gain = np.float32(scale * np.sqrt(12 * 2 * np.pi / (np.pi - 1) / fan_in))
+        if inputs == (0,):
+            _draw_matrix(variable, generator, gain)
+        else:
+            values = _draw(generator, shape)
+            means = values.mean(axis=inputs, keepdims=True, dtype=np.float64)
+            values -= (shift * means).astype(np.float32)
+            variable.assign(values * gain)
         scale = shift = 1.0
+
+
+def _draw(generator, shape):
+    values = generator.random(shape, dtype=np.float32)
+    values -= np.float32(0.5)
+    return values
+
+
+def _draw_matrix(variable, generator, gain):
+    """Draws the kernel of a dense layer; no more than some rows are in memory twice."""
+    shape = tuple(variable.shape)
+    begun = generator.bit_generator.state
+    total = np.zeros((1, shape[1]))
+    for start, stop in _parts(shape):
+        # In one sum, so that the order of the additions is that of the rows.
+        rows = np.vstack([total, _draw(generator, (stop - start, shape[1]))])
+        total = rows.sum(axis=0, keepdims=True)
+    means = (total / shape[0]).astype(np.float32)
+    # The same numbers once more.
+    generator.bit_generator.state = begun
+    sizes = [(stop - start, shape[1]) for start, stop in _parts(shape)]
+    _assign_rows(variable, ((_draw(generator, size) - means) * gain for size in sizes))
 
 
 def _digest(network):
     digest = hashlib.sha256()
     for variable in network.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).data)
+        for start, stop in _parts(variable.shape):
+            digest.update(keras.ops.convert_to_numpy(variable[start:stop]).tobytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ import numpy as np
 from captioning.chunks import CHUNKS, VectorsOnDisk, read_chunk, write_chunk
 from captioning.command_line import UserError
 from captioning.features import (
-    ENCODER_KEYS,
+    differing_keys,
     digest_of_features,
     load_features,
     read_encoder_record,
@@ -158,15 +158,14 @@ class VectorKeeper:
             UserError: if they differ; it names both.
         """
         for place, other in self._made_by:
-            for key in ENCODER_KEYS:
-                if key in record and record[key] != other[key]:
-                    raise UserError(
-                        f"{place} holds vectors of {other['encoder']} with weights "
-                        f"{other['weights']}, not of {record['encoder']} with weights "
-                        f"{record['weights']} ({key} is {other[key]} there and {record[key]} "
-                        "here), and they must not be mixed: name the former with --encoder and "
-                        f"--weights, or remove {place} to begin anew"
-                    )
+            for key in differing_keys(record, other):
+                raise UserError(
+                    f"{place} holds vectors of {other['encoder']} with weights "
+                    f"{other['weights']}, not of {record['encoder']} with weights "
+                    f"{record['weights']} ({key} is {other[key]} there and {record[key]} "
+                    "here), and they must not be mixed: name the former with --encoder and "
+                    f"--weights, or remove {place} to begin anew"
+                )
 
     def missing(self):
         """Lists the photos that have no vector yet.

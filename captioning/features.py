@@ -204,6 +204,21 @@ def read_encoder_record(folder, remedy):
     return record
 
 
+def differing_keys(record, other):
+    """Lists in what two records of encoders differ that changes the vectors.
+
+    Args:
+        record: dict, from `Encoder.record`, or a part of it.
+        other: dict, the other one.
+
+    Returns:
+        list of str. Of another type of numbers the weights are others too, but those who wonder
+        should be told of the type; records that other programs wrote may leave it out.
+    """
+    keys = (key for key in ("dtype", *ENCODER_KEYS) if key in record and key in other)
+    return [key for key in keys if record[key] != other[key]]
+
+
 def check_same_encoder(record, place, other_record, other_place):
     """Checks that two sets of vectors were made alike.
 
@@ -216,10 +231,9 @@ def check_same_encoder(record, place, other_record, other_place):
     Raises:
         UserError: if they differ in anything that changes the vectors; it names both.
     """
-    for key in ENCODER_KEYS:
-        if record[key] != other_record[key]:
-            raise UserError(
-                f"{place} and {other_place} do not go together: {key} is {record[key]} in the one "
-                f"and {other_record[key]} in the other ({record['encoder']} and "
-                f"{other_record['encoder']}): use the same encoder and weights for both"
-            )
+    for key in differing_keys(record, other_record):
+        raise UserError(
+            f"{place} and {other_place} do not go together: {key} is {record[key]} in the one "
+            f"and {other_record[key]} in the other ({record['encoder']} and "
+            f"{other_record['encoder']}): use the same encoder and weights for both"
+        )

@@ -58,7 +58,7 @@ class StandIn:
     length = 6
     input_size = (8, 8)
 
-    def __init__(self, name="MobileNetV2", weights="none", digest="0" * 64):
+    def __init__(self, name="MobileNetV2", weights="none", dtype="float32", digest="0" * 64):
         self.name = name
         self.weights = weights
         self.digest = digest
@@ -101,6 +101,8 @@ def be_prepare_photos(data, stand_in):
     if stand_in:
         sys.modules["captioning.encoders"] = SimpleNamespace(
             ARCHITECTURES={"MobileNetV2": None},
+            FLOAT32="float32",
+            BFLOAT16="bfloat16",
             IMAGENET="imagenet",
             UNTRAINED="none",
             Encoder=StandIn,

@@ -24,9 +24,9 @@ class Bench:
         bench = self
 
         class Encoder(StandIn):
-            def __init__(self, name, weights):
+            def __init__(self, name, weights, dtype):
                 bench.loaded += 1
-                super().__init__(name, weights, bench.digest)
+                super().__init__(name, weights, dtype, bench.digest)
 
             def encode(self, images):
                 bench.encoded += len(images)

@@ -11,10 +11,11 @@ from keras.src.backend import config as keras_config
 from PIL import Image
 
 import prepare_photos
+from captioning import encoders
 from captioning.command_line import UserError, run
 from captioning.encoders import ARCHITECTURES, Encoder
 from captioning.engine import keras
-from captioning.features import read_features, write_features
+from captioning.features import check_same_encoder, read_features, write_features
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
 
 SIZE = (64, 64)
@@ -286,3 +287,42 @@ def test_write_features_records_what_was_skipped(tmp_path, small_encoder):
     assert record["skipped"] == skipped
     assert record["layer"] == "avg_pool"
     np.testing.assert_array_equal(read_features(tmp_path)["a"], vectors["a"])
+
+
+def test_short_numbers_give_nearly_the_same_vectors_and_another_record():
+    images = np.random.default_rng(1).random((2, 224, 224, 3), dtype=np.float32) * 2 - 1
+    exact, short = (Encoder("MobileNetV2", "none", dtype) for dtype in ("float32", "bfloat16"))
+    assert keras.config.dtype_policy().name == "float32"
+    vectors, others = exact.encode(images), short.encode(images)
+    assert others.dtype == np.float32
+    assert not np.array_equal(vectors, others)
+    cosines = (vectors * others).sum(axis=1) / (
+        np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1)
+    )
+    assert cosines.min() > 0.9
+    with pytest.raises(UserError, match="dtype is float32 in the one and bfloat16"):
+        check_same_encoder(exact.record(), "here", short.record(), "there")
+
+
+def test_weights_of_a_file_are_those_of_the_file(tmp_path, monkeypatch):
+    network = Encoder("MobileNetV2", "none").network
+    path = tmp_path / "mine.weights.h5"
+    for variable in network.weights:
+        variable.assign(np.random.default_rng(2).random(variable.shape, dtype=np.float32))
+    network.save_weights(path)
+    # So few numbers that every matrix is assigned in many parts.
+    monkeypatch.setattr(encoders, "PART", 1000)
+    loaded = Encoder("MobileNetV2", str(path)).network
+    for one, other in zip(network.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_drawn_weights_do_not_depend_on_the_parts(monkeypatch):
+    network = keras.Sequential([keras.Input((30,)), keras.layers.Dense(7)])
+    drawn = []
+    for part in (2**22, 7, 50):
+        monkeypatch.setattr(encoders, "PART", part)
+        encoders._draw_weights(network, lambda pixels: pixels)
+        drawn.append(network.layers[0].kernel.numpy().copy())
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
