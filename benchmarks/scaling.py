@@ -1,0 +1,218 @@
+"""Measures how the time and the memory of each stage grow with the data.
+
+    python benchmarks/scaling.py --data data/flickr8k
+
+Reads   DATA as train.py does, and DATA/photos/
+Writes  docs/scaling.png
+Prints  a table: seconds and peak memory of each script at 1, 2, 4 and 8 times the data
+Takes   about six minutes on two cores. Run nothing beside it.
+
+The photos, vectors and captions of DATA are repeated under new names, so that the vocabulary stays
+as it is. Each script runs as a user runs it, with its start; train.py trains for one epoch.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from captioning.captions import read_captions
+from captioning.command_line import DONE, ArgumentParser, UserError, positive_integer, run
+from captioning.features import read_encoder_record, read_features, write_features
+from captioning.files import CAPTIONS, PHOTOS, SPLITS, write_text, written_whole
+from captioning.photos import find_photos
+from captioning.splits import read_split
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
+PLOT = ROOT / "docs" / "scaling.png"  # the curves go there
+CAPTIONED = 1000  # photos with captions and vectors, at 1 times
+ENCODED = 50  # photos that prepare_photos.py encodes, at 1 times
+FACTORS = (1, 2, 4, 8)
+ENCODER = ["--encoder", "VGG16", "--weights", "none"]  # weights change no time
+
+
+def write_text_data(source, folder, factor):
+    """Writes captions, splits and vectors of so many times `CAPTIONED` photos.
+
+    Args:
+        source: pathlib.Path of the data folder.
+        folder: pathlib.Path of the folder to write.
+        factor: int.
+
+    Returns:
+        int, photos.
+    """
+    captions, features = read_captions(source), read_features(source)
+    usable = captions.keys() & features.keys()
+    share = min(1, CAPTIONED / len(usable))
+    lines, vectors = [], {}
+    for split, file_name in SPLITS.items():
+        names = [name for name in read_split(source, split) if name in usable]
+        copies = [
+            (f"{name}_{copy}", name)
+            for copy in range(factor)
+            for name in names[: max(1, round(share * len(names)))]
+        ]
+        write_text(folder / file_name, "".join(f"{copy}.jpg\n" for copy, _ in copies))
+        for copy, name in copies:
+            vectors[copy] = features[name]
+            lines += [f"{copy}.jpg#{k}\t{text}\n" for k, text in enumerate(captions[name])]
+    write_text(folder / CAPTIONS, "".join(lines))
+    record = read_encoder_record(source, "")
+    write_features(folder, vectors, record, [])
+    return len(vectors)
+
+
+def write_photo_data(source, folder, factor):
+    """Copies so many times `ENCODED` photos.
+
+    Args:
+        source: pathlib.Path of the data folder.
+        folder: pathlib.Path of the folder to write.
+        factor: int.
+
+    Returns:
+        int, photos.
+    """
+    paths = find_photos(source / PHOTOS)[:ENCODED]
+    if not paths:
+        raise UserError(f"{source / PHOTOS} holds no photos: put some there")
+    (folder / PHOTOS).mkdir(parents=True)
+    for copy in range(factor):
+        for path in paths:
+            shutil.copyfile(path, folder / PHOTOS / f"{path.stem}_{copy}{path.suffix}")
+    return factor * len(paths)
+
+
+def measure(script, *arguments):
+    """Runs a script.
+
+    Args:
+        script: str, its name.
+        arguments: its arguments.
+
+    Returns:
+        tuple of float, seconds, and float, its peak memory in GB (10**9 bytes).
+    """
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            output.seek(0)
+            raise UserError(f"{script} failed: {output.read().decode(errors='replace')[-500:]}")
+    # Linux counts in kibibytes, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return time.perf_counter() - started, usage.ru_maxrss * unit / 1e9
+
+
+def measure_all(source, place, factor):
+    """Runs the stages on so many times the data.
+
+    Args:
+        source: pathlib.Path of the data folder.
+        place: pathlib.Path of a folder for what is written.
+        factor: int.
+
+    Yields:
+        dict: `stage`, `factor`, `photos`, `seconds`, `memory` in GB.
+    """
+    text, photos, model = place / "text", place / "photos", place / "model"
+    captioned = write_text_data(source, text, factor)
+    encoded = write_photo_data(source, photos, factor)
+    folders = ["--data", text, "--model", model]
+    for script, count, arguments in (
+        ("prepare_photos.py", encoded, ["--data", photos, *ENCODER]),
+        ("prepare_text.py", captioned, ["--data", text]),
+        ("train.py", captioned, [*folders, "--epochs", 1]),
+        ("evaluate.py", captioned, folders),
+    ):
+        seconds, memory = measure(script, *arguments)
+        yield {
+            "stage": script,
+            "factor": factor,
+            "photos": count,
+            "seconds": seconds,
+            "memory": memory,
+        }
+
+
+def draw(table, path):
+    """Draws time and memory of each stage against the number of photos.
+
+    Args:
+        table: pandas.DataFrame, rows of `measure_all`.
+        path: pathlib.Path of the picture.
+    """
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for stage, rows in table.groupby("stage", sort=False):
+        for place, column in zip(axes, ("seconds", "memory"), strict=True):
+            place.plot(rows["factor"], rows[column], marker="o", label=stage)
+    titles = ("Seconds, with the start of the script", "Peak memory (GB)")
+    for place, title in zip(axes, titles, strict=True):
+        place.set_xscale("log", base=2)
+        place.set_xticks(FACTORS, [f"{factor}x" for factor in FACTORS])
+        place.set(title=title, xlabel="Data", ylim=(0, None))
+        place.grid(alpha=0.3)
+    axes[0].set_yscale("log", base=2)
+    axes[0].set_ylim(None, None)
+    axes[1].legend()
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=150)
+
+
+def parse_arguments(arguments=None):
+    """Reads the command line; see the constants for the defaults."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
+    parser.add_argument("--plot", type=Path, default=PLOT, metavar="FILE", help="the picture")
+    parser.add_argument(
+        "--largest",
+        type=positive_integer,
+        default=FACTORS[-1],
+        metavar="N",
+        help="leave out the factors above",
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Measures, prints the table and draws the curves."""
+    options = parse_arguments(arguments)
+    rows = []
+    factors = [factor for factor in FACTORS if factor <= options.largest]
+    for factor in tqdm(factors, unit=" sizes", disable=None):
+        with tempfile.TemporaryDirectory() as place:
+            rows += measure_all(options.data, Path(place), factor)
+    table = pd.DataFrame(rows)
+    print(f"{'':18s}{'photos':>8s}{'seconds':>10s}{'GB':>7s}{'seconds for each photo more':>30s}")
+    for stage, measured in table.groupby("stage", sort=False):
+        earlier = None
+        for row in measured.itertuples():
+            more = ""
+            if earlier:
+                slope = (row.seconds - earlier.seconds) / (row.photos - earlier.photos)
+                more = f"{slope:30.5f}"
+            print(f"{stage:18s}{row.photos:8,d}{row.seconds:10.2f}{row.memory:7.2f}{more}")
+            earlier = row
+    draw(table, options.plot)
+    print(f"wrote {options.plot}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,118 @@
+"""Measures how much generate.py needs for one photo besides what nobody can do without.
+
+    python benchmarks/startup.py --photo PHOTO
+
+Prints  seconds of generate.py on one photo, and of a process that imports the engine and loads the
+        encoder's weights and the model, nothing else; medians of alternating runs, after one of
+        each that fills the file cache
+Takes   about a minute and a half with VGG16. Run nothing beside it.
+
+The weights are untrained ones in a file of the real size, and the captioner is of the size that
+Flickr8k's captions give it; neither changes the time.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import train
+from captioning.command_line import DONE, ArgumentParser, UserError, run
+from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
+from captioning.files import CAPTIONER
+from captioning.model_folder import Captioner, save_captioner
+from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ENCODER = "VGG16"
+VOCABULARY_SIZE = 7579  # that of Flickr8k
+REPETITIONS = 5
+
+# What nobody can do without.
+BARE = """
+import sys
+from captioning.engine import keras
+from captioning.encoders import Encoder
+Encoder(sys.argv[1], sys.argv[2])
+keras.models.load_model(sys.argv[3], compile=False)
+"""
+
+
+def write_model(folder, name):
+    """Writes weights of an encoder, and a model folder that belongs to them.
+
+    Args:
+        folder: pathlib.Path of the folder to write.
+        name: str, the encoder.
+
+    Returns:
+        pathlib.Path of the weights.
+    """
+    encoder = Encoder(name, UNTRAINED)
+    weights = folder / "encoder.weights.h5"
+    # With the layers that the encoder leaves out, as in the files that there are.
+    whole = ARCHITECTURES[name].network(weights=None)
+    for layer in encoder.network.layers:
+        whole.get_layer(layer.name).set_weights(layer.get_weights())
+    whole.save_weights(weights)
+    words = (START_WORD, END_WORD, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
+    vocabulary = Vocabulary(words, 34, {})
+    record = {"format": 1, **encoder.record(), "weights": str(weights)}
+    model = train.define_model(vocabulary.size, encoder.length)
+    save_captioner(folder / "model", Captioner(model, vocabulary, record))
+    return weights
+
+
+def seconds_of(*command):
+    """Times a process.
+
+    Args:
+        command: str, the arguments of Python.
+
+    Returns:
+        float, seconds.
+    """
+    started = time.perf_counter()
+    process = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    if process.returncode != 0:
+        raise UserError(process.stderr)
+    return seconds
+
+
+def parse_arguments(arguments=None):
+    """Reads the command line; see the constants for the defaults."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
+    parser.add_argument("--encoder", choices=ARCHITECTURES, default=ENCODER, help="the network")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Measures and prints."""
+    options = parse_arguments(arguments)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        weights = write_model(folder, options.encoder)
+        model = folder / "model"
+        bare = ["-c", BARE, options.encoder, str(weights), str(model / CAPTIONER)]
+        whole = ["generate.py", str(options.photo.resolve()), "--model", str(model)]
+        pairs = [(seconds_of(*bare), seconds_of(*whole)) for _ in range(REPETITIONS + 1)][1:]
+    loading, everything = np.median(pairs, axis=0)
+    print(
+        f"{options.encoder}: importing and loading {loading:.2f} s, generate.py on one photo "
+        f"{everything:.2f} s, {everything / loading:.3f} of it"
+    )
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
