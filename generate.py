@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from captioning.command_line import (
@@ -97,6 +96,20 @@ def encode(photos, encoder):
         else:
             vectors[path] = vector
     return vectors, skipped
+
+
+def write_csv(path, paths, captions):
+    """Writes the table.
+
+    Args:
+        path: pathlib.Path of the CSV file.
+        paths: list of pathlib.Path, the photos.
+        captions: list of str.
+    """
+    # Those who want no table need not wait for it to be imported.
+    import pandas as pd
+
+    write_table(path, pd.DataFrame({"photo": map(str, paths), "caption": captions}))
 
 
 def write_page(path, paths, vectors, captioner, word_ids, beam_width):
@@ -183,7 +196,7 @@ def main(arguments=None):
     word_ids = decode(decoder, vectors, options.beam)
     captions = [" ".join(captioner.vocabulary.decode(ids)) for ids in word_ids]
     if options.csv:
-        write_table(options.csv, pd.DataFrame({"photo": map(str, paths), "caption": captions}))
+        write_csv(options.csv, paths, captions)
     if options.html:
         write_page(options.html, paths, vectors, captioner, word_ids, options.beam)
     for path in filter(None, (options.csv, options.html)):

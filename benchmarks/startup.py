@@ -30,7 +30,7 @@ from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ENCODER = "VGG16"
+ENCODERS = ("VGG16", "VGG19")  # those whose vector is a layer's output
 VOCABULARY_SIZE = 7579  # that of Flickr8k
 REPETITIONS = 5
 
@@ -59,7 +59,8 @@ def write_model(folder, name):
     # With the layers that the encoder leaves out, as in the files that there are.
     whole = ARCHITECTURES[name].network(weights=None)
     for layer in encoder.network.layers:
-        whole.get_layer(layer.name).set_weights(layer.get_weights())
+        if layer.weights:
+            whole.get_layer(layer.name).set_weights(layer.get_weights())
     whole.save_weights(weights)
     words = (START_WORD, END_WORD, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, 34, {})
@@ -92,7 +93,7 @@ def parse_arguments(arguments=None):
     """Reads the command line; see the constants for the defaults."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
-    parser.add_argument("--encoder", choices=ARCHITECTURES, default=ENCODER, help="the network")
+    parser.add_argument("--encoder", choices=ENCODERS, default=ENCODERS[0], help="the network")
     return parser.parse_args(arguments)
 
 
