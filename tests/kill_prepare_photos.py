@@ -95,6 +95,11 @@ def draw_photos(folder, count):
     (folder / f"photo {count // 3:04d}.png").write_text("not a photo")
 
 
+def heed_interrupts():
+    """Undoes what a shell does to those that it starts in the background: they ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def be_prepare_photos(data, stand_in):
     """Is prepare_photos.py with small files of unfinished vectors, and tallies what it encodes."""
     sys.argv[0] = "prepare_photos.py"
@@ -159,7 +164,11 @@ class Disturber:
         """Starts the script and waits until it holds the folder's lock."""
         (self.data / LOCK).unlink(missing_ok=True)
         process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_interrupts,
         )
         while process.poll() is None and not (self.data / LOCK).exists():
             time.sleep(0.005)

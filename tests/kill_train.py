@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from conftest import make_prepared_data  # noqa: E402  The folders must be known before.
+from kill_prepare_photos import heed_interrupts  # noqa: E402
 
 from captioning.command_line import UserError  # noqa: E402
 from captioning.model_folder import load_captioner  # noqa: E402
@@ -51,7 +52,11 @@ def finish(*arguments):
 def kill_after(seconds, how, *arguments):
     """Starts train.py and stops it; returns its status and what it wrote on stderr."""
     process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(*arguments),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     time.sleep(seconds)
     process.send_signal(how)
