@@ -12,7 +12,7 @@ FLICKR8K_MODEL := models/flickr8k
 PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py features.py \
               extraction.py chunks.py)
 TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
-MODEL_CODE := train.py captioning/decoding.py
+MODEL_CODE := train.py $(addprefix captioning/,decoding.py model_folder.py)
 SCORE_CODE := evaluate.py $(addprefix captioning/,decoding.py model_folder.py confidence.py \
               metrics.py bootstrap.py scoreboard.py gallery.py gallery.css gallery.js)
 

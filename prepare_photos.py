@@ -207,25 +207,30 @@ def main(arguments=None):
     options = parse_arguments(arguments)
     if options.batch_size > PHOTOS_AT_RISK:
         raise UserError(f"--batch-size {options.batch_size} is more than {PHOTOS_AT_RISK}")
-    # Nobody should download an encoder to learn that there is nothing to do.
-    list_photos(options.data / PHOTOS)
-    with locked(options.data, "prepare_photos.py"):
-        return prepare(options)
-
-
-def prepare(options):
-    """Does the work of `main` in a folder that no other run works on.
-
-    Args:
-        options: argparse.Namespace of the command line.
-
-    Returns:
-        int, the exit status.
-    """
     skipped = []
 
     def note(path, reason):
         skipped.append({"photo": path, "reason": reason})
+
+    # Nobody should download an encoder to learn that there is nothing to do, and where there are no
+    # photos no lock should be left.
+    photos = list_photos(options.data / PHOTOS, note)
+    with locked(options.data, "prepare_photos.py"):
+        return prepare(options, photos, skipped, note)
+
+
+def prepare(options, photos, skipped, note):
+    """Does the work of `main` in a folder that no other run works on.
+
+    Args:
+        options: argparse.Namespace of the command line.
+        photos: dict of str -> pathlib.Path, from `list_photos`.
+        skipped: list of dict, `photo` and `reason` of what is left out already.
+        note: callable that is given the path and the reason, both str, and adds to `skipped`.
+
+    Returns:
+        int, the exit status.
+    """
 
     def say(path, reason):
         tqdm.write(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
@@ -234,7 +239,7 @@ def prepare(options):
         note(path, reason)
         say(path, reason)
 
-    keeper = VectorKeeper(options.data, list_photos(options.data / PHOTOS, note))
+    keeper = VectorKeeper(options.data, photos)
     todo = retry_unreadable(keeper, note)
     encoder, record = load_encoder(
         options.encoder, options.weights, options.dtype, keeper, bool(todo)

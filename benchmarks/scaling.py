@@ -127,13 +127,14 @@ def measure_all(source, place, scored, factor):
     Args:
         source: pathlib.Path of the data folder.
         place: pathlib.Path of a folder for what is written.
-        scored: pathlib.Path of the model folder that is scored; where it is missing, it is made.
+        scored: pathlib.Path of the model folder that is scored; the first training writes it.
         factor: int.
 
     Yields:
         dict: `stage`, `factor`, `photos`, `seconds`, `memory` in GB.
     """
-    text, photos, model = place / "text", place / "photos", place / "model"
+    text, photos = place / "text", place / "photos"
+    model = place / "model" if scored.exists() else scored
     captioned = write_text_data(source, text, factor)
     encoded = write_photo_data(source, photos, factor)
     for script, count, arguments in (
@@ -142,8 +143,6 @@ def measure_all(source, place, scored, factor):
         ("train.py", captioned, ["--data", text, "--model", model, "--epochs", 1]),
         ("evaluate.py", captioned, ["--data", text, "--model", scored]),
     ):
-        if script == "evaluate.py" and not scored.exists():
-            shutil.copytree(model, scored)
         seconds, memory = measure(script, *arguments)
         yield {
             "stage": script,

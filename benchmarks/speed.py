@@ -3,7 +3,7 @@
     python benchmarks/speed.py --data data/flickr8k --model models/flickr8k
 
 Reads   DATA as train.py does, and DATA/Flickr_8k.testImages.txt
-Prints  tables; the absolute times are those of this machine at this moment
+Prints  a table; the absolute times are those of this machine at this moment
 Takes   about five minutes on two cores. Run nothing beside it.
 """
 

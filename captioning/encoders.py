@@ -287,7 +287,7 @@ def _draw_weights(network, preprocess_input):
         # Numbers that are uniform over a range of 1 have variance 1 / 12.
         gain = np.float32(scale * np.sqrt(12 * 2 * np.pi / (np.pi - 1) / fan_in))
         if inputs == (0,):
-            _draw_matrix(variable, generator, gain)
+            _draw_matrix(variable, generator, shift, gain)
         else:
             values = _draw(generator, shape)
             means = values.mean(axis=inputs, keepdims=True, dtype=np.float64)
@@ -302,7 +302,7 @@ def _draw(generator, shape):
     return values
 
 
-def _draw_matrix(variable, generator, gain):
+def _draw_matrix(variable, generator, shift, gain):
     """Draws the kernel of a dense layer; no more than some rows are in memory twice."""
     shape = tuple(variable.shape)
     begun = generator.bit_generator.state
@@ -311,7 +311,7 @@ def _draw_matrix(variable, generator, gain):
         # In one sum, so that the order of the additions is that of the rows.
         rows = np.vstack([total, _draw(generator, (stop - start, shape[1]))])
         total = rows.sum(axis=0, keepdims=True)
-    means = (total / shape[0]).astype(np.float32)
+    means = (shift * (total / shape[0])).astype(np.float32)
     # The same numbers once more.
     generator.bit_generator.state = begun
     sizes = [(stop - start, shape[1]) for start, stop in _parts(shape)]
