@@ -148,11 +148,15 @@ def figures_of_words(decoded, kernel, bias, next_words):
             upstream = (arguments[0] if upstream is None else upstream)[:, :1]
             places = ops.stack([ops.arange(ops.shape(next_words)[0]), next_words], axis=-1)
             by_logits = ops.scatter_update(probabilities, places, right - 1)
+            by_decoded = ops.matmul(by_logits, ops.transpose(kernel))
+            # A zero that makes the next product wait for this one: two at once share the processor
+            # badly.
+            after = upstream + ops.minimum(ops.abs(by_decoded[:, :1]), 0)
             # A word's share of the loss multiplies the few numbers of its row, not the many.
             return (
-                upstream * ops.matmul(by_logits, ops.transpose(kernel)),
-                ops.matmul(ops.transpose(upstream * decoded), by_logits),
-                ops.matmul(ops.transpose(upstream), by_logits)[0],
+                upstream * by_decoded,
+                ops.matmul(ops.transpose(after * decoded), by_logits),
+                ops.matmul(ops.transpose(after), by_logits)[0],
             )
 
         return ops.stack([loss, is_likeliest], axis=-1), gradient
@@ -192,6 +196,145 @@ class WordFigures(keras.layers.Layer):
         return keras.KerasTensor((*next_words.shape, 2), "float32")
 
 
+def states_of_words(embedded, kernel, recurrent_kernel, bias):
+    """Runs an LSTM over captions and gives its state after every word.
+
+    The same function as Keras's LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers
+    et al. 2000). Keras goes word by word in all; here only what depends on the word before does so,
+    and one product of all words serves the rest, which is faster.
+
+    Args:
+        embedded: float32 (batch, words, inputs).
+        kernel: float32 (inputs, 4 units): input gate, forget gate, candidate, output gate.
+        recurrent_kernel: float32 (units, 4 units).
+        bias: float32 (4 units,).
+
+    Returns:
+        float32 (batch, words, units).
+    """
+    ops = keras.ops
+
+    @ops.custom_gradient
+    def states(embedded, kernel, recurrent_kernel, bias):
+        inputs = ops.transpose(embedded, (1, 0, 2))
+        rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        by_inputs = ops.add(ops.matmul(rows, kernel), bias)
+        by_inputs = ops.reshape(by_inputs, (*ops.shape(inputs)[:2], kernel.shape[1]))
+        states, cells, gates = _read_words(by_inputs, recurrent_kernel)
+
+        def gradient(*arguments, upstream=None):
+            # The engines differ in how they pass it.
+            upstream = arguments[0] if upstream is None else upstream
+            upstream = ops.transpose(upstream, (1, 0, 2))
+            by_gates = _unread_words(upstream, cells, gates, recurrent_kernel)
+            by_gates = ops.reshape(by_gates, (-1, kernel.shape[1]))
+            by_rows = ops.matmul(by_gates, ops.transpose(kernel))
+            earlier = ops.reshape(_one_later(states), (-1, recurrent_kernel.shape[0]))
+            return (
+                ops.transpose(ops.reshape(by_rows, ops.shape(inputs)), (1, 0, 2)),
+                ops.matmul(ops.transpose(rows), by_gates),
+                ops.matmul(ops.transpose(earlier), by_gates),
+                ops.sum(by_gates, axis=0),
+            )
+
+        return ops.transpose(states, (1, 0, 2)), gradient
+
+    return states(embedded, kernel, recurrent_kernel, bias)
+
+
+def _one_later(values):
+    """Moves what is there after each word to the next word; before the first there is nothing."""
+    ops = keras.ops
+    return ops.concatenate([ops.zeros_like(values[:1]), values[:-1]])
+
+
+def _read_words(by_inputs, recurrent_kernel):
+    """Goes through the words: gives states, cells and the four gates, each (words, batch, …)."""
+    ops = keras.ops
+    units = recurrent_kernel.shape[0]
+
+    def read(carry, by_input):
+        state, cell, _ = carry
+        sums = by_input + ops.matmul(state, recurrent_kernel)
+        inlet, forget, outlet = (
+            ops.sigmoid(sums[:, n * units : (n + 1) * units]) for n in (0, 1, 3)
+        )
+        candidate = ops.tanh(sums[:, 2 * units : 3 * units])
+        cell = forget * cell + inlet * candidate
+        gates = ops.concatenate([inlet, forget, candidate, outlet], axis=-1)
+        carry = (outlet * ops.tanh(cell), cell, gates)
+        return carry, carry
+
+    return ops.scan(read, _nothing(by_inputs, units), by_inputs)[1]
+
+
+def _unread_words(upstream, cells, gates, recurrent_kernel):
+    """Goes back through the words: the gradient by the sums that the gates are made of.
+
+    All that does not depend on the word after is computed for all words at once.
+    """
+    ops = keras.ops
+    units = recurrent_kernel.shape[0]
+    inlet, forget, candidate, outlet = ops.split(gates, 4, axis=-1)
+    squashed = ops.tanh(cells)
+    by_cell = outlet * (1 - squashed * squashed)
+    slopes = ops.concatenate(
+        [
+            candidate * inlet * (1 - inlet),
+            _one_later(cells) * forget * (1 - forget),
+            inlet * (1 - candidate * candidate),
+            squashed * outlet * (1 - outlet),
+        ],
+        axis=-1,
+    )
+    backward = ops.transpose(recurrent_kernel)
+
+    def unread(carry, word):
+        of_state, of_cell, _ = carry
+        of_state = of_state + upstream[word]
+        of_cell = of_cell + of_state * by_cell[word]
+        by_gates = ops.concatenate([of_cell, of_cell, of_cell, of_state], axis=-1) * slopes[word]
+        carry = (ops.matmul(by_gates, backward), of_cell * forget[word], by_gates)
+        return carry, carry
+
+    words = ops.arange(ops.shape(gates)[0])
+    return ops.scan(unread, _nothing(gates, units), words, reverse=True)[1][2]
+
+
+def _nothing(gates, units):
+    """Gives state, cell and gates of zeros: what a caption begins with, at either end."""
+    batch = keras.ops.shape(gates)[1]
+    return tuple(keras.ops.zeros((batch, size)) for size in (units, units, 4 * units))
+
+
+class WordStates(keras.layers.Layer):
+    """Takes the place of the captioner's LSTM in training; see `states_of_words`.
+
+    Padding is read like words. It comes after the last word, so no word's state depends on it.
+
+    Args:
+        lstm: keras.layers.LSTM of the captioner.
+    """
+
+    def __init__(self, lstm):
+        super().__init__(name="word_states")
+        self.lstm = lstm
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Gives none."""
+
+    def call(self, embedded):
+        """Gives the states: float32 (batch, words, inputs) -> (batch, words, units)."""
+        cell = self.lstm.cell
+        weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
+        return states_of_words(embedded, *map(keras.ops.convert_to_tensor, weights))
+
+    def compute_output_spec(self, embedded):
+        """Gives the form of the states."""
+        return keras.KerasTensor((*embedded.shape[:2], self.lstm.units), "float32")
+
+
 def define_training_model(captioner):
     """Builds the network that trains the captioner's weights.
 
@@ -202,9 +345,12 @@ def define_training_model(captioner):
         keras.Model: [float32 (batch, photo_length), int32 (batch, words), int32 (batch, words) of
         the right next words] -> float32 (batch, words, 2), from `figures_of_words`.
     """
+    layer = captioner.get_layer
     next_words = keras.Input((None,), dtype="int32", name="next_words")
-    next_word = captioner.get_layer("next_word")
-    figures = WordFigures(next_word)(next_word.input, next_words)
+    read = WordStates(layer("lstm"))(layer("word_dropout").output)
+    merged = layer("add")([layer("photo_at_every_word").output, read])
+    decoded = layer("output_dropout")(layer("decoder_dense")(merged))
+    figures = WordFigures(layer("next_word"))(decoded, next_words)
     return keras.Model([*captioner.inputs, next_words], figures, name="training")
 
 
@@ -266,7 +412,9 @@ class CaptionBatches(keras.utils.PyDataset):
     """
 
     def __init__(self, split, batch_size, seed):
-        super().__init__()
+        # With one worker Keras has TensorFlow tune the reading, which after every epoch waits for
+        # its timer to end: up to half the time that the epoch took.
+        super().__init__(workers=2)
         self.vectors = split["vectors"]
         self.photo_rows = split["photo_rows"]
         self.lengths = np.array([len(caption) for caption in split["captions"]])
