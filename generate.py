@@ -12,6 +12,8 @@ Takes   a few seconds to load the networks, then about 10 photos a second with V
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +73,14 @@ def expand(places, on_skip=None):
     return list(dict.fromkeys(photos))
 
 
-def encode(photos, encoder):
+def encode(photos, encoder, check):
     """Turns photos into vectors.
 
     Args:
         photos: list of pathlib.Path.
         encoder: captioning.encoders.Encoder.
+        check: callable without arguments that raises if the encoder is not the right one. It runs
+            beside the first photos, since both take a moment where the weights are large.
 
     Returns:
         tuple of dict of pathlib.Path -> numpy.ndarray, float32, (length,), the vectors, and dict of
@@ -90,11 +94,14 @@ def encode(photos, encoder):
         disable=None,
     )
     vectors, skipped = {}, {}
-    for path, vector in encoded:
-        if isinstance(vector, PhotoError):
-            skipped[path] = str(vector)
-        else:
-            vectors[path] = vector
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        checked = pool.submit(check)
+        for path, vector in encoded:
+            checked.result()
+            if isinstance(vector, PhotoError):
+                skipped[path] = str(vector)
+            else:
+                vectors[path] = vector
     return vectors, skipped
 
 
@@ -133,26 +140,36 @@ def write_page(path, paths, vectors, captioner, word_ids, beam_width):
     write_gallery(path, Page(f"Captions of {count}", cards))
 
 
-def load_encoder(captioner, folder, weights):
+def load_encoder(captioner, weights):
     """Loads the encoder that a model was trained with.
 
     Args:
         captioner: captioning.model_folder.Captioner.
-        folder: pathlib.Path of the model folder.
         weights: str as `--weights` takes it, or None for those that the model names.
 
     Returns:
         captioning.encoders.Encoder.
 
     Raises:
-        UserError: if its weights cannot be had, or are others than the model was trained with.
+        UserError: if its weights cannot be had.
     """
     record = captioner.encoder_record
-    encoder = Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
-    check_same_encoder(
-        record, folder / ENCODER_RECORD, encoder.record(), f"--weights {encoder.weights}"
-    )
-    return encoder
+    return Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
+
+
+def check_encoder(encoder, captioner, folder):
+    """Checks that an encoder is the one that a model was trained with.
+
+    Args:
+        encoder: captioning.encoders.Encoder.
+        captioner: captioning.model_folder.Captioner.
+        folder: pathlib.Path of the model folder.
+
+    Raises:
+        UserError: if its weights are others.
+    """
+    trained_with, source = folder / ENCODER_RECORD, f"--weights {encoder.weights}"
+    check_same_encoder(captioner.encoder_record, trained_with, encoder.record(), source)
 
 
 def parse_arguments(arguments=None):
@@ -184,8 +201,9 @@ def main(arguments=None):
     skipped = {}
     photos = expand(options.photos, skipped.__setitem__)
     captioner = load_captioner(options.model)
-    encoder = load_encoder(captioner, options.model, options.weights)
-    vectors, unreadable = encode(photos, encoder)
+    encoder = load_encoder(captioner, options.weights)
+    check = partial(check_encoder, encoder, captioner, options.model)
+    vectors, unreadable = encode(photos, encoder, check)
     skipped |= unreadable
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)

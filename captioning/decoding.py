@@ -89,14 +89,17 @@ class CaptionDecoder:
         step = self._step_network(1)
         words, *state, encoded = self._first_inputs(photos)
         captions = np.zeros((len(photos), self.vocabulary.maximum_length), dtype=np.int32)
-        unfinished = np.ones(len(photos), dtype=bool)
+        unfinished = np.arange(len(photos))
         for position in range(self.vocabulary.maximum_length):
             _, best, *state = step.predict_on_batch([words[:, None], *state, encoded])
             words = best[:, 0]
-            captions[unfinished, position] = words[unfinished]
-            unfinished &= words != self.vocabulary.end_id
-            if not unfinished.any():
+            captions[unfinished, position] = words
+            goes_on = words != self.vocabulary.end_id
+            if not goes_on.any():
                 break
+            unfinished, words, *state, encoded = (
+                item[goes_on] for item in (unfinished, words, *state, encoded)
+            )
         return [_without_padding(caption) for caption in captions]
 
     def _beam_batch(self, photos, width, length_penalty):
@@ -109,9 +112,9 @@ class CaptionDecoder:
                 [words[:, None], *state, encoded]
             )
             words, parents = beams.extend(probabilities, likeliest)
-            state = [item[parents] for item in state]
-            if beams.all_finished():
+            if not len(words):
                 break
+            *state, encoded = (item[parents] for item in (*state, encoded))
         return [_without_padding(caption) for caption in beams.best_captions()]
 
     def _first_inputs(self, photos):
@@ -144,6 +147,8 @@ class CaptionDecoder:
 class _Beams:
     """The unfinished captions of every photo, and the best finished one.
 
+    A photo is finished when it has as many finished captions as beginnings.
+
     Args:
         photos: int, number of photos.
         width: int, beginnings kept for each.
@@ -163,9 +168,12 @@ class _Beams:
         self.finished = np.zeros(photos, dtype=int)
         self.best_scores = np.full(photos, -np.inf)
         self.best_words = np.zeros_like(self.words[:, 0])
+        # The photos that are not finished, and the captions of those that are.
+        self.places = np.arange(photos)
+        self.captions = np.zeros_like(self.best_words)
 
     def extend(self, probabilities, likeliest):
-        """Adds one word to every beginning and keeps the best.
+        """Adds one word to every beginning, keeps the best, and drops the photos that are finished.
 
         Args:
             probabilities: numpy.ndarray, float32, (photos * width, words): the likeliest next
@@ -173,8 +181,8 @@ class _Beams:
             likeliest: numpy.ndarray, int32, the same shape: their ids.
 
         Returns:
-            tuple of two numpy.ndarray, (photos * width,): the id that each kept beginning ends
-            with, and the row of `probabilities` that it extends.
+            tuple of two numpy.ndarray, (photos left * width,): the id that each kept beginning
+            ends with, and the row of `probabilities` that it extends.
         """
         photos = len(self.words)
         rows = np.arange(photos)[:, None]
@@ -195,12 +203,13 @@ class _Beams:
         self.words = self.words[rows, parents]
         self.words[:, :, self.length] = ids
         self.length += 1
-        return ids.ravel(), (rows * self.width + parents).ravel()
+        parents = rows * self.width + parents
+        unfinished = self._drop_finished()
+        return ids[unfinished].ravel(), parents[unfinished].ravel()
 
     def _finish(self, scores, parents, ending):
         """Counts the captions that end among the best, and remembers the best of all."""
-        open_photos = self.finished < self.width
-        ends = (ending & open_photos[:, None] & np.isfinite(scores))[:, : self.width]
+        ends = (ending & np.isfinite(scores))[:, : self.width]
         ranked = np.where(ends, scores[:, : self.width], -np.inf)
         ranked /= (self.length + 1) ** self.length_penalty
         rank = np.argmax(ranked, axis=1)
@@ -211,17 +220,24 @@ class _Beams:
         self.best_words[photos, self.length] = self.end_id
         self.finished += ends.sum(axis=1)
 
-    def all_finished(self):
-        """Tells whether every photo has as many finished captions as beginnings: bool."""
-        return bool((self.finished >= self.width).all())
+    def _drop_finished(self):
+        """Keeps no more than the captions of finished photos; tells which are unfinished."""
+        unfinished = self.finished < self.width
+        self.captions[self.places[~unfinished]] = self.best_words[~unfinished]
+        for name in ("places", "words", "scores", "finished", "best_scores", "best_words"):
+            setattr(self, name, getattr(self, name)[unfinished])
+        return unfinished
 
     def best_captions(self):
         """Gives the best caption of each photo: numpy.ndarray, int32, (photos, maximum length).
 
         A photo without a finished caption has its best unfinished one.
         """
-        unfinished = self.finished == 0
-        return np.where(unfinished[:, None], self.words[:, 0], self.best_words)
+        nothing_finished = self.finished == 0
+        self.captions[self.places] = np.where(
+            nothing_finished[:, None], self.words[:, 0], self.best_words
+        )
+        return self.captions
 
 
 def _without_padding(word_ids):
