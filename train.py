@@ -220,7 +220,7 @@ def states_of_words(embedded, kernel, recurrent_kernel, bias):
         rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
         by_inputs = ops.add(ops.matmul(rows, kernel), bias)
         by_inputs = ops.reshape(by_inputs, (*ops.shape(inputs)[:2], kernel.shape[1]))
-        states, cells, gates = _read_words(by_inputs, recurrent_kernel)
+        states, cells, *gates = _read_words(by_inputs, recurrent_kernel)
 
         def gradient(*arguments, upstream=None):
             # The engines differ in how they pass it.
@@ -249,23 +249,23 @@ def _one_later(values):
 
 
 def _read_words(by_inputs, recurrent_kernel):
-    """Goes through the words: gives states, cells and the four gates, each (words, batch, …)."""
+    """Goes through the words: states, cells and the four gates, each (words, batch, units)."""
     ops = keras.ops
     units = recurrent_kernel.shape[0]
 
     def read(carry, by_input):
-        state, cell, _ = carry
+        state, cell = carry[:2]
         sums = by_input + ops.matmul(state, recurrent_kernel)
-        inlet, forget, outlet = (
-            ops.sigmoid(sums[:, n * units : (n + 1) * units]) for n in (0, 1, 3)
-        )
-        candidate = ops.tanh(sums[:, 2 * units : 3 * units])
+        inlet, forget, candidate, outlet = (sums[:, n * units : (n + 1) * units] for n in range(4))
+        inlet, forget, outlet = map(ops.sigmoid, (inlet, forget, outlet))
+        candidate = ops.tanh(candidate)
         cell = forget * cell + inlet * candidate
-        gates = ops.concatenate([inlet, forget, candidate, outlet], axis=-1)
-        carry = (outlet * ops.tanh(cell), cell, gates)
+        carry = (outlet * ops.tanh(cell), cell, inlet, forget, candidate, outlet)
         return carry, carry
 
-    return ops.scan(read, _nothing(by_inputs, units), by_inputs)[1]
+    nothing = ops.zeros((ops.shape(by_inputs)[1], units))
+    # What is given for each word must have the form of what is carried on.
+    return ops.scan(read, 6 * (nothing,), by_inputs)[1]
 
 
 def _unread_words(upstream, cells, gates, recurrent_kernel):
@@ -274,8 +274,7 @@ def _unread_words(upstream, cells, gates, recurrent_kernel):
     All that does not depend on the word after is computed for all words at once.
     """
     ops = keras.ops
-    units = recurrent_kernel.shape[0]
-    inlet, forget, candidate, outlet = ops.split(gates, 4, axis=-1)
+    inlet, forget, candidate, outlet = gates
     squashed = ops.tanh(cells)
     by_cell = outlet * (1 - squashed * squashed)
     slopes = ops.concatenate(
@@ -297,14 +296,9 @@ def _unread_words(upstream, cells, gates, recurrent_kernel):
         carry = (ops.matmul(by_gates, backward), of_cell * forget[word], by_gates)
         return carry, carry
 
-    words = ops.arange(ops.shape(gates)[0])
-    return ops.scan(unread, _nothing(gates, units), words, reverse=True)[1][2]
-
-
-def _nothing(gates, units):
-    """Gives state, cell and gates of zeros: what a caption begins with, at either end."""
-    batch = keras.ops.shape(gates)[1]
-    return tuple(keras.ops.zeros((batch, size)) for size in (units, units, 4 * units))
+    nothing = (*2 * (ops.zeros_like(cells[0]),), ops.zeros_like(slopes[0]))
+    words = ops.arange(ops.shape(cells)[0])
+    return ops.scan(unread, nothing, words, reverse=True)[1][2]
 
 
 class WordStates(keras.layers.Layer):
