@@ -104,8 +104,7 @@ class CaptionDecoder:
 
     def _beam_batch(self, photos, width, length_penalty):
         step = self._step_network(width + 1)
-        inputs = self._first_inputs(photos)
-        words, *state, encoded = (np.repeat(item, width, axis=0) for item in inputs)
+        words, *state, encoded = self._first_inputs(photos)
         beams = _Beams(len(photos), width, self.vocabulary, length_penalty)
         for _ in range(self.vocabulary.maximum_length):
             probabilities, likeliest, *state = step.predict_on_batch(
@@ -160,11 +159,10 @@ class _Beams:
         self.width = width
         self.end_id = vocabulary.end_id
         self.length_penalty = length_penalty
-        self.words = np.zeros((photos, width, vocabulary.maximum_length), dtype=np.int32)
+        # Before the first word there is but one beginning.
+        self.words = np.zeros((photos, 1, vocabulary.maximum_length), dtype=np.int32)
+        self.scores = np.zeros((photos, 1))
         self.length = 0
-        # All beginnings are equal before the first word; only one of them may be extended.
-        self.scores = np.full((photos, width), -np.inf)
-        self.scores[:, 0] = 0
         self.finished = np.zeros(photos, dtype=int)
         self.best_scores = np.full(photos, -np.inf)
         self.best_words = np.zeros_like(self.words[:, 0])
@@ -176,18 +174,18 @@ class _Beams:
         """Adds one word to every beginning, keeps the best, and drops the photos that are finished.
 
         Args:
-            probabilities: numpy.ndarray, float32, (photos * width, words): the likeliest next
-                words' probabilities.
+            probabilities: numpy.ndarray, float32, (photos * beginnings, words): the likeliest
+                next words' probabilities.
             likeliest: numpy.ndarray, int32, the same shape: their ids.
 
         Returns:
-            tuple of two numpy.ndarray, (photos left * width,): the id that each kept beginning
+            tuple of two numpy.ndarray, (photos left * beginnings,): the id that each kept beginning
             ends with, and the row of `probabilities` that it extends.
         """
-        photos = len(self.words)
+        photos, beginnings = self.words.shape[:2]
         rows = np.arange(photos)[:, None]
         with np.errstate(divide="ignore"):
-            steps = np.log(probabilities.astype(np.float64)).reshape(photos, self.width, -1)
+            steps = np.log(probabilities.astype(np.float64)).reshape(photos, beginnings, -1)
         scores = (self.scores[:, :, None] + steps).reshape(photos, -1)
         choices = steps.shape[2]
         # Each beginning can end in one way only, so among twice the width enough do not end.
@@ -203,7 +201,7 @@ class _Beams:
         self.words = self.words[rows, parents]
         self.words[:, :, self.length] = ids
         self.length += 1
-        parents = rows * self.width + parents
+        parents = rows * beginnings + parents
         unfinished = self._drop_finished()
         return ids[unfinished].ravel(), parents[unfinished].ravel()
 
