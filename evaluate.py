@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from captioning import bootstrap, metrics
 from captioning.captions import read_captions, read_descriptions, split_into_words
-from captioning.command_line import DONE, ArgumentParser, positive_integer, run
+from captioning.cli import DONE, ArgumentParser, run
 from captioning.confidence import word_choices
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, decode
 from captioning.features import check_same_encoder, read_encoder_record, read_features
@@ -40,12 +40,9 @@ from captioning.files import (
     PHOTOS,
     SCORES,
     SPLITS,
-    photo_identifier,
-    write_json,
-    write_table,
+    photo_id,
 )
 from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.locks import locked
 from captioning.model_folder import load_captioner
 from captioning.photos import find_photos
 from captioning.scoreboard import (
@@ -56,7 +53,9 @@ from captioning.scoreboard import (
     print_comparison,
     print_table,
 )
+from captioning.settings import positive_integer
 from captioning.splits import read_split, usable_photos
+from captioning.storage import locked, write_json, write_table
 from captioning.vocabulary import END_WORD, START_WORD
 
 # Where things are.
@@ -404,7 +403,7 @@ def make_cards(folder, references, decoded, rows, choices):
     Returns:
         list of captioning.gallery.Card.
     """
-    paths = {photo_identifier(path.name): path for path in reversed(find_photos(folder))}
+    paths = {photo_id(path.name): path for path in reversed(find_photos(folder))}
     cards = []
     for row, identifier in enumerate(references.identifiers):
         alike = {}
@@ -590,7 +589,7 @@ def write_results(options, captioner, photos, references, decoded, rows, scores)
     write_gallery(options.model / GALLERY, page)
     captions = {title: rows[title].captions for title in decoded}
     write_captions(options.model / GENERATED_CAPTIONS, references, captions)
-    write_json(options.model / SCORES, scores)
+    write_json(options.model / SCORES, scores, 1)
 
 
 def print_results(options, references, rows, scores):

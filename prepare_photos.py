@@ -21,20 +21,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from captioning.command_line import (
-    DONE,
-    DONE_IN_PART,
-    ArgumentParser,
-    UserError,
-    one_line,
-    positive_integer,
-    run,
-)
+from captioning.cli import DONE, DONE_IN_PART, ArgumentParser, UserError, one_line, run
 from captioning.encoders import ARCHITECTURES, BFLOAT16, FLOAT32, IMAGENET, UNTRAINED, Encoder
 from captioning.extraction import PHOTOS_AT_RISK, VectorKeeper
-from captioning.files import ENCODER_RECORD, FEATURES, PHOTOS, photo_identifier
-from captioning.locks import locked
+from captioning.files import ENCODER_RECORD, FEATURES, PHOTOS, photo_id
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
+from captioning.settings import positive_integer
+from captioning.storage import locked
 
 # Where things are.
 DATA = Path("data/flickr8k")  # holds the folder photos; the results go there
@@ -66,7 +59,7 @@ def extract_features(directory, encoder=None, batch_size=BATCH_SIZE, on_skip=Non
     photos = list_photos(Path(directory), report)
     encoder = encoder or Encoder(ENCODER, WEIGHTS, DTYPE)
     return {
-        photo_identifier(photos[name].name): vector
+        photo_id(photos[name].name): vector
         for name, vector in _encode(photos, encoder, batch_size, report)
         if not isinstance(vector, PhotoError)
     }
@@ -114,7 +107,7 @@ def list_photos(folder, on_skip=None):
     # A vector is found by the identifier alone.
     first = {}
     for path in paths:
-        kept = first.setdefault(photo_identifier(path.name), path)
+        kept = first.setdefault(photo_id(path.name), path)
         if kept is not path:
             report(str(path), f"{one_line(kept.name)} has the same identifier")
     return {str(path.relative_to(folder)): path for path in first.values()}

@@ -20,15 +20,9 @@ from collections import Counter
 from pathlib import Path
 
 from captioning.captions import read_captions_file, split_into_words, write_descriptions
-from captioning.command_line import (
-    DONE,
-    ArgumentParser,
-    UserError,
-    positive_integer,
-    run,
-    seed_number,
-)
-from captioning.files import CAPTIONS, DESCRIPTIONS, PHOTOS, SPLITS, VOCABULARY, photo_identifier
+from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.files import CAPTIONS, DESCRIPTIONS, PHOTOS, SPLITS, VOCABULARY, photo_id
+from captioning.settings import positive_integer, seed_number
 from captioning.splits import find_splits, write_splits
 from captioning.vocabulary import (
     END_WORD,
@@ -193,7 +187,7 @@ def summarize_photos(data, captions, splits):
     if (data / PHOTOS).is_dir():
         walk = os.walk(data / PHOTOS)
         names = [name for _, _, names in walk for name in names if not name.startswith(".")]
-        found = {photo_identifier(name) for name in names}
+        found = {photo_id(name) for name in names}
         lines += [
             f"  without a file       {len(captions.keys() - found):9,d}",
             f"files without captions {len(found - captions.keys()):9,d}   in {data / PHOTOS}",

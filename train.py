@@ -26,17 +26,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from captioning.backend import keras
 from captioning.captions import read_descriptions
-from captioning.command_line import (
-    DONE,
-    ArgumentParser,
-    UserError,
-    positive_integer,
-    run,
-    seed_number,
-)
+from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.decoding import CaptionDecoder
-from captioning.engine import keras
 from captioning.features import read_encoder_record, read_features
 from captioning.files import (
     CAPTIONER,
@@ -45,15 +38,12 @@ from captioning.files import (
     GENERATED_CAPTIONS,
     HISTORY,
     SCORES,
-    read_json,
     require,
-    write_json,
-    write_table,
-    written_whole,
 )
-from captioning.locks import locked
 from captioning.model_folder import Captioner, save_captioner
+from captioning.settings import positive_integer, seed_number
 from captioning.splits import usable_photos
+from captioning.storage import atomic_path, locked, read_json, write_json, write_table
 from captioning.vocabulary import read_vocabulary
 
 # Where things are.
@@ -623,9 +613,9 @@ class SaveProgress(keras.callbacks.Callback):
         if logs["val_loss"] < best:
             self._save_captioner()
         write_table(self.folder / HISTORY, pd.DataFrame(self.history))
-        with written_whole(self.folder / CURVES) as partial:
+        with atomic_path(self.folder / CURVES) as partial:
             draw_curves(self.history, partial)
-        with written_whole(self.folder / UNFINISHED / CHECKPOINT) as partial:
+        with atomic_path(self.folder / UNFINISHED / CHECKPOINT) as partial:
             write_checkpoint(partial, self.model)
 
     def _save_captioner(self):
@@ -737,7 +727,7 @@ def start_afresh(folder, settings):
     if (folder / UNFINISHED).exists():
         print(f"{folder / UNFINISHED} holds an interrupted run: starting anew, without --resume")
         discard(folder / UNFINISHED)
-    write_json(folder / UNFINISHED / SETTINGS, settings)
+    write_json(folder / UNFINISHED / SETTINGS, settings, 1)
 
 
 def discard(folder):
@@ -791,7 +781,7 @@ def take_up(data, folder, settings, model, steps_per_epoch):
     """
     path = require_unfinished(data, folder)
     command = _without_resume(data, folder)
-    earlier = read_json(folder / UNFINISHED / SETTINGS, command)
+    earlier = read_json(folder / UNFINISHED / SETTINGS, 1, command)
     for name, value in settings.items():
         if earlier.get(name) != value:
             raise UserError(

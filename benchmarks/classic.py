@@ -6,7 +6,7 @@ network gives the next word only; a caption is written by calling `predict` for 
 
 import numpy as np
 
-from captioning.engine import keras
+from captioning.backend import keras
 
 UNITS = 256
 DROPOUT = 0.5

@@ -18,10 +18,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from captioning.command_line import DONE, ArgumentParser, positive_integer, run
+from captioning.cli import DONE, ArgumentParser, run
 from captioning.encoders import ARCHITECTURES, BFLOAT16, FLOAT32, UNTRAINED, Encoder
 from captioning.files import PHOTOS
 from captioning.photos import encode_photos, find_photos, read_photo
+from captioning.settings import positive_integer
 from prepare_photos import BATCH_SIZE, ENCODER
 
 DATA = Path("data/flickr8k")  # holds the folder photos

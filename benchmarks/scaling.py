@@ -28,11 +28,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.captions import read_captions
-from captioning.command_line import DONE, ArgumentParser, UserError, positive_integer, run
+from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.features import read_encoder_record, read_features, write_features
-from captioning.files import CAPTIONS, PHOTOS, SPLITS, write_text, written_whole
+from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos import find_photos
+from captioning.settings import positive_integer
 from captioning.splits import read_split
+from captioning.storage import atomic_path, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -174,7 +176,7 @@ def draw(table, path):
         place.set(title=title, xlabel="Data")
         place.grid(alpha=0.3)
     axes[1].legend(loc=(0.05, 0.15))
-    with written_whole(path) as partial:
+    with atomic_path(path) as partial:
         figure.savefig(partial, dpi=150)
 
 

@@ -23,9 +23,9 @@ from benchmarks.classic import (
     define_classic_model,
     write_caption,
 )
-from captioning.command_line import DONE, ArgumentParser, run
+from captioning.backend import keras
+from captioning.cli import DONE, ArgumentParser, run
 from captioning.decoding import CaptionDecoder
-from captioning.engine import keras
 from captioning.features import read_features
 from captioning.model_folder import load_captioner
 from captioning.splits import read_split

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import train
-from captioning.command_line import DONE, ArgumentParser, UserError, run
+from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
 from captioning.files import CAPTIONER
 from captioning.model_folder import Captioner, save_captioner
@@ -37,7 +37,7 @@ REPETITIONS = 5
 # What nobody can do without.
 BARE = """
 import sys
-from captioning.engine import keras
+from captioning.backend import keras
 from captioning.encoders import Encoder
 Encoder(sys.argv[1], sys.argv[2])
 keras.models.load_model(sys.argv[3], compile=False)

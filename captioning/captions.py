@@ -6,14 +6,9 @@ import sys
 import unicodedata
 from urllib.parse import quote, unquote
 
-from captioning.command_line import UserError
-from captioning.files import (
-    CAPTIONS,
-    DESCRIPTIONS,
-    photo_identifier,
-    require,
-    write_text,
-)
+from captioning.cli import UserError
+from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id, require
+from captioning.storage import write_text
 from captioning.vocabulary import check_sources, read_vocabulary
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
@@ -91,7 +86,7 @@ def read_captions_file(data):
         if not line.strip():
             continue
         name, caption = _split_line(line)
-        identifier = photo_identifier(name)
+        identifier = photo_id(name)
         fault = _fault_of(name, identifier, file_names.setdefault(identifier, name), caption)
         if fault:
             raise UserError(f"{path} line {number} {fault}: mend the line, {again}")

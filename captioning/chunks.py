@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.files import written_whole
+from captioning.storage import atomic_path
 
 FORMAT = 1
 
@@ -88,7 +88,7 @@ def write_chunk(path, header, vectors):
     header = json.dumps({"format": FORMAT, **header}).encode("ascii") + b"\n"
     content = header + vectors.astype(_NUMBER).tobytes()
     digest = hashlib.sha256(content).hexdigest().encode("ascii") + b"\n"
-    with written_whole(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_bytes(digest + content)
     return _places(path, len(digest) + len(header), vectors.shape)
 

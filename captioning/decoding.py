@@ -6,8 +6,8 @@ that a step costs the same for the last word of a caption as for the first.
 
 import numpy as np
 
-from captioning.command_line import UserError
-from captioning.engine import keras
+from captioning.backend import keras
+from captioning.cli import UserError
 
 # Photos decoded together; more need more memory: photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256

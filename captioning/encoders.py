@@ -10,8 +10,8 @@ from unittest import mock
 
 import numpy as np
 
-from captioning.command_line import UserError
-from captioning.engine import keras
+from captioning.backend import keras
+from captioning.cli import UserError
 
 IMAGENET = "imagenet"
 UNTRAINED = "none"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from captioning.chunks import CHUNKS, VectorsOnDisk, read_chunk, write_chunk
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.features import (
     differing_keys,
     digest_of_features,
@@ -20,18 +20,9 @@ from captioning.features import (
     write_encoder_record,
     write_features,
 )
-from captioning.files import (
-    FEATURES,
-    PHOTO_TABLE,
-    PHOTOS,
-    UNFINISHED_FEATURES,
-    is_intact,
-    photo_identifier,
-    read_json,
-    sealed,
-    write_json,
-)
+from captioning.files import FEATURES, PHOTO_TABLE, PHOTOS, UNFINISHED_FEATURES, photo_id
 from captioning.photos import PhotoError
+from captioning.storage import read_json, write_json
 
 FORMAT = 1
 
@@ -110,11 +101,10 @@ class VectorKeeper:
         # the vectors have come to their place, the digest tells.
         for folder in (self.data, self._folder):
             try:
-                table = read_json(folder / PHOTO_TABLE, "")
+                table = read_json(folder / PHOTO_TABLE, FORMAT, "")
             except UserError:
                 continue
-            describes = (table.get("format"), table.get("features_sha256"))
-            if describes == (FORMAT, digest) and is_intact(table):
+            if table.get("features_sha256") == digest:
                 return table
         return None
 
@@ -232,21 +222,18 @@ class VectorKeeper:
         unchanged = changes.kept == len(names) and not changes.gone
         features = {} if unchanged else self._gather(names)
         digest = digest_of_features(self.data, None if unchanged else features)
-        table = sealed(
-            {
-                "format": FORMAT,
-                "record": record,
-                "features_sha256": digest,
-                "photos": {name: self._signatures[name] for name in names},
-                "unreadable": [name for name in self.photos if not self._has_vector(name)],
-            }
-        )
+        table = {
+            "record": record,
+            "features_sha256": digest,
+            "photos": {name: self._signatures[name] for name in names},
+            "unreadable": [name for name in self.photos if not self._has_vector(name)],
+        }
         if unchanged:
             write_encoder_record(self.data, record, len(names), skipped, digest)
         else:
-            write_json(self._folder / PHOTO_TABLE, table)
+            write_json(self._folder / PHOTO_TABLE, table, FORMAT)
             write_features(self.data, features, record, skipped)
-        write_json(self.data / PHOTO_TABLE, table)
+        write_json(self.data / PHOTO_TABLE, table, FORMAT)
         shutil.rmtree(self._folder, ignore_errors=not self._folder.exists())
         return changes
 
@@ -261,7 +248,7 @@ class VectorKeeper:
         if any(name not in self._stored for name in names):
             remedy = f"remove it and run python prepare_photos.py --data {self.data}"
             earlier = load_features(self.data / FEATURES, self.table["record"]["length"], remedy)
-        identifiers = {name: photo_identifier(self.photos[name].name) for name in names}
+        identifiers = {name: photo_id(self.photos[name].name) for name in names}
         return VectorsOnDisk(
             {
                 identifier: self._stored.get(name, earlier.get(identifier))

@@ -7,18 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from captioning.command_line import UserError
-from captioning.files import (
-    ENCODER_RECORD,
-    FEATURES,
-    SEAL,
-    is_intact,
-    read_json,
-    require,
-    sealed,
-    write_json,
-    written_whole,
-)
+from captioning.cli import UserError
+from captioning.files import ENCODER_RECORD, FEATURES, require
+from captioning.storage import atomic_path, read_json, write_json
 from captioning.unpickling import load_vectors
 
 FORMAT = 1
@@ -52,7 +43,7 @@ def write_features(data, features, encoder_record, skipped):
         # A record without its vectors must not come to stand beside those of another encoder. Where
         # there are vectors, a stop between the two writes leaves a record whose digest is another.
         (data / ENCODER_RECORD).unlink(missing_ok=True)
-    with written_whole(data / FEATURES) as partial:
+    with atomic_path(data / FEATURES) as partial:
         with open(partial, "wb") as file:
             _dump(features, file)
         digest = _digest_of_file(partial)
@@ -70,13 +61,12 @@ def write_encoder_record(data, encoder_record, count, skipped, features_sha256):
         features_sha256: str, from `digest_of_features`.
     """
     record = {
-        "format": FORMAT,
         **encoder_record,
         "count": count,
         "skipped": skipped,
         "features_sha256": features_sha256,
     }
-    write_json(data / ENCODER_RECORD, sealed(record))
+    write_json(data / ENCODER_RECORD, record, FORMAT)
 
 
 def digest_of_features(data, features=None):
@@ -134,9 +124,6 @@ def read_features(data):
     remedy = f"run python prepare_photos.py --data {data}"
     path = require(data / FEATURES, f"{remedy} first")
     record = read_encoder_record(data, remedy)
-    # Vectors that another program made have a record without digests.
-    if ("features_sha256" in record or SEAL in record) and not is_intact(record):
-        raise UserError(f"{data / ENCODER_RECORD} was damaged or edited: {remedy} again")
     if record.get("features_sha256", digest := digest_of_features(data)) != digest:
         raise UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
     return load_features(path, record["length"], remedy)
@@ -192,9 +179,7 @@ def read_encoder_record(folder, remedy):
         UserError: if the file is missing, damaged, or of another format version.
     """
     path = folder / ENCODER_RECORD
-    record = read_json(path, remedy)
-    if record.get("format") != FORMAT:
-        raise UserError(f"{path} has format {record.get('format')!r}, not {FORMAT}: {remedy}")
+    record = read_json(path, FORMAT, remedy)
     types = {**ENCODER_KEYS, "weights": str}
     wrong = [key for key, kind in types.items() if type(record.get(key)) is not kind]
     if not wrong and record["length"] < 1:

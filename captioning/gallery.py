@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from captioning.files import write_text
 from captioning.photos import PhotoError, decoding_threads, opened, to_rgb
+from captioning.storage import write_text
 from captioning.vocabulary import END_WORD
 
 # Thumbnails: pixels of the longer side, JPEG quality, and bytes that none of them exceeds.

@@ -4,17 +4,11 @@ import hashlib
 import zipfile
 from dataclasses import dataclass
 
-from captioning.command_line import UserError
-from captioning.engine import keras
+from captioning.backend import keras
+from captioning.cli import UserError
 from captioning.features import ENCODER_KEYS, read_encoder_record
-from captioning.files import (
-    CAPTIONER,
-    ENCODER_RECORD,
-    VOCABULARY,
-    require,
-    write_json,
-    written_whole,
-)
+from captioning.files import CAPTIONER, ENCODER_RECORD, VOCABULARY, require
+from captioning.storage import atomic_path, write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 
@@ -57,10 +51,10 @@ def save_captioner(folder, captioner):
         captioner: Captioner.
     """
     write_vocabulary(folder, captioner.vocabulary)
-    write_json(folder / ENCODER_RECORD, captioner.encoder_record)
-    name = model_name(captioner.vocabulary, captioner.encoder_record)
+    write_json(folder / ENCODER_RECORD, captioner.encoder_record, 1)
+    name = model_name(captioner.vocabulary, captioner.encoder_record, 1)
     named = keras.Model(captioner.model.inputs, captioner.model.outputs, name=name)
-    with written_whole(folder / CAPTIONER) as partial:
+    with atomic_path(folder / CAPTIONER) as partial:
         named.save(partial)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from captioning.command_line import one_line
+from captioning.cli import one_line
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
 DECODING_THREADS = 2

@@ -4,8 +4,9 @@ import hashlib
 import sys
 
 from captioning.captions import read_lines
-from captioning.command_line import UserError
-from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_identifier, require, write_text
+from captioning.cli import UserError
+from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_id, require
+from captioning.storage import write_text
 
 
 def read_split(data, split):
@@ -40,7 +41,7 @@ def read_split(data, split):
 def _read_identifiers(path):
     # A name may begin with a blank, but what stands behind one is an editor's leaving.
     names = [line.rstrip() for line in read_lines(path)]
-    return list(dict.fromkeys(photo_identifier(name) for name in names if name))
+    return list(dict.fromkeys(photo_id(name) for name in names if name))
 
 
 def _check_apart(path, identifiers, other_path, data):

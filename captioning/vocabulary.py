@@ -4,18 +4,9 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from captioning.command_line import UserError
-from captioning.files import (
-    CAPTIONS,
-    DESCRIPTIONS,
-    SEAL,
-    SPLITS,
-    VOCABULARY,
-    is_intact,
-    read_json,
-    sealed,
-    write_json,
-)
+from captioning.cli import UserError
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
+from captioning.storage import read_json, write_json
 
 FORMAT = 2
 PADDING_ID = 0
@@ -141,14 +132,13 @@ def write_vocabulary(folder, vocabulary):
         vocabulary: Vocabulary.
     """
     content = {
-        "format": FORMAT,
         "maximum_length": vocabulary.maximum_length,
         "cleaning": vocabulary.cleaning,
         "padding_id": PADDING_ID,
         "words": list(vocabulary.words),
         "sources": vocabulary.sources,
     }
-    write_json(folder / VOCABULARY, sealed(content))
+    write_json(folder / VOCABULARY, content, FORMAT)
 
 
 def read_vocabulary(folder, remedy):
@@ -165,9 +155,7 @@ def read_vocabulary(folder, remedy):
         UserError: if the file is missing, damaged, or of another format version.
     """
     path = folder / VOCABULARY
-    content = read_json(path, remedy)
-    if content.get("format") != FORMAT:
-        raise UserError(f"{path} has format {content.get('format')}, not {FORMAT}: {remedy}")
+    content = read_json(path, FORMAT, remedy)
     fault = _fault_of(content)
     if fault:
         raise UserError(f"{path} is damaged ({fault}): {remedy}")
@@ -190,6 +178,4 @@ def _fault_of(content):
         return "the padding id or the cleaning settings are missing"
     if not isinstance(content.get("sources"), dict):
         return "the digests of its sources are missing"
-    if not is_intact(content):
-        return f"its {SEAL} is not that of the rest"
     return None

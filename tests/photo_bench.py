@@ -6,7 +6,7 @@ from kill_prepare_photos import StandIn, draw_photos
 
 import prepare_photos
 from captioning import extraction
-from captioning.command_line import run
+from captioning.cli import run
 
 COUNT = 30
 RESULTS = ("features.pkl", "features.json", "features-photos.json")

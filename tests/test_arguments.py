@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from captioning.command_line import run
+from captioning.cli import run
 
 # The flags that take numbers, and what to give besides so that only the number is wrong.
 NUMBERS = {

@@ -6,7 +6,7 @@ import pytest
 
 import prepare_text
 from captioning.captions import read_descriptions
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
 from captioning.vocabulary import read_vocabulary
 

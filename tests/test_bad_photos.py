@@ -12,7 +12,7 @@ from kill_prepare_photos import StandIn
 from PIL import Image
 
 import prepare_photos
-from captioning.command_line import one_line, run
+from captioning.cli import one_line, run
 from captioning.features import read_features
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
 

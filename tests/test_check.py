@@ -4,7 +4,7 @@ import check
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import assert_refused, run_script
+from support import assert_refused, run_script
 
 WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
 

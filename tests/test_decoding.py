@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import train
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.decoding import CaptionDecoder, decode, generate_desc, word_for_id
 from captioning.vocabulary import Vocabulary
 

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 
 import download as script
 import pytest
-from conftest import ROOT, assert_refused
+from support import ROOT, assert_refused
 
-from captioning.command_line import run
+from captioning.cli import run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 
 SCRIPT = ROOT / "data" / "flickr8k" / "download.py"
@@ -32,7 +32,7 @@ SIZE_LIMIT = 100_000  # bytes that a file may have where the disk is "full"
 DRIVER = """\
 import resource, sys
 import download
-from captioning.command_line import run
+from captioning.cli import run
 download.ARCHIVES = [download.Archive(*fields) for fields in {archives!r}]
 download.EXPECTED = {expected!r}
 if {limit!r}:

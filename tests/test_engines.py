@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ENCODER_RECORD, ROOT, make_prepared_data
+from support import ENCODER_RECORD, ROOT, make_prepared_data
 
 import train
+from captioning.backend import keras
 from captioning.decoding import CaptionDecoder
-from captioning.engine import keras
 from captioning.features import read_features
 from captioning.model_folder import Captioner, load_captioner, save_captioner
 from captioning.vocabulary import read_vocabulary
@@ -23,9 +23,9 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import train
-from captioning.command_line import run
+from captioning.cli import run
 from captioning.decoding import CaptionDecoder
-from captioning.engine import keras
+from captioning.backend import keras
 from captioning.features import read_features
 from captioning.model_folder import load_captioner
 data, mine, other, engine = sys.argv[1:]

@@ -6,14 +6,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ENCODER_RECORD
+from support import ENCODER_RECORD
 
 import evaluate
 import prepare_text
 import train
 from captioning import metrics, scoreboard
 from captioning.captions import read_captions, split_into_words
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.features import read_features, write_features
 from captioning.splits import read_split
 from captioning.vocabulary import Vocabulary, read_vocabulary

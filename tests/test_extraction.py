@@ -12,7 +12,7 @@ from kill_prepare_photos import AT_RISK, Disturber, StandIn, draw_photos
 from photo_bench import COUNT, RESULTS, Bench
 
 from captioning.features import read_features, write_features
-from captioning.locks import LOCK, locked
+from captioning.storage import LOCK, locked
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_batch_too_large_to_be_kept_is_refused(bench):
 
 
 def test_a_killed_script_goes_on(tmp_path):
-    """Kills real processes; tests/kill_prepare_photos.py does so many times."""
+    """Kills real processes; tests/stress/kill_prepare_photos.py does so many times."""
     disturber = Disturber(tmp_path / "data", stand_in=True)
     for share in (0.3, 0.6, 0.95):
         outcome = disturber.disturb([share * disturber.duration])

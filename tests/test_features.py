@@ -9,9 +9,9 @@ import resource
 
 import numpy as np
 import pytest
-from conftest import ENCODER_RECORD
+from support import ENCODER_RECORD
 
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.features import (
     check_same_encoder,
     digest_of_features,
@@ -19,7 +19,7 @@ from captioning.features import (
     read_features,
     write_features,
 )
-from captioning.files import written_whole
+from captioning.storage import atomic_path
 
 RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
 VECTORS = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
@@ -181,7 +181,7 @@ def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path.write_text("old")
 
     def stop_while_writing():
-        with written_whole(path) as partial:
+        with atomic_path(path) as partial:
             partial.write_text("half")
             raise KeyboardInterrupt
 
@@ -189,7 +189,7 @@ def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):
         stop_while_writing()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with written_whole(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text("new")
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o444 == 0o444
@@ -234,6 +234,6 @@ def test_what_is_written_is_flushed_before_and_after_the_move(tmp_path, monkeypa
             return ordinary(*arguments)
 
         monkeypatch.setattr(os, name, note)
-    with written_whole(tmp_path / "a.txt") as partial:
+    with atomic_path(tmp_path / "a.txt") as partial:
         partial.write_text("content")
     assert done == [("fsync", False), ("replace", False), ("fsync", True)]

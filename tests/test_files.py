@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from captioning.files import write_table, written_whole
+from captioning.storage import atomic_path, write_table
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_numbers_and_ordinary_texts_are_left_alone(tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), written_whole(path) as partial:
+    with pytest.raises(FileNotFoundError), atomic_path(path) as partial:
         partial.with_name("no such file").replace(partial)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with written_whole(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]

@@ -5,15 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
-from captioning.command_line import UserError
-from captioning.locks import LEFT_BEHIND_AFTER, LOCK, locked
+from captioning.cli import UserError
+from captioning.storage import LOCK, TEMPORARY_FILE_LIFETIME, locked
 
 
 def test_a_killed_process_holds_no_lock(tmp_path):
     program = (
-        "import os, sys, time; from pathlib import Path; from captioning.locks import locked\n"
+        "import os, sys, time; from pathlib import Path; from captioning.storage import locked\n"
         "with locked(Path(sys.argv[1]), 'a test'): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -41,7 +41,7 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     old, young = tmp_path / ".partial-old.pkl", tmp_path / ".partial-young.json"
     for path in (old, young):
         path.write_text("half")
-    past = young.stat().st_mtime - LEFT_BEHIND_AFTER - 1
+    past = young.stat().st_mtime - TEMPORARY_FILE_LIFETIME - 1
     os.utime(old, (past, past))
     with locked(tmp_path, "a test"):
         assert not old.exists()

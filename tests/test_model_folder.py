@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import train
-from captioning.command_line import UserError
-from captioning.engine import keras
+from captioning.backend import keras
+from captioning.cli import UserError
 from captioning.model_folder import Captioner, load_captioner, save_captioner
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 

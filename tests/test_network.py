@@ -8,8 +8,8 @@ import pytest
 import prepare_text
 import train
 from benchmarks.classic import copy_weights, define_classic_model, examples_of
+from captioning.backend import keras
 from captioning.captions import read_captions
-from captioning.engine import keras
 from captioning.splits import read_split
 
 MAXIMUM_LENGTH = 34

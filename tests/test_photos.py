@@ -6,15 +6,15 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import write_tiny_data
 from keras.src.backend import config as keras_config
 from PIL import Image
+from support import write_tiny_data
 
 import prepare_photos
 from captioning import encoders
-from captioning.command_line import UserError, run
+from captioning.backend import keras
+from captioning.cli import UserError, run
 from captioning.encoders import ARCHITECTURES, Encoder
-from captioning.engine import keras
 from captioning.features import check_same_encoder, read_features, write_features
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
 

@@ -12,7 +12,7 @@ from captioning.captions import (
     split_into_words,
     write_descriptions,
 )
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.files import CAPTIONS, SPLITS
 from captioning.splits import draw_splits, read_split
 from captioning.vocabulary import (

@@ -9,11 +9,11 @@ import painting
 import pytest
 import scenes
 import wording
-from conftest import assert_refused, run_script
 from PIL import Image
+from support import assert_refused, run_script
 
 from captioning.captions import read_captions, split_into_words
-from captioning.files import SPLITS, photo_identifier
+from captioning.files import SPLITS, photo_id
 from captioning.splits import read_split
 
 SCRIPT = "data/sample/draw.py"
@@ -62,7 +62,7 @@ def test_the_layout_is_that_of_flickr8k(drawn):
     assert set(everything) == set(captions)
     assert all(len(texts) == 5 for texts in captions.values())
     photos = sorted((data / "photos").iterdir())
-    assert {photo_identifier(photo.name) for photo in photos} == set(captions)
+    assert {photo_id(photo.name) for photo in photos} == set(captions)
     for photo in photos:
         with Image.open(photo) as image:
             assert (image.format, image.size, image.mode) == ("JPEG", (224, 224), "RGB")
@@ -81,7 +81,7 @@ def test_the_truth_names_known_values(drawn):
         assert (data / "photos" / row["photo"]).is_file()
         for column, values in KNOWN_VALUES.items():
             assert row[column] in values
-        assert photo_identifier(row["photo"]) in read_split(data, row["split"])
+        assert photo_id(row["photo"]) in read_split(data, row["split"])
 
 
 def test_the_summary_names_what_is_held_out_and_what_comes_next(drawn):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, assert_refused, run_script, write_tiny_data
+from support import ROOT, assert_refused, run_script, write_tiny_data
 
 from captioning.features import read_features
 from captioning.vocabulary import Vocabulary, write_vocabulary

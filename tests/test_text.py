@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 import prepare_text
 from captioning.captions import (
@@ -16,8 +16,8 @@ from captioning.captions import (
     split_into_words,
     write_descriptions,
 )
-from captioning.command_line import UserError, run
-from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_identifier
+from captioning.cli import UserError, run
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
 from captioning.splits import read_split, usable_photos
 from captioning.vocabulary import (
     Vocabulary,
@@ -242,7 +242,7 @@ def test_descriptions_are_not_read_without_what_belongs_to_them(tmp_path, name):
     ],
 )
 def test_photo_identifier(name, identifier):
-    assert photo_identifier(name) == identifier
+    assert photo_id(name) == identifier
 
 
 def test_captions_keep_order_tabs_and_marks(tmp_path):
@@ -348,7 +348,7 @@ def test_a_line_that_stands_twice_counts_once(tmp_path, capsys):
 def test_photos_of_any_name_keep_their_captions(tmp_path, name):
     data = write_data(tmp_path, f"{name}#0\tA brown dog .\n".encode(), train="x\n" + name)
     assert prepare(data) == 0
-    identifier = photo_identifier(name)
+    identifier = photo_id(name)
     assert read_split(data, "train") == ["x", identifier]
     assert read_descriptions(data)[identifier] == [["brown", "dog"]]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import train
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.features import read_features, write_features
 from captioning.model_folder import load_captioner
 

@@ -32,7 +32,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captioning.command_line import UserError
+from captioning.cli import UserError
 from captioning.features import load_features
 
 VECTORS = {name: np.arange(3, dtype=np.float32) + len(name) for name in ("a", "bb", "ccc")}

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from captioning.command_line import DONE, ArgumentParser, UserError, run
+from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos import find_photos
 

@@ -22,15 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from wording import WORDS
 
-from captioning.command_line import DONE, ArgumentParser, UserError, run
-from captioning.files import (
-    GENERATED_CAPTIONS,
-    PHOTOS,
-    photo_identifier,
-    require,
-    write_json,
-    written_whole,
-)
+from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
+from captioning.storage import atomic_path, write_json
 
 # Where things are.
 DATA = Path("data/sample")  # what draw.py wrote
@@ -118,7 +112,7 @@ def read_tables(data, model, decoding):
         ways = ", ".join(name for name in captions if name not in ("photo", "references"))
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
     captions["caption"] = captions[decoding]
-    scenes["identifier"] = scenes["photo"].map(photo_identifier)
+    scenes["identifier"] = scenes["photo"].map(photo_id)
     joined = captions.merge(scenes, left_on="photo", right_on="identifier", suffixes=("_id", ""))
     if joined.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
@@ -166,8 +160,8 @@ def main(arguments=None):
         )
         for name in PROPERTIES
     }
-    write_json(options.model / TRUTH, {"captions": len(table), **results})
-    with written_whole(options.model / PICTURE) as partial:
+    write_json(options.model / TRUTH, {"captions": len(table), **results}, 1)
+    with atomic_path(options.model / PICTURE) as partial:
         draw_picture(table, options.data / PHOTOS, partial)
     print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
     print(f"{'':9s}{'name any':>10s}{'of those right':>16s}{'photos shuffled':>17s}{'blind':>8s}")

@@ -30,15 +30,10 @@ from painting import paint_scene
 from scenes import all_combinations, hold_out, plan_scenes
 from wording import write_captions
 
-from captioning.command_line import (
-    DONE,
-    ArgumentParser,
-    UserError,
-    positive_integer,
-    run,
-    seed_number,
-)
-from captioning.files import CAPTIONS, PHOTOS, SPLITS, write_text, written_whole
+from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.files import CAPTIONS, PHOTOS, SPLITS
+from captioning.settings import positive_integer, seed_number
+from captioning.storage import atomic_path, write_text
 
 DATA = Path("data/sample")  # where the photos and text files go
 SCENES = 700  # photos in all
@@ -98,7 +93,7 @@ def draw_photos(data, scenes):
         scenes: list of scenes.Scene.
     """
     for scene in tqdm(scenes, unit=" scenes", delay=1, disable=None):
-        with written_whole(data / PHOTOS / scene.photo) as partial:
+        with atomic_path(data / PHOTOS / scene.photo) as partial:
             paint_scene(scene).save(partial, quality=JPEG_QUALITY)
 
 

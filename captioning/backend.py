@@ -1,6 +1,6 @@
 """Imports Keras without the greetings that TensorFlow prints when it starts.
 
-Everything that needs Keras takes it from here: `from captioning.engine import keras`. A person who
+Everything that needs Keras takes it from here: `from captioning.backend import keras`. A person who
 made a mistake should read one sentence about it, not that sentence among notes on processors.
 """
 
@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 
-from captioning.command_line import STOPPED
+from captioning.cli import STOPPED
 
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,7 +1,7 @@
 """Kills prepare_photos.py at random moments, runs it again, and checks that nothing is lost.
 
-    python tests/kill_prepare_photos.py --times 50
-    python tests/kill_prepare_photos.py --times 500 --stand-in
+    python tests/stress/kill_prepare_photos.py --times 50
+    python tests/stress/kill_prepare_photos.py --times 500 --stand-in
 
 Draws a few hundred tiny photos into a temporary folder, and lets prepare_photos.py encode them once
 undisturbed. Then, as often as asked for, it does so from the start, kills it one to three times at
@@ -28,13 +28,18 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from captioning import extraction  # noqa: E402  The folder must be known before it is imported.
-from captioning.command_line import run  # noqa: E402
-from captioning.files import ENCODER_RECORD, FEATURES, PHOTO_TABLE, UNFINISHED_FEATURES  # noqa: E402
-from captioning.locks import LOCK  # noqa: E402
+from captioning.cli import run  # noqa: E402
+from captioning.files import (  # noqa: E402
+    ENCODER_RECORD,
+    FEATURES,
+    PHOTO_TABLE,
+    UNFINISHED_FEATURES,
+)
+from captioning.storage import LOCK  # noqa: E402
 
 PHOTOS = 300
 BATCH_SIZE = 8

@@ -1,6 +1,6 @@
 """Kills train.py at random moments, resumes it, and checks that nothing is lost.
 
-    python tests/kill_train.py --times 50
+    python tests/stress/kill_train.py --times 50
 
 Prepares a tiny data set in a temporary folder and trains on it once undisturbed. Then, as often as
 asked for, it trains from the start, kills the run one to three times at random moments, resumes it
@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/stress")]
 
-from conftest import make_prepared_data  # noqa: E402  The folders must be known before.
 from kill_prepare_photos import heed_interrupts  # noqa: E402
+from support import make_prepared_data  # noqa: E402  The folders must be known before.
 
-from captioning.command_line import UserError  # noqa: E402
+from captioning.cli import UserError  # noqa: E402
 from captioning.model_folder import load_captioner  # noqa: E402
 
 EPOCHS = 12

@@ -1,0 +1,268 @@
+"""Settings: the constants at the top of a script, replaced by a recipe, replaced by flags.
+
+A recipe is a TOML file with a table for each script, named after it without `.py`, and the script's
+constants in lower case as keys.
+"""
+
+import argparse
+import ast
+import io
+import math
+import platform
+import subprocess
+import textwrap
+import tokenize
+import tomllib
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from captioning.cli import LINE_WIDTH, ArgumentParser, UserError
+from captioning.storage import write_text
+
+# The tables that a recipe may have, and the one that `write_recipe` adds for people to read.
+SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
+MADE_WITH = "made_with"
+
+# Constants that say where things are, not how they are done.
+_FOLDERS = ("data", "model")
+
+# Packages whose versions are written beside the settings.
+_PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
+
+
+class SettingsParser(ArgumentParser):
+    """An argument parser with a flag for every constant at the top of a script, and `--recipe`.
+
+    `EPOCHS = 15  # the most epochs` becomes the flag `--epochs` with that default and help. Flags
+    win over the recipe, and the recipe wins over the constants.
+
+    Args:
+        script: the script's `globals()`.
+        types: constant -> what converts the text of its flag, or its allowed values. Without one,
+            whole numbers are at least 1, other numbers at least 0, and any text or path will do.
+    """
+
+    def __init__(self, script: dict[str, Any], types: dict[str, Any] | None = None):
+        path = Path(script["__file__"])
+        self.table = path.stem
+        self.constants = {name: script[name] for name, _ in _read_constants(path)}
+        self.flags = argparse.ArgumentParser(add_help=False)
+        for name, comment in _read_constants(path):
+            _add_flag(self.flags, name, script[name], comment, (types or {}).get(name))
+        super().__init__(script["__doc__"], parents=[self.flags])
+        self.add_argument(
+            "--recipe", type=Path, metavar="FILE", help="a TOML file whose settings replace these"
+        )
+
+    def parse_settings(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        """Reads the command line and the recipe that it names.
+
+        Raises:
+            UserError: if the recipe cannot be read, or a flag or a setting in it is wrong.
+        """
+        finder = ArgumentParser(None, add_help=False)
+        finder.add_argument("--recipe", type=Path)
+        recipe = finder.parse_known_args(arguments)[0].recipe
+        if recipe:
+            names = [name.lower() for name in self.constants]
+            self.set_defaults(**self._convert(recipe, read_recipe(recipe, self.table, names)))
+        return self.parse_args(arguments)
+
+    def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
+        """Checks the settings of a recipe just as if each were typed as a flag."""
+        checker = ArgumentParser(None, add_help=False, parents=[self.flags])
+        checker.prog = self.prog
+        typed = []
+        for name, value in replaced.items():
+            flag = name.replace("_", "-")
+            if isinstance(value, bool):
+                typed += [f"--{flag}" if value else f"--no-{flag}"]
+            elif isinstance(value, list):
+                typed += [f"--{flag}", *map(str, value)]
+            else:
+                typed += [f"--{flag}={value}"]
+        try:
+            converted = vars(checker.parse_args(typed))
+        except UserError as error:
+            raise UserError(f"{recipe}: {error}") from error
+        return {name: converted[name] for name in replaced}
+
+    def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
+        """Returns lower-case constant -> value, but for the folders DATA and MODEL."""
+        values = {name.lower(): getattr(options, name.lower()) for name in self.constants}
+        return {name: _plain(value) for name, value in values.items() if name not in _FOLDERS}
+
+    def describe(self, options: argparse.Namespace) -> str:
+        """Lists the settings in force in lines for a person, those that were replaced first."""
+        parts = {True: [], False: []}
+        for name, value in self.settings_in_force(options).items():
+            text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            parts[value == _plain(self.constants[name.upper()])].append(f"{name} {text}")
+        lines = [f"settings: {', '.join(parts[True])}"]
+        if parts[False]:
+            lines.insert(0, f"settings changed by recipe or flag: {', '.join(parts[False])}")
+        return "\n".join(textwrap.fill(line, LINE_WIDTH, subsequent_indent="  ") for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """Returns what TOML knows: a list for a tuple."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read_constants(path: Path) -> list[tuple[str, str]]:
+    """Lists the UPPER_CASE constants at the top level of a script, each with its comment."""
+    source = path.read_text(encoding="utf-8")
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    return [
+        (node.targets[0].id, comments.get(node.end_lineno, ""))
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and node.targets[0].id.isupper()
+    ]
+
+
+def _add_flag(
+    parser: argparse.ArgumentParser, name: str, default: Any, comment: str, kind: Any
+) -> None:
+    options = {"default": default, "help": comment.replace("%", "%%")}
+    sample = default[0] if isinstance(default, tuple) else default
+    if isinstance(default, tuple):
+        options["nargs"] = "+"
+    if isinstance(default, bool):
+        options["action"] = argparse.BooleanOptionalAction
+    elif isinstance(kind, tuple):
+        options["choices"] = kind
+    else:
+        convert, options["metavar"] = _CONVERSIONS[type(sample)]
+        options["type"] = kind or convert
+    parser.add_argument(f"--{name.lower().replace('_', '-')}", **options)
+
+
+def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Makes a conversion of a flag's text to a whole number, for `SettingsParser`."""
+    limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum or (maximum is not None and number > maximum):
+            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, got {text!r}")
+        return number
+
+    return convert
+
+
+def real_number(minimum: float = 0.0, below: float = math.inf) -> Callable[[str], float]:
+    """Makes a conversion of a flag's text to a number, for `SettingsParser`."""
+    limits = f"of at least {minimum:g}" + (f" and less than {below:g}" if below < math.inf else "")
+
+    def convert(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not minimum <= number < below:
+            raise argparse.ArgumentTypeError(f"expected a number {limits}, got {text!r}")
+        return number
+
+    return convert
+
+
+positive_integer = whole_number(1)
+
+# What every engine takes as a seed.
+seed_number = whole_number(0, 2**31 - 1)
+
+# A share of units that dropout hides.
+dropout_rate = real_number(below=1.0)
+
+_CONVERSIONS = {
+    int: (positive_integer, "N"),
+    float: (real_number(), "X"),
+    str: (str, None),
+    type(Path()): (Path, "DIR"),
+}
+
+
+def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
+    """Reads the settings of one script from a recipe.
+
+    Args:
+        path: the TOML file.
+        table: the script's name without `.py`.
+        names: the settings that the script has.
+
+    Raises:
+        UserError: if the file is missing or no TOML, or names a script or setting that is unknown.
+    """
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a recipe") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no TOML file ({error}): correct it") from error
+    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
+    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
+        raise UserError(
+            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
+            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
+        )
+    settings = recipe.get(table, {})
+    for name in settings:
+        if name not in names:
+            raise UserError(
+                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
+                f"{', '.join(names)}"
+            )
+    return settings
+
+
+def write_recipe(path: Path, tables: dict[str, dict[str, Any]], data: Path, backend: str) -> None:
+    """Writes settings in force as a recipe, with where they come from.
+
+    Args:
+        path: the TOML file.
+        tables: script without `.py` -> its settings.
+        data: the data folder that they were used on.
+        backend: the Keras backend.
+    """
+    made_with = {
+        "data": str(data),
+        "python": platform.python_version(),
+        "backend": backend,
+        **_versions(),
+        **_git_commit(),
+    }
+    write_text(path, tomli_w.dumps({**tables, MADE_WITH: made_with}))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> dict[str, str]:
+    """Returns the commit of the project, with `-dirty` for uncommitted changes, if there is one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return {}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git_commit": process.stdout.strip()}

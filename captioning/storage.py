@@ -1,0 +1,179 @@
+"""Writes files whole or not at all, reads and writes JSON, and locks folders."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from captioning.cli import UNENCODABLE, UserError
+from captioning.files import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# An empty file that stays: a lock that is removed while another run waits for it locks nothing.
+LOCK = ".lock"
+
+# Temporary files of killed runs are removed after so many seconds; scripts that take no lock may be
+# writing younger ones now.
+TEMPORARY_FILE_LIFETIME = 600
+
+# The keys that every JSON file has besides its content.
+_VERSION = "format"
+_DIGEST = "sha256"
+
+# What a cell begins with that a spreadsheet takes for a formula.
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside the final one, and moves the file there once it is complete.
+
+    Whatever stops the writing, a full disk or a power cut too, the final path holds either the old
+    file or the new one. The folder is created if it is missing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        _flush_to_disk(partial)
+        # mkstemp makes a file for its owner only; people share what the scripts write.
+        partial.chmod(0o666 & ~_current_umask())
+        os.replace(partial, path)
+        _flush_folder_to_disk(path.parent)
+    except OSError as error:
+        # A full disk names no file.
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder_to_disk(folder: Path) -> None:
+    """Makes a rename survive a power cut, where the system can flush a folder: Windows cannot."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot either, and have moved the file all the same.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _current_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors=UNENCODABLE, newline="")
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Writes a CSV file in UTF-8, without the table's index.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front of it.
+    """
+    with atomic_path(path) as partial:
+        table.map(_without_formula).to_csv(partial, index=False, errors=UNENCODABLE)
+
+
+def _without_formula(value: Any) -> Any:
+    # Spreadsheets skip white space, and so do those who hide a formula behind it.
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA_SIGNS):
+        return f"'{value}"
+    return value
+
+
+def write_json(path: Path, content: dict, version: int) -> None:
+    """Writes a JSON file with a format version and a digest of the content."""
+    content = {_VERSION: version, **content}
+    content[_DIGEST] = _digest(content)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, version: int, remedy: str) -> dict:
+    """Reads what `write_json` wrote, without the version and the digest.
+
+    Raises:
+        UserError: if the file is missing, damaged, edited, or of another format version; it ends
+            with the remedy.
+    """
+    require(path, remedy)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
+    if content.get(_VERSION) != version:
+        raise UserError(
+            f"{path} has format version {content.get(_VERSION)!r}, not {version}: {remedy}"
+        )
+    if content.pop(_DIGEST, None) != _digest(content):
+        raise UserError(f"{path} was damaged or edited (its {_DIGEST} does not match): {remedy}")
+    del content[_VERSION]
+    return content
+
+
+def _digest(content: dict) -> str:
+    """Computes the digest of the content, not of the file's bytes: white space changes nothing."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path, purpose: str) -> Iterator[None]:
+    """Holds a folder for one run; the operating system releases it when the run is killed.
+
+    The folder is created if it is missing, and temporary files that killed runs left in it are
+    removed. `purpose`, such as `train.py`, is named in the message to a second run.
+
+    Raises:
+        UserError: if another run holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
+        ) from error
+    try:
+        _remove_temporary_files(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_temporary_files(folder: Path) -> None:
+    newest = time.time() - TEMPORARY_FILE_LIFETIME
+    for path in folder.glob(".partial-*"):
+        if path.is_file() and path.stat().st_mtime < newest:
+            path.unlink(missing_ok=True)
