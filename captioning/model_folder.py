@@ -52,7 +52,7 @@ def save_captioner(folder, captioner):
     """
     write_vocabulary(folder, captioner.vocabulary)
     write_json(folder / ENCODER_RECORD, captioner.encoder_record, 1)
-    name = model_name(captioner.vocabulary, captioner.encoder_record, 1)
+    name = model_name(captioner.vocabulary, captioner.encoder_record)
     named = keras.Model(captioner.model.inputs, captioner.model.outputs, name=name)
     with atomic_path(folder / CAPTIONER) as partial:
         named.save(partial)
