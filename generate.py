@@ -206,7 +206,7 @@ def main(arguments=None):
     paths, vectors = list(vectors), np.stack(list(vectors.values()))
     decoder = CaptionDecoder(captioner.model, captioner.vocabulary)
     word_ids = decode(decoder, vectors, options.beam)
-    captions = [" ".join(captioner.vocabulary.decode(ids)) for ids in word_ids]
+    captions = [" ".join(captioner.vocabulary.detokenize(ids)) for ids in word_ids]
     if options.csv:
         write_csv(options.csv, paths, captions)
     if options.html:

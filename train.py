@@ -467,7 +467,7 @@ def load_split(data, split, features, descriptions, vocabulary):
     """
     identifiers = usable_photos(data, split, features, descriptions)
     pairs = [
-        (row, vocabulary.encode(words))
+        (row, vocabulary.tokenize(words))
         for row, identifier in enumerate(identifiers)
         for words in descriptions[identifier]
     ]
@@ -686,7 +686,7 @@ class ShowCaptions(keras.callbacks.Callback):
         """Decodes greedily with the weights of this moment."""
         captions = self.decoder.greedy(self.vectors)
         for word_ids, reference in zip(captions, self.references, strict=True):
-            caption = " ".join(self.vocabulary.decode(word_ids))
+            caption = " ".join(self.vocabulary.detokenize(word_ids))
             print(f"  says:     {caption}\n  a person: {' '.join(reference)}\n")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captioning.vocabulary import END_WORD, PADDING_ID
+from captioning.vocabulary import END_TOKEN, PADDING_ID
 
 # Captions looked at together; their probabilities need captions x words x vocabulary x 4 bytes.
 CAPTIONS_AT_ONCE = 64
@@ -29,7 +29,7 @@ class WordChoice:
     @property
     def is_end(self):
         """Whether this is the mark that ends the caption: bool."""
-        return self.word == END_WORD
+        return self.word == END_TOKEN
 
 
 def word_choices(model, vocabulary, photos, captions):

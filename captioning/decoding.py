@@ -285,4 +285,4 @@ def generate_desc(model, vocabulary, photo):
         str, the caption without `startseq` and `endseq`.
     """
     word_ids = CaptionDecoder(model, vocabulary).greedy(np.asarray(photo)[None])[0]
-    return " ".join(vocabulary.decode(word_ids))
+    return " ".join(vocabulary.detokenize(word_ids))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from captioning.photos import PhotoError, decoding_threads, opened, to_rgb
 from captioning.storage import write_text
-from captioning.vocabulary import END_WORD
+from captioning.vocabulary import END_TOKEN
 
 # Thumbnails: pixels of the longer side, JPEG quality, and bytes that none of them exceeds.
 LONGEST_SIDE = 256
@@ -207,7 +207,7 @@ def _caption_html(caption):
 def _word_html(choice):
     # One alternative a line, its probability after its last space, is what the script expects.
     others = "\n".join(
-        f"{'(end)' if word == END_WORD else ' '.join(word.split())} {probability:.4f}"
+        f"{'(end)' if word == END_TOKEN else ' '.join(word.split())} {probability:.4f}"
         for word, probability in choice.alternatives
     )
     data = f'data-probability="{choice.probability:.4f}" data-others="{escape(others)}"'

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-import prepare_text
 import train
 from benchmarks.classic import copy_weights, define_classic_model, examples_of
 from captioning.backend import keras
-from captioning.captions import read_captions
+from captioning.captions import clean_captions, read_captions
 from captioning.splits import read_split
+from captioning.vocabulary import build_vocabulary
 
 MAXIMUM_LENGTH = 34
 
@@ -18,16 +18,16 @@ MAXIMUM_LENGTH = 34
 @pytest.fixture(scope="module")
 def real(flickr8k):
     """Gives the vocabulary, and captions and vectors of real photos."""
-    captions = prepare_text.clean_captions(read_captions(flickr8k))
+    captions = clean_captions(read_captions(flickr8k), min_word_length=2)
     training = [words for name in read_split(flickr8k, "train") for words in captions[name]]
-    vocabulary = prepare_text.build_vocabulary(training)
+    vocabulary = build_vocabulary(training, min_word_length=2, min_word_count=1)
     stored = np.load(flickr8k / "features_mobilenet_v2.npz")
     names = [str(name) for name in stored["ids"][:12]]
     split = {
         "identifiers": names,
         "vectors": stored["features"][:12].astype(np.float32),
         "photo_rows": np.repeat(np.arange(12), 5),
-        "captions": [vocabulary.encode(words) for name in names for words in captions[name]],
+        "captions": [vocabulary.tokenize(words) for name in names for words in captions[name]],
     }
     return vocabulary, split
 

@@ -90,7 +90,7 @@ def test_the_network_learns_to_tell_photos_apart(prepared_data, tmp_path, monkey
     features = read_features(prepared_data)
     for identifier in ("red_ball_snow", "red_box_grass", "green_ball_grass"):
         colour, shape, _ = identifier.split("_")
-        words = captioner.vocabulary.decode(decoder.greedy(features[identifier][None])[0])
+        words = captioner.vocabulary.detokenize(decoder.greedy(features[identifier][None])[0])
         assert colour in words
         assert shape in words
 
