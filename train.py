@@ -193,7 +193,9 @@ def recipe_of(
     """Returns all settings that the model depends on, those of the two earlier stages included."""
     record = model.encoder_record
     tables = {
-        "prepare_photos": {name: record[name] for name in ("encoder", "weights", "dtype")},
+        "prepare_photos": {
+            name: record[name] for name in ("encoder", "weights", "dtype") if name in record
+        },
         "prepare_text": model.vocabulary.cleaning,
         "train": settings,
     }

@@ -57,7 +57,7 @@ def build_word_half(
     merged = layers.Add(name="add")([image_embedding_of_tokens, hidden])
     decoded = layers.Dense(units, activation="relu", name="decoder_dense")(merged)
     decoded = layers.Dropout(output_dropout, name="output_dropout")(decoded)
-    logits = layers.Dense(vocabulary_size, name="logits")(decoded)
+    logits = layers.Dense(vocabulary_size, name="next_token")(decoded)
     return keras.Model([token_ids, image_embedding, *states], [logits, *new_states], name=WORD_HALF)
 
 
@@ -73,7 +73,7 @@ def join_halves(photo_half: keras.Model, word_half: keras.Model) -> keras.Model:
     zero = keras.ops.zeros_like(features[:, :1])
     states = [keras.ops.repeat(zero, size, axis=1) for size in state_sizes(word_half)]
     logits, *_ = word_half([token_ids, image_embedding, *states])
-    probabilities = keras.layers.Softmax(name="next_token")(logits)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model([features, token_ids], probabilities, name="captioner")
 
 
