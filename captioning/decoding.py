@@ -1,288 +1,229 @@
-"""Writes captions with a trained decoder: greedily, or by beam search.
+"""Writes captions with a trained captioner: greedily or by beam search, and tells how sure it was.
 
-All photos are decoded together, one word a step. The LSTM's state is carried from word to word, so
-that a step costs the same for the last word of a caption as for the first.
+All photos are decoded together, one token at a time. The states of the word half are carried from
+token to token, so that a step costs the same for the last token of a caption as for the first.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from captioning.backend import keras
-from captioning.cli import UserError
+from captioning.beam import Hypotheses
+from captioning.model import halves, zero_states
+from captioning.vocabulary import END_TOKEN, PADDING_ID, Vocabulary
 
-# Photos decoded together; more need more memory: photos x beam width x words of the vocabulary.
+# Photos decoded together; memory grows with photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256
 
-# Beam search ranks finished captions by log-probability / words ** LENGTH_PENALTY: at 0 short
-# captions win, since every word costs probability; at 1 length costs nothing.
+# Captions whose token probabilities are computed together; they take captions x tokens x vocabulary
+# x 4 bytes.
+CAPTIONS_AT_ONCE = 64
+
+# Beam search ranks finished captions by log-probability / tokens ** LENGTH_PENALTY: at 0 short
+# captions win, since every token costs probability; at 1 length costs nothing.
 LENGTH_PENALTY = 0.7
 
-# The layers of train.py's network that decoding runs one word at a time.
-LAYERS = ("photo", "photo_dense", "embedding", "lstm", "decoder_dense", "next_word")
+# Likeliest other words that are kept with each word of a caption.
+ALTERNATIVES = 3
 
 
 class CaptionDecoder:
-    """Decodes with the weights that the model has at the moment of each call.
+    """Decodes with the weights that the captioner has at the moment of each call."""
 
-    Args:
-        model: keras.Model with the layers that `train.define_model` gives it.
-        vocabulary: captioning.vocabulary.Vocabulary of the same size.
-
-    Raises:
-        UserError: if the model has no such layers.
-    """
-
-    def __init__(self, model, vocabulary):
-        names = {layer.name for layer in model.layers}
-        missing = [name for name in LAYERS if name not in names]
-        if missing:
-            raise UserError(
-                f"the model has no layer {missing[0]}, so it is none of train.py's: "
-                "train one with python train.py"
-            )
-        self.model = model
+    def __init__(self, captioner: keras.Model, vocabulary: Vocabulary):
+        self.photo_half, self.word_half = halves(captioner)
         self.vocabulary = vocabulary
-        self.photo_network = keras.Model(
-            model.get_layer("photo").output, model.get_layer("photo_dense").output
-        )
         self._steps = {}
 
-    def greedy(self, photos):
-        """Takes the likeliest word at every step.
+    def greedy(self, features: np.ndarray) -> list[list[int]]:
+        """Takes the likeliest token at every step.
 
         Args:
-            photos: numpy.ndarray, float32, (photos, length): vectors of the encoder.
+            features: (photos, length), float32.
 
         Returns:
-            list of list of int: word ids of each caption, ending with that of `endseq` unless
-            the caption reached the maximum length without it.
+            The token ids of each caption, the end token last unless the caption reached the maximum
+            length without it.
         """
-        return self._in_batches(photos, self._greedy_batch)
+        return self._in_batches(features, self._greedy_batch)
 
-    def beam(self, photos, beam_width, length_penalty=LENGTH_PENALTY):
-        """Keeps the likeliest `beam_width` beginnings of a caption at every step.
+    def beam(
+        self, features: np.ndarray, beam_width: int, length_penalty: float = LENGTH_PENALTY
+    ) -> list[list[int]]:
+        """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
-        A caption is finished when `endseq` is among the best `beam_width` continuations of its
-        photo; a photo is finished when that many captions are. The best of them by log-probability
-        / words ** length_penalty is taken (Wu et al. 2016, arXiv:1609.08144, section 7, with the
-        plain power of the length that most toolkits use).
-
-        Args:
-            photos: numpy.ndarray, float32, (photos, length): vectors of the encoder.
-            beam_width: int, 1 or more; 1 gives what `greedy` gives.
-            length_penalty: float, 0 or more.
-
-        Returns:
-            list of list of int, as `greedy` does.
+        A hypothesis is finished when the end token is among the best `beam_width` continuations of
+        its photo; a photo is finished when that many hypotheses are. The best of them by
+        log-probability / tokens ** length_penalty is taken (Wu et al. 2016, arXiv:1609.08144,
+        section 7, with the plain power of the length that most toolkits use). A width of 1 gives
+        the captions of `greedy`; arguments and result are like there.
         """
         return self._in_batches(
-            photos, lambda batch: self._beam_batch(batch, beam_width, length_penalty)
+            features, lambda batch: self._beam_batch(batch, beam_width, length_penalty)
         )
 
-    def _in_batches(self, photos, decode_batch):
+    def decode(self, features: np.ndarray, beam_width: int) -> list[list[int]]:
+        """Decodes greedily, or by beam search if the beam is wider than 1; see there."""
+        return self.greedy(features) if beam_width == 1 else self.beam(features, beam_width)
+
+    def _in_batches(
+        self, features: np.ndarray, decode_batch: Callable[[np.ndarray], np.ndarray]
+    ) -> list[list[int]]:
         return [
-            word_ids
-            for start in range(0, len(photos), PHOTOS_AT_ONCE)
-            for word_ids in decode_batch(photos[start : start + PHOTOS_AT_ONCE])
+            [int(token_id) for token_id in caption if token_id != PADDING_ID]
+            for start in range(0, len(features), PHOTOS_AT_ONCE)
+            for caption in decode_batch(features[start : start + PHOTOS_AT_ONCE])
         ]
 
-    def _greedy_batch(self, photos):
+    def _greedy_batch(self, features: np.ndarray) -> np.ndarray:
         step = self._step_network(1)
-        words, *state, encoded = self._first_inputs(photos)
-        captions = np.zeros((len(photos), self.vocabulary.maximum_length), dtype=np.int32)
-        unfinished = np.arange(len(photos))
+        tokens, *carried = self._first_inputs(features)
+        captions = np.zeros((len(features), self.vocabulary.maximum_length), dtype=np.int32)
+        unfinished = np.arange(len(features))
         for position in range(self.vocabulary.maximum_length):
-            _, best, *state = step.predict_on_batch([words[:, None], *state, encoded])
-            words = best[:, 0]
-            captions[unfinished, position] = words
-            goes_on = words != self.vocabulary.end_id
+            _, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
+            tokens = likeliest[:, 0]
+            captions[unfinished, position] = tokens
+            goes_on = tokens != self.vocabulary.end_id
             if not goes_on.any():
                 break
-            unfinished, words, *state, encoded = (
-                item[goes_on] for item in (unfinished, words, *state, encoded)
-            )
-        return [_without_padding(caption) for caption in captions]
+            carried = [item[goes_on] for item in (carried[0], *states)]
+            unfinished, tokens = unfinished[goes_on], tokens[goes_on]
+        return captions
 
-    def _beam_batch(self, photos, width, length_penalty):
+    def _beam_batch(self, features: np.ndarray, width: int, length_penalty: float) -> np.ndarray:
         step = self._step_network(width + 1)
-        words, *state, encoded = self._first_inputs(photos)
-        beams = _Beams(len(photos), width, self.vocabulary, length_penalty)
+        tokens, *carried = self._first_inputs(features)
+        hypotheses = Hypotheses(len(features), width, self.vocabulary, length_penalty)
         for _ in range(self.vocabulary.maximum_length):
-            probabilities, likeliest, *state = step.predict_on_batch(
-                [words[:, None], *state, encoded]
-            )
-            words, parents = beams.extend(probabilities, likeliest)
-            if not len(words):
+            scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
+            tokens, parents = hypotheses.extend(scores, likeliest)
+            if not len(tokens):
                 break
-            *state, encoded = (item[parents] for item in (*state, encoded))
-        return [_without_padding(caption) for caption in beams.best_captions()]
+            carried = [item[parents] for item in (carried[0], *states)]
+        return hypotheses.best()
 
-    def _first_inputs(self, photos):
-        """Gives the step's inputs before the first word: the word, both states, the photo."""
-        encoded = np.asarray(self.photo_network.predict_on_batch(photos))
-        words = np.full(len(photos), self.vocabulary.start_id, dtype=np.int32)
-        zeros = np.zeros((len(photos), self.model.get_layer("lstm").units), dtype=np.float32)
-        return words, zeros, zeros, encoded
+    def _first_inputs(self, features: np.ndarray) -> list[np.ndarray]:
+        """Returns the inputs of the first step: start tokens, image embeddings, zero states."""
+        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
+        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
+        return [tokens, image_embedding, *zero_states(self.word_half, len(features))]
 
-    def _step_network(self, count):
-        """Builds the network of one step, which gives the `count` likeliest next words."""
-        allowed = np.ones(self.vocabulary.size, dtype=np.float32)
-        allowed[[0, self.vocabulary.start_id]] = 0
-        count = min(count, int(allowed.sum()))
+    def _step_network(self, count: int) -> keras.Model:
+        """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
+        forbidden = np.zeros(self.vocabulary.size, dtype=np.float32)
+        forbidden[[PADDING_ID, self.vocabulary.start_id]] = -np.inf
+        count = min(count, int(np.isfinite(forbidden).sum()))
         if count not in self._steps:
-            layer = self.model.get_layer
-            units = layer("lstm").units
-            word = keras.Input((1,), dtype="int32")
-            state = [keras.Input((units,)), keras.Input((units,))]
-            encoded = keras.Input((units,))
-            embedded = keras.ops.squeeze(layer("embedding")(word), axis=1)
-            output, new_state = layer("lstm").cell(embedded, state)
-            decoded = layer("decoder_dense")(keras.ops.add(encoded, output))
-            probabilities = keras.ops.multiply(layer("next_word")(decoded), allowed)
-            likeliest = keras.ops.top_k(probabilities, count)
-            self._steps[count] = keras.Model([word, *state, encoded], [*likeliest, *new_state])
+            token = keras.Input((1,), dtype="int32")
+            carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
+            logits, *states = self.word_half([token, *carried])
+            scores = keras.ops.log_softmax(logits[:, 0]) + forbidden
+            best = keras.ops.top_k(scores, count)
+            self._steps[count] = keras.Model([token, *carried], [*best, *states])
         return self._steps[count]
 
 
-class _Beams:
-    """The unfinished captions of every photo, and the best finished one.
-
-    A photo is finished when it has as many finished captions as beginnings.
+@dataclass(frozen=True)
+class TokenProbability:
+    """How sure the captioner was of one word of a caption.
 
     Args:
-        photos: int, number of photos.
-        width: int, beginnings kept for each.
-        vocabulary: captioning.vocabulary.Vocabulary.
-        length_penalty: float.
+        word: the word, `endseq` where the caption ends.
+        probability: what the captioner gave it after the words before it.
+        alternatives: the likeliest other words with their probabilities, likeliest first.
     """
 
-    def __init__(self, photos, width, vocabulary, length_penalty):
-        self.width = width
-        self.end_id = vocabulary.end_id
-        self.length_penalty = length_penalty
-        # Before the first word there is but one beginning.
-        self.words = np.zeros((photos, 1, vocabulary.maximum_length), dtype=np.int32)
-        self.scores = np.zeros((photos, 1))
-        self.length = 0
-        self.finished = np.zeros(photos, dtype=int)
-        self.best_scores = np.full(photos, -np.inf)
-        self.best_words = np.zeros_like(self.words[:, 0])
-        # The photos that are not finished, and the captions of those that are.
-        self.places = np.arange(photos)
-        self.captions = np.zeros_like(self.best_words)
+    word: str
+    probability: float
+    alternatives: tuple[tuple[str, float], ...]
 
-    def extend(self, probabilities, likeliest):
-        """Adds one word to every beginning, keeps the best, and drops the photos that are finished.
+    @property
+    def is_end(self) -> bool:
+        """Whether this is the token that ends the caption."""
+        return self.word == END_TOKEN
 
-        Args:
-            probabilities: numpy.ndarray, float32, (photos * beginnings, words): the likeliest
-                next words' probabilities.
-            likeliest: numpy.ndarray, int32, the same shape: their ids.
 
-        Returns:
-            tuple of two numpy.ndarray, (photos left * beginnings,): the id that each kept beginning
-            ends with, and the row of `probabilities` that it extends.
-        """
-        photos, beginnings = self.words.shape[:2]
-        rows = np.arange(photos)[:, None]
-        with np.errstate(divide="ignore"):
-            steps = np.log(probabilities.astype(np.float64)).reshape(photos, beginnings, -1)
-        scores = (self.scores[:, :, None] + steps).reshape(photos, -1)
-        choices = steps.shape[2]
-        # Each beginning can end in one way only, so among twice the width enough do not end.
-        best = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * self.width]
-        scores = scores[rows, best]
-        parents = best // choices
-        ids = likeliest.reshape(photos, -1)[rows, best]
-        ending = ids == self.end_id
-        self._finish(scores, parents, ending)
-        kept = np.argsort(ending, axis=1, kind="stable")[:, : self.width]
-        parents, ids = parents[rows, kept], ids[rows, kept]
-        self.scores = np.where(ending, -np.inf, scores)[rows, kept]
-        self.words = self.words[rows, parents]
-        self.words[:, :, self.length] = ids
-        self.length += 1
-        parents = rows * beginnings + parents
-        unfinished = self._drop_finished()
-        return ids[unfinished].ravel(), parents[unfinished].ravel()
+def token_probabilities(
+    captioner: keras.Model,
+    vocabulary: Vocabulary,
+    features: np.ndarray,
+    captions: list[list[int]],
+) -> list[tuple[TokenProbability, ...]]:
+    """Computes the probability of every token of captions, and the likeliest other words.
 
-    def _finish(self, scores, parents, ending):
-        """Counts the captions that end among the best, and remembers the best of all."""
-        ends = (ending & np.isfinite(scores))[:, : self.width]
-        ranked = np.where(ends, scores[:, : self.width], -np.inf)
-        ranked /= (self.length + 1) ** self.length_penalty
-        rank = np.argmax(ranked, axis=1)
-        photos = np.flatnonzero(ranked[np.arange(len(ranked)), rank] > self.best_scores)
-        rank = rank[photos]
-        self.best_scores[photos] = ranked[photos, rank]
-        self.best_words[photos] = self.words[photos, parents[photos, rank]]
-        self.best_words[photos, self.length] = self.end_id
-        self.finished += ends.sum(axis=1)
+    One pass over a whole caption gives the probabilities at every position.
 
-    def _drop_finished(self):
-        """Keeps no more than the captions of finished photos; tells which are unfinished."""
-        unfinished = self.finished < self.width
-        self.captions[self.places[~unfinished]] = self.best_words[~unfinished]
-        for name in ("places", "words", "scores", "finished", "best_scores", "best_words"):
-            setattr(self, name, getattr(self, name)[unfinished])
-        return unfinished
+    Args:
+        captioner: as `model.join_halves` builds it.
+        vocabulary: that of the captioner.
+        features: (captions, length), float32.
+        captions: token ids, as `CaptionDecoder` returns them.
+    """
+    # Captions of like length together, so that little is computed for padding.
+    order = np.argsort([len(caption) for caption in captions], kind="stable")
+    found: list[tuple[TokenProbability, ...]] = [()] * len(captions)
+    for start in range(0, len(order), CAPTIONS_AT_ONCE):
+        rows = order[start : start + CAPTIONS_AT_ONCE]
+        batch = [captions[row] for row in rows]
+        # An empty caption has no token to ask for.
+        if batch[-1]:
+            batch_found = _probabilities_of_batch(captioner, vocabulary, features[rows], batch)
+            for row, caption in zip(rows, batch_found, strict=True):
+                found[row] = caption
+    return found
 
-    def best_captions(self):
-        """Gives the best caption of each photo: numpy.ndarray, int32, (photos, maximum length).
 
-        A photo without a finished caption has its best unfinished one.
-        """
-        nothing_finished = self.finished == 0
-        self.captions[self.places] = np.where(
-            nothing_finished[:, None], self.words[:, 0], self.best_words
+def _probabilities_of_batch(
+    captioner: keras.Model,
+    vocabulary: Vocabulary,
+    features: np.ndarray,
+    captions: list[list[int]],
+) -> list[tuple[TokenProbability, ...]]:
+    length = max(map(len, captions))
+    prefixes = np.full((len(captions), length), PADDING_ID, dtype=np.int32)
+    written = np.full_like(prefixes, PADDING_ID)
+    for row, caption in enumerate(captions):
+        prefixes[row, : len(caption)] = [vocabulary.start_id, *caption[:-1]]
+        written[row, : len(caption)] = caption
+    probabilities = np.array(captioner.predict_on_batch([features, prefixes]))
+    of_written = np.take_along_axis(probabilities, written[:, :, None], axis=2)
+    # Decoding never writes these two, and a written word is no alternative to itself.
+    probabilities[:, :, [PADDING_ID, vocabulary.start_id]] = -1
+    np.put_along_axis(probabilities, written[:, :, None], -1, axis=2)
+    count = min(ALTERNATIVES, vocabulary.size - 3)
+    others = np.argpartition(-probabilities, range(count), axis=2)[:, :, :count]
+    of_others = np.take_along_axis(probabilities, others, axis=2)
+
+    def token_probability(row: int, place: int) -> TokenProbability:
+        alternatives = zip(others[row, place], of_others[row, place], strict=True)
+        return TokenProbability(
+            word_for_id(written[row, place], vocabulary),
+            float(of_written[row, place, 0]),
+            tuple((word_for_id(other, vocabulary), float(p)) for other, p in alternatives),
         )
-        return self.captions
+
+    return [
+        tuple(token_probability(row, place) for place in range(len(caption)))
+        for row, caption in enumerate(captions)
+    ]
 
 
-def _without_padding(word_ids):
-    return [int(word_id) for word_id in word_ids if word_id != 0]
-
-
-def decode(decoder, photos, beam_width=1):
-    """Captions photos greedily, or by beam search where the beam is wider than 1.
-
-    Args:
-        decoder: CaptionDecoder.
-        photos: numpy.ndarray, float32, (photos, length): vectors of the encoder.
-        beam_width: int, 1 or more.
-
-    Returns:
-        list of list of int, as `CaptionDecoder.greedy` does.
-    """
-    if beam_width == 1:
-        return decoder.greedy(photos)
-    return decoder.beam(photos, beam_width)
-
-
-def word_for_id(word_id, vocabulary):
-    """Gives the word of an id.
-
-    Args:
-        word_id: int.
-        vocabulary: captioning.vocabulary.Vocabulary.
-
-    Returns:
-        str, or None for padding and for ids that no word has.
-    """
-    if 1 <= word_id <= len(vocabulary.words):
-        return vocabulary.words[word_id - 1]
+def word_for_id(token_id: int, vocabulary: Vocabulary) -> str | None:
+    """Returns the word of a token id, or None for padding and for ids that no word has."""
+    if 1 <= token_id <= len(vocabulary.words):
+        return vocabulary.words[token_id - 1]
     return None
 
 
-def generate_desc(model, vocabulary, photo):
-    """Captions one vector greedily.
+def generate_desc(
+    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, beam_width: int = 1
+) -> list[str]:
+    """Captions photos from their features, (photos, length): the name of the classic recipe.
 
-    Args:
-        model: keras.Model, as `train.define_model` builds it.
-        vocabulary: captioning.vocabulary.Vocabulary.
-        photo: numpy.ndarray, float32, (length,): a vector of the encoder.
-
-    Returns:
-        str, the caption without `startseq` and `endseq`.
+    The captions have no start or end token.
     """
-    word_ids = CaptionDecoder(model, vocabulary).greedy(np.asarray(photo)[None])[0]
-    return " ".join(vocabulary.detokenize(word_ids))
+    captions = CaptionDecoder(captioner, vocabulary).decode(features, beam_width)
+    return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]

@@ -267,13 +267,14 @@ def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def write_recipe(path: Path, tables: dict[str, dict[str, Any]], data: Path, backend: str) -> None:
-    """Writes settings in force as a recipe, with where they come from.
+def make_recipe(
+    tables: dict[str, dict[str, Any]], data: Path, backend: str
+) -> dict[str, dict[str, Any]]:
+    """Returns settings in force as a recipe, with what they were used on and with.
 
     Args:
-        path: the TOML file.
         tables: script without `.py` -> its settings.
-        data: the data folder that they were used on.
+        data: the data folder.
         backend: the Keras backend.
     """
     made_with = {
@@ -283,9 +284,13 @@ def write_recipe(path: Path, tables: dict[str, dict[str, Any]], data: Path, back
         **_versions(),
         **_git_commit(),
     }
-    text = tomli_w.dumps({**tables, MADE_WITH: made_with})
+    return {**tables, MADE_WITH: made_with}
+
+
+def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
+    """Writes what `make_recipe` returned; `--recipe` reads it again."""
     # A path may hold bytes that are not UTF-8, which TOML cannot.
-    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))
+    write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
 
 
 def _versions() -> dict[str, str]:

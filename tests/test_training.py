@@ -1,33 +1,35 @@
-"""Training: the same seed gives the same losses, a resumed run those of one left alone."""
+"""Training: the same seed gives the same losses, a resumed run those of an undisturbed one."""
 
-import json
-from types import SimpleNamespace
+import shutil
+import tomllib
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
+from support import ENCODER_RECORD, make_prepared_data
 
 import train
+from captioning import training
+from captioning.captions import read_descriptions
 from captioning.cli import UserError
+from captioning.dataset import CaptionBatches, load_split
+from captioning.decoding import generate_desc
 from captioning.features import read_features, write_features
-from captioning.model_folder import load_captioner
+from captioning.saved_model import load_model
+from captioning.training import CaptionTrainer, compile_trainer, is_finished
 
 EPOCHS = 4
-FIGURES = ["epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
-
-
-def arguments_for(data, model, *more):
-    return ["--data", data, "--model", model, "--epochs", EPOCHS, "--batch-size", 4, *more]
+REPRODUCIBLE = ["epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 def run_training(data, model, *more):
-    assert train.main([str(item) for item in arguments_for(data, model, *more)]) == 0
+    arguments = ["--data", data, "--model", model, "--epochs", EPOCHS, "--batch-size", 4, *more]
+    assert train.main([str(item) for item in arguments]) == 0
     return pd.read_csv(model / "history.csv")
 
 
 def interrupt(monkeypatch, owner, name, on_call):
-    """Makes the given call of a method stop the run, as Ctrl-C or a kill would."""
+    """Makes the given call of a function stop the run, as Ctrl-C or a kill would."""
     calls = []
     original = getattr(owner, name)
 
@@ -40,166 +42,212 @@ def interrupt(monkeypatch, owner, name, on_call):
     monkeypatch.setattr(owner, name, stop)
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training") / "tiny"
+    make_prepared_data(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """Returns the history and the model folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "model"
+    return run_training(data, folder), folder
+
+
 @pytest.fixture
-def left_alone(prepared_data, tmp_path):
-    return run_training(prepared_data, tmp_path / "left_alone")
+def interrupted(data, tmp_path, monkeypatch):
+    """Returns the model folder of a run that was stopped in its second epoch."""
+    folder = tmp_path / "interrupted"
+    with monkeypatch.context() as patch:
+        interrupt(patch, train.ShowCaptions, "on_epoch_end", 2)
+        with pytest.raises(KeyboardInterrupt):
+            run_training(data, folder)
+    return folder
 
 
-def test_a_run_leaves_a_whole_model_folder(prepared_data, tmp_path, capsys):
+def test_a_run_leaves_a_complete_model_folder(data, tmp_path, capsys):
     folder = tmp_path / "model"
-    history = run_training(prepared_data, folder)
+    folder.mkdir()
+    (folder / "scores.json").write_text("of an earlier model")
+    history = run_training(data, folder, "--units", 8, "--word-dropout", 0.25)
     assert list(history["epoch"]) == [1, 2, 3, 4]
-    names = {path.name for path in folder.iterdir()}
-    assert names == {
+    assert {path.name for path in folder.iterdir()} == {
         ".lock",
         "captioner.keras",
         "vocabulary.json",
         "features.json",
+        "recipe.toml",
         "history.csv",
         "curves.png",
     }
-    captioner = load_captioner(folder)
-    assert not captioner.model.compiled
+    model = load_model(folder)
+    assert not model.captioner.compiled
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
-    said = capsys.readouterr().out
-    assert said.count("says:") == 2 * EPOCHS
-    assert "python evaluate.py" in said
-    assert f"{captioner.model.count_params():,d} parameters" in said
+    printed = capsys.readouterr().out
+    assert printed.count("reference:") == 2 * EPOCHS
+    assert "settings changed by recipe or flag: units 8, word_dropout 0.25" in printed
+    assert "python evaluate.py" in printed
+    assert f"{model.captioner.count_params():,d} parameters" in printed
+
+    recipe = tomllib.loads((folder / "recipe.toml").read_text())
+    assert recipe["train"]["units"] == 8
+    assert recipe["train"]["epochs"] == EPOCHS
+    assert recipe["prepare_text"]["min_word_count"] == 1
+    assert recipe["prepare_photos"]["encoder"] == "VGG16"
+    assert recipe["made_with"]["data"] == str(data)
+    assert recipe["made_with"]["backend"]
 
 
-def test_the_saved_model_is_that_of_the_best_epoch(prepared_data, tmp_path):
-    history = run_training(prepared_data, tmp_path / "model")
-    model = load_captioner(tmp_path / "model").model
-    vocabulary = train.read_vocabulary(prepared_data, "")
-    features, descriptions = read_features(prepared_data), train.read_descriptions(prepared_data)
-    split = train.load_split(prepared_data, "dev", features, descriptions, vocabulary)
-    training = train.define_training_model(model)
-    train.compile_model(training, 1)
-    figures = training.evaluate(train.TrainingBatches(split, 4, 1), verbose=0, return_dict=True)
-    assert figures["loss"] == pytest.approx(history["val_loss"].min(), rel=1e-5)
-
-
-def test_the_network_learns_to_tell_photos_apart(prepared_data, tmp_path, monkeypatch):
-    for name, value in (("LEARNING_RATE", 0.01), ("PATIENCE", 60), ("PHOTO_DROPOUT", 0.0)):
-        monkeypatch.setattr(train, name, value)
-    arguments = arguments_for(prepared_data, tmp_path / "model")
-    arguments[arguments.index("--epochs") + 1] = 60
+def test_a_run_by_the_recipe_of_a_model_repeats_it(data, undisturbed, tmp_path):
+    history, folder = undisturbed
+    arguments = ["--data", data, "--model", tmp_path, "--recipe", folder / "recipe.toml"]
     assert train.main([str(item) for item in arguments]) == 0
-    captioner = load_captioner(tmp_path / "model")
-    decoder = train.CaptionDecoder(captioner.model, captioner.vocabulary)
-    features = read_features(prepared_data)
-    for identifier in ("red_ball_snow", "red_box_grass", "green_ball_grass"):
-        colour, shape, _ = identifier.split("_")
-        words = captioner.vocabulary.detokenize(decoder.greedy(features[identifier][None])[0])
-        assert colour in words
-        assert shape in words
+    again = pd.read_csv(tmp_path / "history.csv")
+    pd.testing.assert_frame_equal(again[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
 
 
-def test_the_same_seed_gives_the_same_losses(prepared_data, tmp_path, left_alone):
-    again = run_training(prepared_data, tmp_path / "again")
-    pd.testing.assert_frame_equal(again[FIGURES], left_alone[FIGURES], check_exact=True)
-    other = run_training(prepared_data, tmp_path / "other", "--seed", 2)
-    assert not np.allclose(other["loss"], left_alone["loss"])
+def test_another_seed_gives_other_losses(data, undisturbed, tmp_path):
+    history, _ = undisturbed
+    other = run_training(data, tmp_path / "other", "--seed", 2)
+    assert not np.allclose(other["loss"], history["loss"])
+
+
+def test_the_saved_model_is_that_of_the_best_epoch(data, undisturbed):
+    history, folder = undisturbed
+    model = load_model(folder)
+    features, descriptions = read_features(data), read_descriptions(data)
+    split = load_split(data, "dev", features, descriptions, model.vocabulary)
+    trainer = CaptionTrainer(model.captioner)
+    compile_trainer(trainer, 1e-3, 0.0, 1)
+    scores = trainer.evaluate(CaptionBatches(split, 4, 1), verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(history["val_loss"].min(), rel=1e-5)
+
+
+def test_the_network_learns_to_tell_photos_apart(data, tmp_path, monkeypatch):
+    # Drawing takes most of the time of so small an epoch.
+    monkeypatch.setattr(training, "draw_curves", lambda history, path: None)
+    folder = tmp_path / "model"
+    settings = ("--learning-rate", 0.01, "--patience", 60, "--photo-dropout", 0)
+    run_training(data, folder, *settings, "--epochs", 60)
+    model, features = load_model(folder), read_features(data)
+    photo_ids = ("red_ball_snow", "red_box_grass", "green_ball_grass")
+    photos = np.stack([features[photo_id] for photo_id in photo_ids])
+    captions = generate_desc(model.captioner, model.vocabulary, photos)
+    for photo_id, caption in zip(photo_ids, captions, strict=True):
+        colour, shape, _ = photo_id.split("_")
+        assert {colour, shape} <= set(caption.split())
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "call", "epochs_kept"),
     [
         (train.ShowCaptions, "on_epoch_end", 3, 2),
-        (train, "draw_curves", 2, 1),
-        (train, "write_checkpoint", 2, 1),
+        (training, "draw_curves", 2, 1),
+        (training, "write_checkpoint", 2, 1),
     ],
 )
-def test_a_resumed_run_equals_one_left_alone(
-    prepared_data, tmp_path, left_alone, monkeypatch, capsys, owner, name, call, epochs_kept
+def test_a_resumed_run_equals_an_undisturbed_one(
+    data, tmp_path, undisturbed, monkeypatch, capsys, owner, name, call, epochs_kept
 ):
+    history, complete = undisturbed
     folder = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         interrupt(patch, owner, name, call)
         with pytest.raises(KeyboardInterrupt):
-            run_training(prepared_data, folder)
-    resumed = run_training(prepared_data, folder, "--resume")
+            run_training(data, folder)
+    assert f"--data {data} --model {folder} --epochs 4 --batch-size 4 --resume" in (
+        capsys.readouterr().err
+    )
+    resumed = run_training(data, folder, "--resume")
     assert f"resuming after epoch {epochs_kept}\n" in capsys.readouterr().out
-    pd.testing.assert_frame_equal(resumed[FIGURES], left_alone[FIGURES], check_exact=True)
-    weights = [
-        load_captioner(place).model.get_weights() for place in (folder, tmp_path / "left_alone")
-    ]
+    pd.testing.assert_frame_equal(resumed[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
+    weights = [load_model(place).captioner.get_weights() for place in (folder, complete)]
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_resume_is_refused_where_it_would_go_wrong(prepared_data, tmp_path, monkeypatch):
-    folder = tmp_path / "stopped"
-    with pytest.raises(UserError, match="nothing to resume"):
-        run_training(prepared_data, folder, "--resume")
-    with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 2)
-        with pytest.raises(KeyboardInterrupt):
-            run_training(prepared_data, folder)
-    with pytest.raises(UserError, match="seed 1, not 2"):
-        run_training(prepared_data, folder, "--resume", "--seed", 2)
-    features = read_features(prepared_data)
-    features["red_ball_snow"][0] += 1
-    record = json.loads((prepared_data / "features.json").read_text())
-    write_features(prepared_data, features, record, [])
-    with pytest.raises(UserError, match="was started with data"):
-        run_training(prepared_data, folder, "--resume")
+def test_resume_needs_a_checkpoint(data, tmp_path):
+    with pytest.raises(UserError, match=r"nothing to resume.*without --resume"):
+        run_training(data, tmp_path / "model", "--resume")
+    assert not (tmp_path / "model").exists()
 
 
-def test_a_loss_that_is_no_number_is_said(prepared_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "LEARNING_RATE", 1e38)
-    with pytest.raises(UserError, match="lower LEARNING_RATE"):
-        run_training(prepared_data, tmp_path / "model")
+def test_resume_is_refused_under_any_changed_setting(data, interrupted, monkeypatch):
+    changed = {
+        "units": 128,
+        "photo_dropout": 0.4,
+        "word_dropout": 0.3,
+        "output_dropout": 0.2,
+        "learning_rate": 0.001,
+        "weight_decay": 0.1,
+        "patience": 4,
+        "seed": 2,
+    }
+    flags = [item for name, value in changed.items() for item in (f"--{name}", value)]
+    flags = [str(flag).replace("_", "-") for flag in flags]
+    with pytest.raises(UserError, match="resume it with the same settings, or run") as refusal:
+        run_training(data, interrupted, "--resume", *flags)
+    for name, value in changed.items():
+        earlier = getattr(train, name.upper())
+        assert f"{name} {earlier}, not {value}" in str(refusal.value)
+    # A constant that was edited is a changed setting too.
+    monkeypatch.setattr(train, "WORD_DROPOUT", 0.3)
+    with pytest.raises(UserError, match=r"a run with word_dropout 0\.5, not 0\.3: resume"):
+        run_training(data, interrupted, "--resume")
+
+
+def test_resume_is_refused_on_other_inputs_or_damage(data, interrupted, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    features = read_features(data)
+    features["red_ball_snow"] = features["red_ball_snow"] + 1
+    write_features(other, features, ENCODER_RECORD, [])
+    with pytest.raises(UserError, match="a run with inputs"):
+        run_training(other, interrupted, "--resume")
+
+    checkpoint = interrupted / "checkpoint.npz"
+    content = bytearray(checkpoint.read_bytes())
+    for place in (len(content) // 4, len(content) // 2, len(content) - 30):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(UserError, match="without --resume"):
+            run_training(data, interrupted, "--resume")
+    checkpoint.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="is damaged"):
+        run_training(data, interrupted, "--resume")
+
+
+def test_resume_is_refused_after_a_change_of_the_network(data, interrupted, monkeypatch):
+    original = train.build_captioner
+    smaller = {"units": 8}
+    monkeypatch.setattr(
+        train, "build_captioner", lambda *sizes, **options: original(*sizes, **options | smaller)
+    )
+    with pytest.raises(UserError, match="another network"):
+        run_training(data, interrupted, "--resume")
+
+
+def test_a_loss_that_is_not_finite_is_reported(data, tmp_path):
+    with pytest.raises(UserError, match="lower --learning-rate"):
+        run_training(data, tmp_path / "model", "--learning-rate", 1e38)
     assert not (tmp_path / "model" / "captioner.keras").exists()
 
 
-def test_a_run_that_has_stopped_is_finished():
-    def finished(*losses):
-        return train.is_finished([{"val_loss": loss} for loss in losses], epochs=6)
-
-    assert not finished()
-    assert not finished(3.0, 2.0, 2.1, 2.2)
-    assert finished(3.0, 2.0, 2.1, 2.2, 2.3)
-    assert finished(6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
-
-
-def test_scores_of_an_earlier_model_do_not_stay(prepared_data, tmp_path):
-    folder = tmp_path / "model"
-    run_training(prepared_data, folder)
-    (folder / "scores.json").write_text("{}")
-    run_training(prepared_data, folder, "--seed", 2)
-    assert not (folder / "scores.json").exists()
-
-
-def test_early_stopping_counts_the_epochs_before_a_resumption():
-    def stops_after(history, losses):
-        callback = train.ResumableEarlyStopping([{"val_loss": loss} for loss in history])
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        callback.set_model(model)
-        model.stop_training = False
-        callback.on_train_begin()
-        for number, loss in enumerate(losses, start=1):
-            callback.on_epoch_end(len(history) + number - 1, {"val_loss": loss})
-            if model.stop_training:
-                return number
-        return None
-
-    losses = [3.0, 2.0, 2.5, 2.6, 2.7, 2.8]
-    alone = stops_after([], losses)
-    assert alone == 2 + train.PATIENCE
-    for done in range(1, alone):
-        assert stops_after(losses[:done], losses[done:]) == alone - done
-
-
-def test_dropout_differs_between_epochs_layers_and_seeds():
-    def states(seed, epoch):
-        model = train.define_model(10, 6)
-        batches = SimpleNamespace(arrange=lambda epoch: None)
-        callback = train.RepeatableEpochs(batches, seed)
-        callback.set_model(model)
-        callback.on_epoch_begin(epoch)
-        dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-        return [tuple(np.asarray(layer.seed_generator.state)) for layer in dropouts]
-
-    assert states(1, 0) == states(1, 0)
-    assert len({*states(1, 0), *states(1, 1), *states(2, 0)}) == 9
+@pytest.mark.parametrize(
+    ("losses", "finished"),
+    [
+        ([], False),
+        ([3.0, 2.0, 2.1, 2.2], False),
+        ([3.0, 2.0, 2.1, 2.2, 2.3], True),
+        ([3.0, 2.0, 2.1, 2.2, 1.9], False),
+        ([2.0, 2.0, 2.0], False),
+        ([2.0, 2.0, 2.0, 2.0], True),
+        ([6.0, 5.0, 4.0, 3.0, 2.0, 1.0], True),
+    ],
+)
+def test_training_stops_after_patience_or_the_last_epoch(losses, finished):
+    history = [{"val_loss": loss} for loss in losses]
+    assert is_finished(history, epochs=6, patience=3) is finished

@@ -28,7 +28,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from captioning import extraction  # noqa: E402  The folder must be known before it is imported.

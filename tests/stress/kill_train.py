@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/stress")]
 
 from kill_prepare_photos import heed_interrupts  # noqa: E402
 from support import make_prepared_data  # noqa: E402  The folders must be known before.
 
 from captioning.cli import UserError  # noqa: E402
-from captioning.model_folder import load_captioner  # noqa: E402
+from captioning.saved_model import load_model  # noqa: E402
 
 EPOCHS = 12
 FIGURES = ["epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
@@ -67,7 +67,7 @@ def kill_after(seconds, how, *arguments):
 def results(model):
     """Gives the figures of every epoch and the weights of the model."""
     figures = pd.read_csv(model / "history.csv")[FIGURES].to_numpy()
-    return [figures, *load_captioner(model).model.get_weights()]
+    return [figures, *load_model(model).captioner.get_weights()]
 
 
 def same(first, second):
@@ -81,17 +81,12 @@ def epochs_done(model):
     return len(pd.read_csv(path)) if path.exists() else 0
 
 
-def disturb(data, model, seconds, generator):
-    """Trains once with kills in between.
+def disturb(
+    data: Path, model: Path, seconds: float, generator: random.Random
+) -> tuple[str, list[str]]:
+    """Trains once with kills in between; returns what was done, and what was wrong.
 
-    Args:
-        data: pathlib.Path of the data folder.
-        model: pathlib.Path of a model folder that does not exist.
-        seconds: float, about how long an undisturbed run takes.
-        generator: random.Random.
-
-    Returns:
-        tuple of str, what was done, and list of str, what was wrong.
+    The model folder must not exist; an undisturbed run takes about so many seconds.
     """
     story, wrong, more = [], [], []
     for _ in range(generator.randint(1, 3)):
@@ -103,12 +98,12 @@ def disturb(data, model, seconds, generator):
             wrong.append(f"traceback: {errors.strip().splitlines()[-1]}")
         if (model / "captioner.keras").exists():
             try:
-                load_captioner(model)
+                load_model(model)
             except UserError as error:
                 wrong.append(f"lost the model: {error}")
         if status == 0:
             break
-        more = ["--resume"] if (model / "unfinished" / "checkpoint.npz").exists() else []
+        more = ["--resume"] if (model / "checkpoint.npz").exists() else []
     else:
         process = finish(data, model, *more)
         if process.returncode != 0:

@@ -2,9 +2,12 @@
 
 import io
 import textwrap
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from captioning.metrics import BLEU_NAMES
 
@@ -125,3 +128,25 @@ def draw_distribution(scores):
     picture = io.BytesIO()
     figure.savefig(picture, dpi=150)
     return picture.getvalue()
+
+
+def draw_curves(history: list[dict], path: Path) -> None:
+    """Draws loss and accuracy of every epoch, with the epoch of the lowest validation loss."""
+    table = pd.DataFrame(history)
+    best = table.loc[table["val_loss"].idxmin()]
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    titles = {"loss": "Loss (nats per word)", "accuracy": "Accuracy (share of next words)"}
+    for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
+        axes.plot(table["epoch"], table[f"val_{name}"], marker="o", label="validation")
+        axes.axvline(
+            best["epoch"],
+            color="grey",
+            linestyle="--",
+            label=f"best epoch, {best['epoch']:.0f}: {best[f'val_{name}']:.3f}",
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="Epoch", title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,94 @@
+"""The bookkeeping of beam search, for all photos of a batch at once."""
+
+import numpy as np
+
+from captioning.vocabulary import Vocabulary
+
+
+class Hypotheses:
+    """The unfinished captions of every photo, and the best finished one.
+
+    A photo is finished when as many of its hypotheses have ended as the beam is wide.
+    """
+
+    def __init__(self, photos: int, width: int, vocabulary: Vocabulary, length_penalty: float):
+        self.width = width
+        self.end_id = vocabulary.end_id
+        self.length_penalty = length_penalty
+        # Before the first token there is but one hypothesis.
+        self.tokens = np.zeros((photos, 1, vocabulary.maximum_length), dtype=np.int32)
+        self.scores = np.zeros((photos, 1))
+        self.length = 0
+        self.ended = np.zeros(photos, dtype=int)
+        self.best_scores = np.full(photos, -np.inf)
+        self.best_tokens = np.zeros_like(self.tokens[:, 0])
+        # Which photos are not finished, and the captions of those that are.
+        self.rows = np.arange(photos)
+        self.captions = np.zeros_like(self.best_tokens)
+
+    def extend(
+        self, log_probabilities: np.ndarray, likeliest: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Adds a token to every hypothesis, keeps the best, and drops the photos that are finished.
+
+        Args:
+            log_probabilities: (photos * hypotheses, tokens), of the likeliest next tokens.
+            likeliest: the same shape: their ids.
+
+        Returns:
+            The last token id of each kept hypothesis, and which row of `log_probabilities` it
+            extends: (photos left * hypotheses,) each.
+        """
+        photos, hypotheses = self.tokens.shape[:2]
+        rows = np.arange(photos)[:, None]
+        steps = log_probabilities.astype(np.float64).reshape(photos, hypotheses, -1)
+        scores = (self.scores[:, :, None] + steps).reshape(photos, -1)
+        choices = steps.shape[2]
+        # A hypothesis can end in one way only, so among twice the width enough do not end.
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : 2 * self.width]
+        scores = scores[rows, best]
+        parents = best // choices
+        ids = likeliest.reshape(photos, -1)[rows, best]
+        ending = ids == self.end_id
+        self._record_ended(scores, parents, ending)
+        kept = np.argsort(ending, axis=1, kind="stable")[:, : self.width]
+        parents, ids = parents[rows, kept], ids[rows, kept]
+        self.scores = np.where(ending, -np.inf, scores)[rows, kept]
+        self.tokens = self.tokens[rows, parents]
+        self.tokens[:, :, self.length] = ids
+        self.length += 1
+        parents = rows * hypotheses + parents
+        unfinished = self._drop_finished()
+        return ids[unfinished].ravel(), parents[unfinished].ravel()
+
+    def _record_ended(self, scores: np.ndarray, parents: np.ndarray, ending: np.ndarray) -> None:
+        """Counts the hypotheses that end among the best, and remembers the best of all."""
+        ends = (ending & np.isfinite(scores))[:, : self.width]
+        ranked = np.where(ends, scores[:, : self.width], -np.inf)
+        ranked /= (self.length + 1) ** self.length_penalty
+        rank = np.argmax(ranked, axis=1)
+        photos = np.flatnonzero(ranked[np.arange(len(ranked)), rank] > self.best_scores)
+        rank = rank[photos]
+        self.best_scores[photos] = ranked[photos, rank]
+        self.best_tokens[photos] = self.tokens[photos, parents[photos, rank]]
+        self.best_tokens[photos, self.length] = self.end_id
+        self.ended += ends.sum(axis=1)
+
+    def _drop_finished(self) -> np.ndarray:
+        """Keeps only the captions of finished photos; returns which photos are unfinished."""
+        unfinished = self.ended < self.width
+        self.captions[self.rows[~unfinished]] = self.best_tokens[~unfinished]
+        for name in ("rows", "tokens", "scores", "ended", "best_scores", "best_tokens"):
+            setattr(self, name, getattr(self, name)[unfinished])
+        return unfinished
+
+    def best(self) -> np.ndarray:
+        """Returns the best caption of each photo, (photos, maximum length) token ids.
+
+        A photo of which no hypothesis has ended gets its best unfinished one.
+        """
+        none_ended = self.ended == 0
+        self.captions[self.rows] = np.where(
+            none_ended[:, None], self.tokens[:, 0], self.best_tokens
+        )
+        return self.captions

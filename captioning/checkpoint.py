@@ -1,0 +1,93 @@
+"""Checkpoints: one file from which an interrupted training goes on exactly where it was.
+
+It holds all variables of the model (weights, and the states of the random generators that dropout
+draws from), those of the optimizer, the settings of the run, and the figures of its epochs.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioning.backend import keras
+from captioning.cli import UserError
+from captioning.files import CHECKPOINT, require
+from captioning.storage import atomic_path
+
+# The entry of the file that is no array of the model.
+_RUN = "run"
+
+
+def write_checkpoint(
+    folder: Path, model: keras.Model, settings: dict[str, Any], history: list[dict]
+) -> None:
+    """Writes the state of a compiled model, with checksums, in place of an earlier checkpoint."""
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+    run = np.array(json.dumps({"settings": settings, "history": history}))
+    with atomic_path(folder / CHECKPOINT) as partial:
+        np.savez(partial, *arrays, **{_RUN: run})
+
+
+def require_checkpoint(folder: Path, remedy: str) -> Path:
+    """Returns the path of the checkpoint.
+
+    Raises:
+        UserError: if there is none.
+    """
+    return require(folder / CHECKPOINT, f"there is nothing to resume; {remedy}")
+
+
+def resume(folder: Path, model: keras.Model, settings: dict[str, Any], remedy: str) -> list[dict]:
+    """Gives a compiled model the state of the checkpoint; returns the figures of the epochs done.
+
+    Raises:
+        UserError: if there is no checkpoint, it is damaged, the run was started with other settings
+            (all of which are named), or the network was changed since.
+    """
+    path = require_checkpoint(folder, remedy)
+    run, arrays = _read(path, remedy)
+    _check_settings(path, run["settings"], settings, remedy)
+    variables = _variables(model)
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+        raise UserError(f"{path} was written by another network: {remedy}")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return run["history"]
+
+
+def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            run = json.loads(str(file[_RUN]))
+            return run, [file[f"arr_{number}"] for number in range(len(file.files) - 1)]
+    # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
+    except Exception as error:
+        raise UserError(f"{path} is damaged: {remedy}") from error
+
+
+def _check_settings(path: Path, earlier: dict, settings: dict, remedy: str) -> None:
+    names = dict.fromkeys([*settings, *earlier])
+    changed = [
+        f"{name} {earlier.get(name)}, not {settings.get(name)}"
+        for name in names
+        if earlier.get(name) != settings.get(name)
+    ]
+    if changed:
+        raise UserError(
+            f"{path} is of a run with {'; '.join(changed)}: resume it with the same settings, or "
+            f"{remedy}"
+        )
+
+
+def remove_checkpoint(folder: Path) -> bool:
+    """Removes the checkpoint; returns whether there was one."""
+    exists = (folder / CHECKPOINT).exists()
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return exists
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Lists all that training changes: the model's variables and the optimizer's."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]

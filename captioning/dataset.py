@@ -1,0 +1,120 @@
+"""A split as arrays, and batches of captions of like length."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captioning.backend import keras
+from captioning.splits import usable_photos
+from captioning.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class CaptionedSplit:
+    """The photos of a split with their captions.
+
+    Args:
+        photo_ids: the photos.
+        references: the words of the first description of each photo.
+        features: (photos, length), float32.
+        captions: the token ids of each caption, start and end token included.
+        photo_rows: (captions,), which row of `features` each caption belongs to.
+    """
+
+    photo_ids: list[str]
+    references: list[list[str]]
+    features: np.ndarray
+    captions: list[list[int]]
+    photo_rows: np.ndarray
+
+    @property
+    def target_count(self) -> int:
+        """Number of tokens to predict: all but the start token of each caption."""
+        return sum(len(caption) - 1 for caption in self.captions)
+
+
+def load_split(
+    data: Path,
+    split: str,
+    features: Mapping[str, np.ndarray],
+    descriptions: Mapping[str, list[list[str]]],
+    vocabulary: Vocabulary,
+) -> CaptionedSplit:
+    """Collects what a split of a data folder holds.
+
+    Raises:
+        UserError: if the split file is missing or none of its photos can be used.
+    """
+    photo_ids = usable_photos(data, split, features, descriptions)
+    pairs = [
+        (row, vocabulary.tokenize(words))
+        for row, photo_id in enumerate(photo_ids)
+        for words in descriptions[photo_id]
+    ]
+    return CaptionedSplit(
+        photo_ids,
+        [descriptions[photo_id][0] for photo_id in photo_ids],
+        np.stack([features[photo_id] for photo_id in photo_ids]),
+        [token_ids for _, token_ids in pairs],
+        np.array([row for row, _ in pairs]),
+    )
+
+
+def digest(splits: list[CaptionedSplit], vocabulary: Vocabulary) -> str:
+    """Computes the SHA-256 digest of all that training depends on besides its settings."""
+    whole = hashlib.sha256(repr(vocabulary).encode())
+    for split in splits:
+        whole.update(split.features.data)
+        whole.update(repr((split.photo_ids, split.captions)).encode())
+    return whole.hexdigest()
+
+
+class CaptionBatches(keras.utils.PyDataset):
+    """Batches of captions of like length, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, split: CaptionedSplit, batch_size: int, seed: int):
+        # With one worker Keras has TensorFlow tune the reading, and then every epoch ends with a
+        # wait for the tuner's timer: up to half the time of the epoch.
+        super().__init__(workers=2)
+        self.features = split.features
+        self.photo_rows = split.photo_rows
+        self.lengths = np.array([len(caption) for caption in split.captions])
+        self.token_ids = np.zeros((len(self.lengths), self.lengths.max()), dtype=np.int32)
+        for row, caption in zip(self.token_ids, split.captions, strict=True):
+            row[: len(caption)] = caption
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle(epoch=0)
+
+    def shuffle(self, epoch: int) -> None:
+        """Sorts the captions by length, equal ones in random order, and shuffles the batches.
+
+        The shortest and the longest batch come first: a size in which the first two batches agree
+        is taken by Keras to be the same in all.
+        """
+        generator = np.random.default_rng([self.seed, epoch])
+        order = np.lexsort((generator.random(len(self.lengths)), self.lengths))
+        starts = range(0, len(order), self.batch_size)
+        first, *middle = [order[start : start + self.batch_size] for start in starts]
+        last = [middle.pop()] if middle else []
+        shuffled = [middle[number] for number in generator.permutation(len(middle))]
+        self.batches = [first, *last, *shuffled]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> tuple:
+        """Returns ((features, token ids), targets, sample weight): 1 for tokens, 0 for padding.
+
+        Features are (captions, length), the other three (captions, tokens).
+        """
+        rows = self.batches[number]
+        token_ids = self.token_ids[rows, : self.lengths[rows].max()]
+        targets = token_ids[:, 1:]
+        # The end token of a caption is predicted but never read: it becomes padding.
+        prefixes = np.where(targets == 0, 0, token_ids[:, :-1])
+        sample_weight = (targets != 0).astype(np.float32)
+        return (self.features[self.photo_rows[rows]], prefixes), targets, sample_weight

@@ -1,0 +1,122 @@
+"""The network, defined once.
+
+It is the merge network of Tanti, Gatt and Camilleri (2017), arXiv:1703.09137, in two halves. The
+photo half turns the features of a photo into an image embedding. The word half reads token ids and
+returns, after each of them, the logits of the next token. `join_halves` runs the word half over
+whole captions, which is what is trained and saved; decoding runs it one token at a time and carries
+its state along. Since both run the same layers, they compute the same function.
+
+To change the network, change `build_photo_half` and `build_word_half`. Training, decoding, token
+probabilities, checkpoints and saving use what these two return, whatever layers are in it and
+however many states it has.
+"""
+
+import numpy as np
+
+from captioning.backend import keras
+
+PHOTO_HALF = "photo_half"
+WORD_HALF = "word_half"
+
+
+def build_photo_half(feature_length: int, units: int, dropout: float) -> keras.Model:
+    """Builds the half that runs once a photo: features -> image embedding.
+
+    The features are (batch, feature_length); the image embedding may have any shape that the word
+    half takes, here (batch, units).
+    """
+    features = keras.Input((feature_length,), name="features")
+    hidden = keras.layers.Dropout(dropout, name="photo_dropout")(features)
+    embedding = keras.layers.Dense(units, activation="relu", name="photo_dense")(hidden)
+    return keras.Model(features, embedding, name=PHOTO_HALF)
+
+
+def build_word_half(
+    vocabulary_size: int, units: int, word_dropout: float, output_dropout: float
+) -> keras.Model:
+    """Builds the half that reads a caption: token ids, image embedding, states -> logits, states.
+
+    The token ids are (batch, tokens), int32, and the logits (batch, tokens, vocabulary_size). After
+    these two inputs and before them among the outputs, the states follow: what the network must
+    remember to go on where it stopped, each (batch, size), zero before the first token. An LSTM has
+    two, a GRU one, a network of two LSTMs four.
+    """
+    layers = keras.layers
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    image_embedding = keras.Input((units,), name="image_embedding")
+    states = [keras.Input((units,), name="hidden_state"), keras.Input((units,), name="cell_state")]
+
+    # Captions are padded at their end, so what comes before needs no mask.
+    embedded = layers.Embedding(vocabulary_size, units, name="embedding")(token_ids)
+    embedded = layers.Dropout(word_dropout, name="word_dropout")(embedded)
+    lstm = layers.LSTM(units, return_sequences=True, return_state=True, name="lstm")
+    hidden, *new_states = lstm(embedded, initial_state=states)
+
+    # One image embedding is added at every position.
+    image_embedding_of_tokens = layers.Reshape((1, units), name="at_every_token")(image_embedding)
+    merged = layers.Add(name="add")([image_embedding_of_tokens, hidden])
+    decoded = layers.Dense(units, activation="relu", name="decoder_dense")(merged)
+    decoded = layers.Dropout(output_dropout, name="output_dropout")(decoded)
+    logits = layers.Dense(vocabulary_size, name="next_token")(decoded)
+    return keras.Model([token_ids, image_embedding, *states], [logits, *new_states], name=WORD_HALF)
+
+
+def join_halves(photo_half: keras.Model, word_half: keras.Model) -> keras.Model:
+    """Builds the captioner: features and whole captions -> probabilities of each next token.
+
+    Its inputs are (batch, feature_length) and (batch, tokens), its output is (batch, tokens,
+    vocabulary_size). The states before the first token are zero.
+    """
+    features = keras.Input(photo_half.inputs[0].shape[1:], name="features")
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    image_embedding = photo_half(features)
+    zero = keras.ops.zeros_like(features[:, :1])
+    states = [keras.ops.repeat(zero, size, axis=1) for size in state_sizes(word_half)]
+    logits, *_ = word_half([token_ids, image_embedding, *states])
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model([features, token_ids], probabilities, name="captioner")
+
+
+def build_captioner(
+    vocabulary_size: int,
+    feature_length: int,
+    *,
+    units: int = 256,
+    photo_dropout: float = 0.5,
+    word_dropout: float = 0.5,
+    output_dropout: float = 0.25,
+) -> keras.Model:
+    """Builds an untrained captioner, as `join_halves` returns it."""
+    return join_halves(
+        build_photo_half(feature_length, units, photo_dropout),
+        build_word_half(vocabulary_size, units, word_dropout, output_dropout),
+    )
+
+
+def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Returns the photo half and the word half of a captioner.
+
+    Raises:
+        ValueError: if the model was not made by `join_halves`.
+    """
+    found = {layer.name: layer for layer in captioner.layers if isinstance(layer, keras.Model)}
+    if set(found) != {PHOTO_HALF, WORD_HALF}:
+        raise ValueError(
+            f"Expected a captioner of {PHOTO_HALF} and {WORD_HALF}. Received: {list(found)}"
+        )
+    return found[PHOTO_HALF], found[WORD_HALF]
+
+
+def logits_of(captioner: keras.Model) -> keras.Model:
+    """Returns the captioner up to the logits, before the softmax, sharing its layers."""
+    return keras.Model(captioner.inputs, captioner.layers[-1].input, name="logits")
+
+
+def state_sizes(word_half: keras.Model) -> list[int]:
+    """Returns the length of each state of a word half."""
+    return [state.shape[-1] for state in word_half.inputs[2:]]
+
+
+def zero_states(word_half: keras.Model, batch_size: int) -> list[np.ndarray]:
+    """Returns the states before the first token, each (batch_size, size), float32."""
+    return [np.zeros((batch_size, size), dtype=np.float32) for size in state_sizes(word_half)]

@@ -1,0 +1,119 @@
+"""The model folder: a trained captioner with what belongs to it, and whether the pieces fit."""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioning.backend import keras
+from captioning.cli import UserError
+from captioning.features import ENCODER_KEYS, FORMAT, read_encoder_record
+from captioning.files import (
+    CAPTIONER,
+    ENCODER_RECORD,
+    GALLERY,
+    GENERATED_CAPTIONS,
+    RECIPE,
+    SCORES,
+    VOCABULARY,
+    require,
+)
+from captioning.model import halves
+from captioning.settings import write_recipe
+from captioning.storage import atomic_path, write_json
+from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model folder holds.
+
+    Args:
+        captioner: as `model.join_halves` builds it.
+        vocabulary: the words that it knows.
+        encoder_record: what made the features that it was trained on.
+    """
+
+    captioner: keras.Model
+    vocabulary: Vocabulary
+    encoder_record: dict[str, Any]
+
+
+def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
+    """Names a captioner after the vocabulary and the encoder that it must be used with.
+
+    Keras keeps the name in the saved file, so that a captioner is never used with anything else.
+    """
+    encoder = {key: encoder_record[key] for key in ENCODER_KEYS}
+    belongings = repr((vocabulary.words, vocabulary.maximum_length, encoder))
+    digest = hashlib.sha256(belongings.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"captioner_{digest[:16]}"
+
+
+def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
+    """Writes a model folder, `recipe` being what `settings.make_recipe` returns.
+
+    Scores and captions of an earlier model are removed: they would pass for those of this one.
+    """
+    for name in (SCORES, GENERATED_CAPTIONS, GALLERY):
+        (folder / name).unlink(missing_ok=True)
+    write_vocabulary(folder, model.vocabulary)
+    write_json(folder / ENCODER_RECORD, model.encoder_record, FORMAT)
+    write_recipe(folder / RECIPE, recipe)
+    name = model_name(model.vocabulary, model.encoder_record)
+    named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=name)
+    with atomic_path(folder / CAPTIONER) as partial:
+        named.save(partial)
+
+
+def load_model(folder: Path, data: Path | None = None) -> SavedModel:
+    """Loads a model folder; `data` is the data folder that a message should name.
+
+    Raises:
+        UserError: if a file is missing or damaged, or the pieces do not fit together.
+    """
+    remedy = "train a model with python train.py "
+    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
+    path = require(folder / CAPTIONER, remedy)
+    vocabulary = read_vocabulary(folder, remedy)
+    record = read_encoder_record(folder, remedy)
+    try:
+        # Keras reads single entries of the archive, which leaves their checksums unchecked.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(damaged)
+        captioner = keras.models.load_model(path, compile=False, safe_mode=True)
+        halves(captioner)
+    # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
+    except Exception as error:
+        raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
+    _check_sizes(captioner, path, vocabulary, record, remedy)
+    if captioner.name != model_name(vocabulary, record):
+        raise UserError(
+            f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
+            f"they are: {remedy} again"
+        )
+    return SavedModel(captioner, vocabulary, record)
+
+
+def _check_sizes(
+    captioner: keras.Model,
+    path: Path,
+    vocabulary: Vocabulary,
+    record: dict[str, Any],
+    remedy: str,
+) -> None:
+    length = captioner.inputs[0].shape[-1]
+    words = captioner.outputs[0].shape[-1]
+    if length != record["length"]:
+        raise UserError(
+            f"{path} takes features of {length} numbers, but {path.with_name(ENCODER_RECORD)} says "
+            f"{record['length']}: {remedy} again"
+        )
+    if words != vocabulary.size:
+        raise UserError(
+            f"{path} knows {words} words, but {path.with_name(VOCABULARY)} has {vocabulary.size}: "
+            f"{remedy} again"
+        )

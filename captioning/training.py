@@ -1,0 +1,180 @@
+"""Training: loss and metrics over real words, learning rate schedule, and the end of an epoch."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from captioning.backend import keras
+from captioning.checkpoint import write_checkpoint
+from captioning.dataset import CaptionBatches, CaptionedSplit
+from captioning.decoding import CaptionDecoder
+from captioning.files import CURVES, HISTORY
+from captioning.model import logits_of
+from captioning.report import draw_curves
+from captioning.storage import atomic_path, write_table
+from captioning.vocabulary import Vocabulary
+
+ops = keras.ops
+
+
+class CaptionTrainer(keras.Model):
+    """Trains a captioner by teacher forcing, with the mean over the real words of a batch as loss.
+
+    It shares the captioner's layers and ends at the logits, from which loss and accuracy are
+    computed. Both are reported as means over all words of an epoch, each counting once: Keras's own
+    would first take the mean of each padded caption.
+    """
+
+    def __init__(self, captioner: keras.Model):
+        logits = logits_of(captioner)
+        super().__init__(logits.inputs, logits.outputs[0], name="caption_trainer")
+        # A metric named loss is reported in place of the mean of the batches' losses.
+        self.mean_loss = keras.metrics.Mean(name="loss")
+        self.accuracy = keras.metrics.Mean(name="accuracy")
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):  # Keras names these.
+        """Returns the loss of a batch in nats per word, and updates the metrics.
+
+        Targets `y` and `sample_weight` are (captions, tokens), the logits `y_pred` (captions,
+        tokens, vocabulary_size).
+        """
+        logits = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+        targets = ops.reshape(y, (-1,))
+        weights = ops.reshape(sample_weight, (-1,))
+        losses = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+        self.mean_loss.update_state(losses, weights)
+        # An argmax would take several times as long.
+        target_logits = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+        correct = ops.cast(target_logits >= ops.max(logits, axis=-1), "float32")
+        self.accuracy.update_state(correct, weights)
+        return ops.sum(losses * weights) / ops.sum(weights)
+
+
+def compile_trainer(
+    trainer: CaptionTrainer, learning_rate: float, weight_decay: float, steps: int
+) -> None:
+    """Sets AdamW with a learning rate that follows half a cosine to zero over all steps."""
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    trainer.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay))
+
+
+def is_finished(history: list[dict], epochs: int, patience: int) -> bool:
+    """Tells whether no epoch is left, or the validation loss has not fallen for `patience`."""
+    losses = [figures["val_loss"] for figures in history]
+    stalled = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+    return stalled or len(history) >= epochs
+
+
+class RecordEpoch(keras.callbacks.Callback):
+    """Writes after every epoch what makes sure that it is not lost, and stops when it is time.
+
+    Args:
+        folder: the model folder.
+        history: the figures of the epochs done before, to which those of each epoch are added.
+        settings: what the run was started with, for the checkpoint.
+        is_finished: tells after an epoch whether training should stop.
+        save_best: called after an epoch with the lowest validation loss so far.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        history: list[dict],
+        settings: dict,
+        is_finished: Callable[[], bool],
+        save_best: Callable[[], None],
+    ):
+        super().__init__()
+        self.folder = folder
+        self.history = history
+        self.settings = settings
+        self.is_finished = is_finished
+        self.save_best = save_best
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves the model if it is the best so far, then history and curves, the checkpoint last.
+
+        Only the checkpoint says how many epochs are done: a run that is killed before it is written
+        does the epoch again and writes the same files.
+        """
+        best = min((figures["val_loss"] for figures in self.history), default=np.inf)
+        figures = {name: logs[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "seconds": round(time.monotonic() - self.started, 1),
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                **figures,
+            }
+        )
+        if not np.isfinite(logs["loss"] + logs["val_loss"]):
+            self.model.stop_training = True
+            return
+        if logs["val_loss"] < best:
+            self.save_best()
+        write_table(self.folder / HISTORY, pd.DataFrame(self.history))
+        with atomic_path(self.folder / CURVES) as partial:
+            draw_curves(self.history, partial)
+        write_checkpoint(self.folder, self.model, self.settings, self.history)
+        self.model.stop_training = self.is_finished()
+
+
+class ShowCaptions(keras.callbacks.Callback):
+    """Prints what the captioner says of a few photos, so that a person sees it learn."""
+
+    def __init__(
+        self, captioner: keras.Model, vocabulary: Vocabulary, split: CaptionedSplit, photos: int
+    ):
+        super().__init__()
+        self.decoder = CaptionDecoder(captioner, vocabulary)
+        self.vocabulary = vocabulary
+        self.features = split.features[:photos]
+        self.references = split.references[:photos]
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Decodes greedily with the current weights."""
+        captions = self.decoder.greedy(self.features)
+        for token_ids, reference in zip(captions, self.references, strict=True):
+            caption = " ".join(self.vocabulary.detokenize(token_ids))
+            print(f"  model:     {caption}\n  reference: {' '.join(reference)}\n")
+
+
+def fit(
+    trainer: CaptionTrainer,
+    training: CaptionBatches,
+    validation: CaptionBatches,
+    first_epoch: int,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Runs Keras's training loop with batches that are shuffled anew for each epoch."""
+    shuffle = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: training.shuffle(epoch)
+    )
+    trainer.fit(
+        training,
+        validation_data=validation,
+        epochs=epochs,
+        initial_epoch=first_epoch,
+        # The order must not depend on the epochs before, so that a resumed run sees the same.
+        shuffle=False,
+        # A bar for a person, a line an epoch for a log file.
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            shuffle,
+            # Named here so that its line is printed before the captions, not after them.
+            keras.callbacks.ProgbarLogger(),
+            keras.callbacks.TerminateOnNaN(),
+            *callbacks,
+        ],
+    )

@@ -1,0 +1,92 @@
+"""Batches of captions, and what is reported of them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from captioning.dataset import CaptionBatches, CaptionedSplit
+from captioning.model import build_captioner
+from captioning.training import CaptionTrainer, compile_trainer
+
+
+def small_split(lengths, seed=0):
+    """Draws captions of given numbers of targets: ids 3 to 9 between start 1 and end 2."""
+    generator = np.random.default_rng(seed)
+    features = generator.random((len(lengths), 6), dtype=np.float32)
+    captions = [[1, *map(int, generator.integers(3, 10, length - 1)), 2] for length in lengths]
+    return CaptionedSplit([], [], features, captions, np.arange(len(lengths)))
+
+
+def test_batches_hold_every_next_word_once_and_waste_little():
+    lengths = np.random.default_rng(1).integers(1, 20, 200)
+    split = small_split(lengths)
+    batches = CaptionBatches(split, batch_size=16, seed=3)
+    assert len(batches) == 13
+    seen, padding, words_in_all = Counter(), 0, 0
+    for number, rows in enumerate(batches.batches):
+        (features, prefixes), targets, weights = batches[number]
+        assert prefixes.shape == targets.shape == weights.shape
+        for place, row in enumerate(rows):
+            caption = split.captions[row]
+            count = len(caption) - 1
+            np.testing.assert_array_equal(features[place], split.features[row])
+            np.testing.assert_array_equal(prefixes[place, :count], caption[:-1])
+            np.testing.assert_array_equal(targets[place, :count], caption[1:])
+            assert not prefixes[place, count:].any()
+            assert not targets[place, count:].any()
+            np.testing.assert_array_equal(weights[place], np.arange(len(weights[place])) < count)
+            seen[int(row)] += 1
+        padding += int((weights == 0).sum())
+        words_in_all += int(weights.sum())
+    assert seen == Counter(range(200))
+    assert words_in_all == lengths.sum()
+    assert padding < 0.1 * words_in_all
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    split = small_split([3] * 40)
+
+    def order(seed, *epochs):
+        batches = CaptionBatches(split, 4, seed)
+        for epoch in epochs:
+            batches.shuffle(epoch)
+        return np.concatenate(batches.batches).tolist()
+
+    assert order(1, 2) == order(1, 2) == order(1, 0, 5, 2)
+    assert order(1, 0) == order(1)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_batches_of_any_lengths_can_be_trained_on():
+    """Keras must not take the length of the first batches for that of all."""
+    for lengths in ([3] * 12 + [7], [2] + [5] * 12, [4] * 9, [1], [6, 2]):
+        for seed in range(4):
+            batches = CaptionBatches(small_split(lengths), batch_size=3, seed=seed)
+            sizes = [batches[number][1].shape[1] for number in range(len(batches))]
+            assert len(set(sizes[:2])) == len({min(sizes), max(sizes)})
+    trainer = CaptionTrainer(build_captioner(10, 6))
+    compile_trainer(trainer, 1e-3, 0.01, steps=10)
+    batches = CaptionBatches(small_split([3] * 12 + [7]), batch_size=3, seed=0)
+    trainer.fit(batches, shuffle=False, verbose=0)
+
+
+def test_reported_loss_and_accuracy_are_means_over_real_words():
+    split = small_split([2, 2, 2, 9, 9, 15, 4])
+    model = build_captioner(10, 6)
+    trainer = CaptionTrainer(model)
+    compile_trainer(trainer, 1e-3, 0.01, steps=10)
+    batches = CaptionBatches(split, batch_size=3, seed=0)
+    figures = trainer.evaluate(batches, verbose=0, return_dict=True)
+
+    losses, right = [], []
+    for row, caption in enumerate(split.captions):
+        for length in range(1, len(caption)):
+            prefix = np.array([caption[:length]])
+            photo = split.features[row : row + 1]
+            probabilities = np.asarray(model.predict_on_batch([photo, prefix]))[0, -1]
+            losses.append(-np.log(probabilities[caption[length]]))
+            right.append(probabilities.argmax() == caption[length])
+    assert figures["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert figures["accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
