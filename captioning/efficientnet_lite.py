@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.cli import UserError
 from captioning.backend import keras
+from captioning.cli import UserError
 from captioning.state_dict import unpickle_state_dict
 
 layers = keras.layers

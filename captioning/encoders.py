@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from captioning.architectures import ARCHITECTURES, AVERAGE_POOL, Architecture
-from captioning.cli import UserError
 from captioning.backend import keras
+from captioning.cli import UserError
 
 IMAGENET = "imagenet"
 UNTRAINED = "none"

@@ -67,13 +67,12 @@ def _points_outside(path: Path, root: str) -> bool:
 
 def _readable_extensions() -> set[str]:
     extensions = Image.registered_extensions().items()
-    # Pillow has no extension for an MPO, a JPEG with more photos behind it.
-    return {name for name, kind in extensions if kind in _readable_formats()} | {".mpo"}
+    return {name for name, kind in extensions if kind in FORMATS}
 
 
 @functools.cache
 def _readable_formats() -> tuple[str, ...]:
-    """Lists those of `FORMATS` that this Pillow can read."""
+    """Lists those of `FORMATS` that this Pillow has a reader for; that of JPEG reads MPO too."""
     Image.init()
     return tuple(kind for kind in FORMATS if kind in Image.ID)
 
