@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -164,7 +165,10 @@ def _load_weights(network: keras.Model, name: str, path: Path) -> None:
             f"the weights {path} are missing: give a file, {IMAGENET} or {UNTRAINED} with --weights"
         )
     try:
-        network.load_weights(path)
+        with warnings.catch_warnings():
+            # Of layers that the file lacks Keras only warns.
+            warnings.filterwarnings("error", "Skipping nested container")
+            network.load_weights(path)
     # A damaged file fails in h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
         raise UserError(
@@ -177,11 +181,11 @@ def _draw_weights(network: keras.Model) -> None:
     for number, layer in enumerate(network.layers):
         # Each filter of a depthwise convolution reads one channel: that is its fan-out in Keras.
         mode = "fan_out" if isinstance(layer, keras.layers.DepthwiseConv2D) else "fan_in"
-        # Uniform numbers, unlike normal ones, need no function that rounds differently elsewhere.
+        # Uniform numbers need no logarithm, whose last bits differ between processors.
         draw = keras.initializers.VarianceScaling(2.0, mode, "uniform", UNTRAINED_SEED + number)
         for variable in layer.weights:
             if variable.name == "kernel":
-                variable.assign(draw(variable.shape, variable.dtype))
+                variable.assign(draw(variable.shape, FLOAT32))
 
 
 def _digest(network: keras.Model) -> str:

@@ -25,15 +25,14 @@ def test_the_file_is_read_without_its_package_and_without_pytorch(name):
     assert not loaded & {"torch", VARIANTS[name].package.replace("-", "_")}
     assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
     assert weights["_fc.weight"].shape == (1000, 1280)
-    # Of a network that was trained with weight decay.
     assert all(np.isfinite(array).all() for array in weights.values())
-    assert all((weights[key] > 0).all() for key in weights if key.endswith("running_var"))
+    assert all((weights[key] >= 0).all() for key in weights if key.endswith("running_var"))
 
 
-# Counted by the original networks, without their classifier of 1,281,000.
+# The published 4,652,008 and 6,092,072 without the 1,281,000 of the classifier.
 @pytest.mark.parametrize(
     ("name", "blocks", "trainable"),
-    [("EfficientNetLite0", 16, 3_371_008), ("EfficientNetLite2", 21, 4_811_712)],
+    [("EfficientNetLite0", 16, 3_371_008), ("EfficientNetLite2", 21, 4_811_072)],
 )
 def test_the_network_has_every_weight_of_the_file(name, blocks, trainable):
     network = build_network(name, "imagenet")
@@ -100,6 +99,8 @@ def torch(monkeypatch):
 
 
 class Tensor:
+    """Pickles as a PyTorch tensor does."""
+
     def __init__(self, torch, storage, offset, shape, strides):
         self.reduced = (storage, offset, shape, strides, False, OrderedDict())
         self.rebuild = torch._utils._rebuild_tensor_v2
@@ -157,6 +158,8 @@ def test_tensors_outside_their_storage_are_refused(torch, offset, shape, strides
 
 
 class Foreign:
+    """Pickles as a call."""
+
     def __reduce__(self):
         return exec, ("raise SystemExit('foreign code ran')",)
 

@@ -67,7 +67,7 @@ def test_untrained_weights_and_the_seed_of_others_do_not_touch(small_encoder):
     assert record == small_encoder.record()
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetLite0"])
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetLite2"])
 def test_untrained_activations_neither_vanish_nor_explode(name):
     encoder = Encoder(name, "none")
     features = encoder.encode(photos_for(encoder))
@@ -77,7 +77,7 @@ def test_untrained_activations_neither_vanish_nor_explode(name):
 
 @pytest.mark.parametrize(
     ("name", "length", "size"),
-    [("EfficientNetLite2", 1280, 260), ("EfficientNetV2B0", 1280, 224)],
+    [("InceptionV3", 2048, 299), ("EfficientNetV2B0", 1280, 224)],
 )
 def test_encoder_table(name, length, size):
     record = Encoder(name, "none").record()
