@@ -28,9 +28,9 @@ class Bench:
                 bench.loaded += 1
                 super().__init__(name, weights, dtype, bench.digest)
 
-            def encode(self, images):
-                bench.encoded += len(images)
-                return super().encode(images)
+            def encode(self, photos):
+                bench.encoded += len(photos)
+                return super().encode(photos)
 
         monkeypatch.setattr(prepare_photos, "Encoder", Encoder)
         monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)

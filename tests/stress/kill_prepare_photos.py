@@ -61,19 +61,20 @@ class StandIn:
     """
 
     length = 6
-    input_size = (8, 8)
+    input_sizes = ((8, 8),)
 
     def __init__(self, name="MobileNetV2", weights="none", dtype="float32", digest="0" * 64):
         self.name = name
         self.weights = weights
         self.digest = digest
 
-    def preprocess(self, pixels):
+    def preprocess(self, photo):
         """Leaves the pixels as they are."""
-        return pixels
+        return photo
 
-    def encode(self, images):
+    def encode(self, photos):
         """Takes means of halves, and a little of the whole batch."""
+        images = np.stack([pixels for (pixels,) in photos])
         halves = np.concatenate(np.split(images.mean(axis=2), 2, axis=1), axis=-1)
         return (halves.mean(axis=1) + images.mean() / 1000).astype(np.float32)
 
@@ -84,7 +85,7 @@ class StandIn:
             "layer": "avg_pool",
             "weights": self.weights,
             "weights_sha256": self.digest,
-            "input_size": list(self.input_size),
+            "input_size": list(self.input_sizes[0]),
             "resizing": "bilinear",
             "length": self.length,
         }
@@ -123,11 +124,11 @@ def be_prepare_photos(data, stand_in):
     extraction.PHOTOS_AT_RISK = AT_RISK
     encode = prepare_photos.Encoder.encode
 
-    def tally(encoder, images):
+    def tally(encoder, photos):
         # Before the work, so that a kill in between counts as the loss that it is.
         with open(data / TALLY, "a") as file:
-            file.write(f"{len(images)}\n")
-        return encode(encoder, images)
+            file.write(f"{len(photos)}\n")
+        return encode(encoder, photos)
 
     prepare_photos.Encoder.encode = tally
     flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", str(BATCH_SIZE)]
