@@ -1,8 +1,8 @@
 """Extracts the features of a folder of photos, and encodes a photo again only if it has changed.
 
 DATA/features-cache/ holds the features with the size and the time of the file that each was made
-from. A file is added every few batches, so that a run that is stopped loses little, and features.pkl
-is put together from all of them.
+from. A file is added every few batches, so that a run that is stopped loses little; features.pkl is
+put together from all of them.
 """
 
 import json

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from captioning.cli import one_line
+from captioning.cli import UserError, one_line
+from captioning.files import photo_id
 
 if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
     from captioning.encoders import Encoder
@@ -140,6 +141,32 @@ def opened(path: Path) -> Iterator[Image.Image]:
             reason = getattr(error, "strerror", None) or str(error)
         reason = " ".join(reason.split())
         raise PhotoError(one_line(reason) or type(error).__name__) from error
+
+
+def list_photos(folder: Path, on_skip: Callable[[str, str], None]) -> dict[str, Path]:
+    """Lists the photos of a folder, sorted, one of each photo id: path below the folder -> path.
+
+    `on_skip` is called with the path and the reason of each photo that is left out.
+
+    Raises:
+        UserError: if the folder is missing or holds no photo.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: put the photos there")
+    skipped = []
+    paths = find_photos(folder, lambda path, reason: skipped.append((path, reason)))
+    if not paths:
+        why = f" ({skipped[0][1]})" if skipped else ""
+        raise UserError(f"{folder} holds no photos{why}: put some there, such as dog.jpg")
+    # Features are found by the photo id alone.
+    first: dict[str, Path] = {}
+    for path in paths:
+        kept = first.setdefault(photo_id(path.name), path)
+        if kept is not path:
+            skipped.append((str(path), f"{one_line(kept.name)} has the same photo id"))
+    for path, reason in skipped:
+        on_skip(path, reason)
+    return {str(path.relative_to(folder)): path for path in first.values()}
 
 
 @contextlib.contextmanager
