@@ -24,12 +24,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from captioning.confidence import word_choices
+from captioning.model_folder import load_captioner
+from captioning.scoreboard import (
+    FIGURES,
+    LINE_WIDTH,
+    draw_distribution,
+    page_table,
+    print_comparison,
+    print_table,
+)
 from tqdm import tqdm
 
 from captioning import bootstrap, metrics
 from captioning.captions import read_captions, read_descriptions, split_into_words
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.confidence import word_choices
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, decode
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
@@ -43,16 +52,7 @@ from captioning.files import (
     photo_id,
 )
 from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.model_folder import load_captioner
 from captioning.photos import find_photos
-from captioning.scoreboard import (
-    FIGURES,
-    LINE_WIDTH,
-    draw_distribution,
-    page_table,
-    print_comparison,
-    print_table,
-)
 from captioning.settings import positive_integer
 from captioning.splits import read_split, usable_photos
 from captioning.storage import locked, write_json, write_table

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from captioning.confidence import word_choices
+from captioning.model_folder import load_captioner
 from tqdm import tqdm
 
 from captioning.cli import DONE, DONE_IN_PART, ArgumentParser, UserError, one_line, run
-from captioning.confidence import word_choices
 from captioning.decoding import CaptionDecoder, decode
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD
 from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.model_folder import load_captioner
 from captioning.photos import PhotoError, encode_photos, find_photos
 from captioning.settings import positive_integer
 from captioning.storage import write_table

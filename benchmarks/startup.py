@@ -21,11 +21,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from captioning.model_folder import Captioner, save_captioner
+
 import train
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
 from captioning.files import CAPTIONER
-from captioning.model_folder import Captioner, save_captioner
 from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,17 +9,19 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning.cli import UserError
-from captioning.encoders import Encoder
 from captioning.features import differing_keys, read_encoder_record, write_features
 from captioning.files import FEATURES, FEATURES_CACHE, PHOTOS, photo_id
 from captioning.photos import PhotoError, encode_photos, list_photos
 from captioning.storage import atomic_path
+
+if TYPE_CHECKING:
+    from captioning.encoders import Encoder
 
 # Photos that a kill can cost: features are saved whenever there are so many new ones.
 PHOTOS_AT_RISK = 256
@@ -116,20 +118,22 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
     Raises:
         UserError: if they differ; it names both.
     """
+    results = (cache.data / FEATURES_CACHE, cache.data / FEATURES)
+    remove = " and ".join(str(path) for path in results if path.exists())
     for place, other in cache.records.items():
         for key in differing_keys(record, other):
             raise UserError(
                 f"{place} holds features of {other['encoder']} with weights {other['weights']}, "
                 f"not of {record['encoder']} with weights {record['weights']} ({key} is "
                 f"{other[key]} there and {record[key]} here), and they must not be mixed: name the "
-                f"former with --encoder and --weights, or remove {place} to begin anew"
+                f"former with --encoder and --weights, or remove {remove} to begin anew"
             )
 
 
 def encode_missing(
     cache: FeatureCache,
     names: list[str],
-    encoder: Encoder,
+    encoder: "Encoder",
     batch_size: int,
     on_skip: Callable[[str, str], None],
 ) -> None:
@@ -198,7 +202,7 @@ def write_result(
 
 
 def encode_with_progress(
-    paths: list[Path], encoder: Encoder, batch_size: int
+    paths: list[Path], encoder: "Encoder", batch_size: int
 ) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
     """Does what `photos.encode_photos` does, and shows a progress bar."""
     # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
@@ -210,7 +214,7 @@ def encode_with_progress(
 
 def extract_features(
     folder: Path,
-    encoder: Encoder,
+    encoder: "Encoder",
     batch_size: int = 6,
     on_skip: Callable[[str, str], None] = lambda path, reason: None,
 ) -> dict[str, np.ndarray]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from captioning.confidence import word_choices
 from test_decoding import PHOTO_LENGTH, VOCABULARY, next_word_probabilities, random_model
 
 from captioning import confidence
-from captioning.confidence import word_choices
 from captioning.decoding import CaptionDecoder
 
 
