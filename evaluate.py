@@ -27,18 +27,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning import report, scoring
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
-from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, token_probabilities
+from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
+from captioning.evaluation_page import make_cards, make_page
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import ENCODER_RECORD, GALLERY, GENERATED_CAPTIONS, PHOTOS, SCORES, SPLITS
 from captioning.gallery import write_gallery
-from captioning.model_table import models_table, read_scored_models
+from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
 from captioning.saved_model import SavedModel, load_model
 from captioning.settings import SettingsParser
@@ -116,7 +116,7 @@ def print_models(folders: Sequence[Path]) -> int:
     models, missing = read_scored_models(folders)
     if not models:
         raise UserError(missing[0] if missing else "--models names no folder: name model folders")
-    print(models_table(models))
+    print_models_table(models)
     for message in missing:
         print(f"left out: {message}", file=sys.stderr)
     return DONE_IN_PART if missing else DONE

@@ -47,9 +47,11 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
 def print_columns(lines: list[tuple[str, ...]]) -> None:
     """Prints lines of cells as a table: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    fits = sum(widths) + 2 * (len(widths) - 1) <= LINE_WIDTH
+    gap = "  " if fits else " "
     for title, *cells in lines:
-        padded = (f"  {cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True))
-        print(f"{title:{widths[0]}s}{''.join(padded)}".rstrip())
+        padded = [f"{cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True)]
+        print(gap.join([f"{title:{widths[0]}s}", *padded]).rstrip())
 
 
 def print_examples(
@@ -116,10 +118,10 @@ def print_comparison(
     print(f"\n{model} (A) compared with {other} (B) on the same photos\n")
     print_columns(lines)
     explanation = (
-        "p: how often chance alone makes two equally good models differ so much (paired bootstrap "
-        "over photos). Even if nothing differs, about one in twenty of these values is below "
-        "0.05. They compare these two models, not their recipes: the same recipe "
-        "trained with another seed may differ as much."
+        "p: how often chance alone makes two equally good models differ this much (paired "
+        "bootstrap over photos). Even if nothing differs, about one in twenty of these values is "
+        "below 0.05. They compare these two models, not their recipes: the same recipe trained "
+        "with another seed may differ as much."
     )
     print_paragraphs(["", explanation])
 
