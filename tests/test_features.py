@@ -105,7 +105,7 @@ def test_pickles_of_numpy_1_are_read(data):
         ({"a": np.array([{}], dtype=object)}, "float32"),
         ({"a": np.zeros(3, dtype=[("x", "f4")])}, "float32"),
         ({"a": FEATURES["a"][:2]}, "shape"),
-        ({"a": FEATURES["a"][None]}, "float32"),
+        ({"a": FEATURES["a"][None]}, "shape"),
         ({**FEATURES, "c": np.ones(4, dtype=np.float32)}, "shape"),
         ({"a": np.full(3, np.nan, dtype=np.float32)}, "not finite"),
         ({"a": np.full(3, np.inf, dtype=np.float32)}, "not finite"),
@@ -319,24 +319,8 @@ HOSTILE = {
     + STOP,
     "bytes given to many arrays": PROTO
     + b"\4"
-    + BINBYTES8
-    + struct.pack("<Q", 2**20)
-    + bytes(2**20)
-    + b"q\0"
-    + (
-        START
-        + MARK
-        + BININT1
-        + b"\1"
-        + number(2**18)
-        + TUPLE1
-        + TYPE
-        + NEWFALSE
-        + b"h\0"
-        + TUPLE
-        + BUILD
-    )
-    * 3000
+    + (BINBYTES8 + struct.pack("<Q", 2**20) + bytes(2**20) + b"q\0")
+    + array(number(2**18) + TUPLE1, b"h\0") * 3000
     + STOP,
     "a function completed": stored(RECONSTRUCT + EMPTY_DICT + text("x") + NONE + SETITEM + BUILD),
     "a class completed": stored(ARRAY_CLASS + NONE + EMPTY_DICT + b"\x86" + BUILD),
