@@ -207,7 +207,8 @@ def write_result(
     # What was added may be gone again: someone may have removed the folder meanwhile.
     if len(files) != 1 or cache.earlier != {name: cache.signatures[name] for name in features}:
         _write_file(cache, record, features)
-        for path in files:
+        # A killed run leaves the file that it was writing.
+        for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
             path.unlink()
 
 
