@@ -266,12 +266,6 @@ def test_a_second_run_says_so_and_does_nothing(bench, undisturbed):
     assert bench.run()[0] == 1
 
 
-def test_a_batch_too_large_to_be_kept_is_refused(bench):
-    status, _, errors = bench.run("--batch-size", "257")
-    assert status == 2
-    assert "--batch-size: expected a whole number from 1 to 256, got '257'" in errors
-
-
 def test_a_killed_script_goes_on(tmp_path):
     """Kills real processes; tests/stress/kill_prepare_photos.py does so many times."""
     disturber = Disturber(tmp_path / "data", stand_in=True)
@@ -290,8 +284,50 @@ def test_a_stop_from_outside_is_said_plainly(tmp_path, stop):
     process.send_signal(stop)
     output, errors = process.communicate()
     assert process.returncode == 128 + stop
-    assert "wrote" not in output
+    assert "next:" not in output
     assert errors == "\nprepare_photos.py: stopped\n"
     disturber.finish(disturber.start())
     assert disturber.results() == disturber.expected
     assert disturber.encoded() - disturber.readable <= AT_RISK
+
+
+def test_a_cache_file_of_another_shape_is_damaged(bench, undisturbed):
+    (path,) = (bench.folder / "features-cache").glob("*.npz")
+    with np.load(path) as file:
+        run, rows = file["run"], file["features"]
+    for wrong in (rows[:, :2], rows[:-1], rows.astype(np.float64)):
+        np.savez(path, run=run, features=wrong)
+        status, output, _ = bench.run()
+        assert status == 1
+        assert f"{path} is damaged" in output
+        assert bench.results() == undisturbed
+
+
+def test_odd_files_in_the_cache_change_nothing(bench, undisturbed):
+    cache = bench.folder / "features-cache"
+    (path,) = cache.glob("*.npz")
+    shutil.copy(path, cache / "999999 (1).npz")
+    (cache / "999998.npz").mkdir()
+    os.mkfifo(cache / "999997.npz")
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+    assert bench.results() == undisturbed
+
+
+def test_photos_keep_their_features_when_the_cache_is_removed_meanwhile(
+    bench, undisturbed, monkeypatch
+):
+    bench.restore({})
+    cache, ordinary = bench.folder / "features-cache", StandIn.encode
+
+    def remove(self, photos):
+        shutil.rmtree(cache, ignore_errors=True)
+        return ordinary(self, photos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", remove)
+        assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+    assert bench.results() == undisturbed
