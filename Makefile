@@ -10,7 +10,7 @@ FLICKR8K_MODEL := models/flickr8k
 
 # What a stage's result depends on besides its input.
 PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py architectures.py \
-              efficientnet_lite.py state_dict.py features.py extraction.py chunks.py)
+              efficientnet_lite.py state_dict.py features.py extraction.py)
 TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
 MODEL_CODE := train.py $(addprefix captioning/,decoding.py model_folder.py)
 SCORE_CODE := evaluate.py $(addprefix captioning/,decoding.py model_folder.py confidence.py \
@@ -98,5 +98,5 @@ test: .venv/installed-dev
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis $(SAMPLE_MODEL)
-	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock unfinished-features)
+	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock features-cache)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,7 +51,8 @@ def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
     """Writes features to a file that is not in its final place yet."""
     plain = {name: np.ascontiguousarray(row, dtype="<f4") for name, row in features.items()}
     with open(path, "wb") as file:
-        pickle.dump(plain, file)
+        # A fixed protocol: the same features make the same bytes.
+        pickle.dump(plain, file, protocol=4)
 
 
 def write_encoder_record(
