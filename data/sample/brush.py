@@ -13,9 +13,8 @@ Colour = tuple[int, int, int]
 
 def shade(colour: Colour, factor: float) -> Colour:
     """Makes a colour darker (a factor below 1) or lighter (1 to 2, which is white)."""
-    base, target = (0, colour) if factor <= 1 else (colour, 255)
-    part = factor if factor <= 1 else factor - 1
-    return tuple(np.round(np.add(base, part * np.subtract(target, base))).astype(int).tolist())
+    part = max(0, factor - 1)
+    return tuple(round(channel * min(1, factor) + (255 - channel) * part) for channel in colour)
 
 
 def smooth_curve(points: np.ndarray, closed: bool) -> np.ndarray:
@@ -33,26 +32,22 @@ def smooth_curve(points: np.ndarray, closed: bool) -> np.ndarray:
 
 
 class Brush:
-    """Draws in the coordinates of a figure: x forward, y up, its height about 1.
+    """Draws in the coordinates of a figure: x forward, y up.
 
-    The origin is given in pixels of the image, the unit in pixels, the angle in degrees by which
-    the figure is turned about its origin, its front upwards.
+    The origin is given in pixels of the image, the unit in pixels.
     """
 
-    def __init__(self, image: Image.Image, origin=(0, BIG), unit: float = BIG, angle: float = 0):
-        self.image = image
-        self.pen = ImageDraw.Draw(image)
-        self.origin, self.unit, self.angle = origin, unit, angle
+    def __init__(self, image: Image.Image, origin=(0, BIG), unit: float = BIG):
+        self.image, self.pen = image, ImageDraw.Draw(image)
+        self.origin, self.unit = origin, unit
 
-    def moved(self, x: float, y: float, size: float = 1.0, angle: float = 0) -> "Brush":
+    def moved(self, x: float, y: float, size: float) -> "Brush":
         """Returns a brush whose origin is this one's (x, y) and whose unit is `size` of it."""
-        return Brush(self.image, self.place([(x, y)])[0], self.unit * size, self.angle + angle)
+        return Brush(self.image, self.place([(x, y)])[0], self.unit * size)
 
     def place(self, points) -> np.ndarray:
         """Finds where points (n, 2) of the figure lie in the image, in pixels (n, 2)."""
-        turn = np.radians(self.angle)
-        turning = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        return np.add(self.origin, np.asarray(points) @ turning.T * (self.unit, -self.unit))
+        return np.add(self.origin, np.multiply(points, (self.unit, -self.unit)))
 
     def patch(self, points, colour: Colour) -> None:
         """Fills a shape with straight sides."""

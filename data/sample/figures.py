@@ -2,7 +2,9 @@
 
 from math import cos, pi, sin
 from random import Random
+from typing import NamedTuple
 
+import numpy as np
 from brush import Brush, Colour, shade
 
 SKINS = ((244, 208, 178), (226, 178, 140), (178, 122, 84), (112, 72, 50))
@@ -21,8 +23,70 @@ COLOURS = {
 # How light a shade is, by the word before the name of a colour.
 SHADES = {"": 1.0, "near": 0.92, "dark": 0.78, "far": 0.74, "deep": 0.66}
 
-# The parts of each body in the order in which they are drawn: the width of a limb at its joints
-# (fewer widths than joints draw the first joints only) or None for a filled outline, and the shade.
+# The limbs of each kind of body: which joint of which limb each hangs from, and the lengths from
+# joint to joint in hundredths of the height.
+SKELETONS = {
+    "animal": {
+        "body": ("place", 0, (28, 24)),
+        "neck": ("body", 2, (39,)),
+        "tail": ("body", 0, (34, 25, 27)),
+        "far foreleg": ("body", 2, (28, 22)),
+        "far hind leg": ("body", 0, (22, 18, 17)),
+        "near foreleg": ("body", 2, (28, 22)),
+        "near hind leg": ("body", 0, (22, 18, 17)),
+    },
+    "bird": {
+        "body": ("place", 0, (26, 26)),
+        "neck": ("body", 2, (24,)),
+        "tail": ("body", 0, (36,)),
+        "far leg": ("body", 1, (24, 17, 17, 12)),
+        "near leg": ("body", 1, (24, 17, 17, 12)),
+        "far wing": ("body", 2, (34, 30, 26)),
+        "near wing": ("body", 2, (34, 30, 26)),
+    },
+    "person": {
+        "torso": ("place", 0, (16, 7, 5, 9)),
+        "far arm": ("torso", 3, (17, 12, 4)),
+        "near arm": ("torso", 3, (17, 12, 4)),
+        "far leg": ("place", 0, (26, 24, 8)),
+        "near leg": ("place", 0, (26, 24, 8)),
+    },
+}
+# For each action, where the first limb begins, forward and up, and the angles of each limb of the
+# skeleton in degrees from straight down, forward positive; the last one goes on to the limb's end.
+POSES = {
+    "animal": """
+    standing | -28 52 |  88  95 | 143 | -128  170 -150 |  14  2 |  24 -50  15 |  3   0 |  14 -52  11
+    running  | -28 51 |  90  97 | 120 | -105  -98 -117 |  98 75 | -75 -65 -81 | 88  62 | -60 -51 -68
+    jumping  | -28 40 | 111 120 | 158 | -105 -155 -108 |  97 -7 |  -3 -30 -16 | 84 -14 | -13 -41 -20
+    sitting  | -20 14 | 141 138 | 155 |  -82 -100 -150 |  10  3 | 100 -24  82 |  4   0 | 100 -24  82
+    swimming | -28 52 |  88  95 | 143 | -128  170 -150 |  14  2 |  24 -50  15 | 40  60 |  14 -52  11
+    """,
+    "bird": """
+    standing | -24 40 | 120 135 | 150 |  -60 | 16 -9 10 96 | 0 -9 10 96 |  -52  -58  -64 | -58
+    flying   | -30  0 |  90  96 | 105 |  -92 | -80 -90     | -80 -90    |  165  175 -170 | -155 -140
+    swimming | -28  8 |  86 100 | 165 | -120 | 90 -90 90   | 90 -90 90  |  -80  -95 -110 | -80 -110
+    """,
+    "person": """
+    standing |   0 50 |  180 |  -16   -5 |  13  29 |  -9  -5 83 |   7   2 83
+    running  |   0 47 |  160 |   54  125 | -62  24 | -39 -92  0 |  69 -11 76
+    jumping  |   0 51 |  179 | -114 -150 | 113 150 | -42 -77 14 |  48 -37 54
+    sitting  |   0 12 | -173 |  -34  -20 |  40  99 | 117  34 99 | 124  23 97
+    swimming | -30 -4 |  130 |   62   80 |  93 107 | -62 -79 14 | -69 -85  0
+    riding   | -12 57 |  146 |   45   55 |  45  55 |  36   2 90 |  88 -14 77
+    """,
+}
+
+# What of each body is drawn, in order: a limb, its width at each joint (fewer widths than joints
+# draw the first joints only), and its shade.
+ANIMAL = [
+    ("far foreleg", (16, 10, 8), "far coat"),
+    ("far hind leg", (24, 15, 9, 8), "far coat"),
+    ("body", (32, 28, 34), "coat"),
+    ("near hind leg", (27, 17, 9, 9), "near coat"),
+    ("near foreleg", (18, 11, 9), "near coat"),
+    ("head", (), ""),
+]
 PERSON = [
     ("far leg", (1.65, 1.35, 0.95, 0.75), "black"),  # the last joint is the tip of the shoe
     ("far leg", (1.65, 1.35, 0.95), "far legs"),
@@ -30,195 +94,29 @@ PERSON = [
     ("far arm", (1.3, 1.2, 1.0), "far coat"),
     ("near leg", (1.65, 1.35, 0.95, 0.75), "black"),
     ("near leg", (1.65, 1.35, 0.95), "legs"),
-    ("torso", (1.0, 1.0, 1.0, 1.0), "near skin"),
+    ("torso", (1.0, 1.0, 1.0, 1.0, 1.0), "near skin"),
     ("torso", (2.7, 2.7, 3.2), "coat"),
-    ("skirt", None, "near coat"),
-    ("head", None, None),
+    ("skirt", (2.5, 2.9, 3.4), "near coat"),
+    ("head", (), ""),
     ("near arm", (1.0, 0.9, 0.75, 0.9), "near skin"),
     ("near arm", (1.3, 1.2, 1.0), "near coat"),
 ]
 PARTS = {
-    "dog": [
-        ("far foreleg", (15, 10, 8), "far coat"),
-        ("far hind leg", (20, 15, 9, 8), "far coat"),
-        ("tail", (10, 10, 5), "coat"),
-        ("body", (28, 27, 34), "coat"),
-        ("seat", (40, 38, 32), "coat"),
-        ("neck", (28, 20), "coat"),
-        ("near hind leg", (26, 17, 9, 9), "near coat"),
-        ("near foreleg", (17, 11, 9), "near coat"),
-        ("head", None, None),
-    ],
-    "cat": [
-        ("far foreleg", (15, 10, 8.5), "far coat"),
-        ("far hind leg", (18, 15, 8.5, 8.5), "far coat"),
-        ("tail", (10.5, 10.5, 10, 7.5), "coat"),
-        ("body", (32, 28, 31), "coat"),
-        ("front", None, "coat"),
-        ("near hind leg", (24, 17, 10, 10), "near coat"),
-        ("near foreleg", (16, 11, 10), "near coat"),
-        ("other foreleg", (16, 11, 10), "near coat"),
-        ("head", None, None),
-    ],
+    "dog": [("tail", (10, 10, 5), "coat"), ("neck", (30, 20), "coat"), *ANIMAL],
+    "cat": [("tail", (10, 10, 9, 7), "coat"), *ANIMAL],
     "bird": [
-        ("far wing", None, "deep coat"),
-        ("far leg", (3, 3, 3, 2), "dark beak"),
-        ("near leg", (4, 3, 3, 2), "beak"),
-        ("tail", None, "far coat"),
-        ("body", None, "coat"),
-        ("neck", (24, 15, 15), "coat"),
-        ("near wing", None, "dark coat"),
-        ("head", None, None),
+        ("far wing", (16, 30, 26, 4), "deep coat"),
+        ("far leg", (3, 3, 3, 3, 2), "dark beak"),
+        ("near leg", (4, 3, 3, 3, 2), "beak"),
+        ("tail", (18, 16), "far coat"),
+        ("body", (20, 44, 40), "coat"),
+        ("neck", (36, 27), "coat"),
+        ("near wing", (16, 30, 26, 4), "dark coat"),
+        ("head", (), ""),
     ],
     "child": [row for row in PERSON if row[0] != "skirt"],
     "woman": PERSON,
     "man": [row for row in PERSON if row[0] != "skirt"],
-}
-# What the widths are multiples of, in hundredths of the height.
-WIDTHS = {"dog": 1, "cat": 1, "bird": 1, "child": 9.2, "woman": 5.6, "man": 7.6}
-
-# Where joints and outlines are, in hundredths of the height: x forward, y up, the ground at 0. Of a
-# head, where it is, and the degrees by which it is raised.
-DOG_POSES = {
-    "standing": {
-        "far foreleg": [(30, 46), (33, 24), (34, 5)],
-        "far hind leg": [(-24, 48), (-16, 30), (-28, 20), (-24, 5)],
-        "tail": [(-40, 58), (-58, 74), (-54, 100), (-68, 124)],
-        "body": [(-28, 52), (0, 51), (24, 53)],
-        "neck": [(26, 58), (47, 86)],
-        "near hind leg": [(-30, 48), (-24, 30), (-37, 20), (-34, 4)],
-        "near foreleg": [(24, 46), (25, 24), (25, 4)],
-        "head": (47, 86, 0),
-    },
-    "running": {
-        "far foreleg": [(30, 46), (56, 47), (80, 42)],
-        "far hind leg": [(-24, 43), (-44, 40), (-63, 31), (-83, 28)],
-        "tail": [(-41, 54), (-64, 60), (-86, 63), (-108, 74)],
-        "body": [(-28, 51), (0, 51), (24, 54)],
-        "neck": [(25, 59), (60, 77)],
-        "near hind leg": [(-30, 42), (-45, 34), (-61, 21), (-78, 14)],
-        "near foreleg": [(26, 43), (50, 39), (73, 28)],
-        "head": (60, 77, 3),
-    },
-    "jumping": {
-        "far foreleg": [(29, 59), (51, 64), (49, 48)],
-        "far hind leg": [(-24, 35), (-25, 13), (-35, -4), (-40, -22)],
-        "tail": [(-42, 41), (-65, 47), (-76, 68), (-100, 76)],
-        "body": [(-28, 40), (-2, 50), (19, 62)],
-        "neck": [(18, 67), (26, 102)],
-        "near hind leg": [(-28, 34), (-33, 12), (-45, -2), (-52, -21)],
-        "near foreleg": [(24, 55), (46, 55), (42, 39)],
-        "head": (26, 102, 24),
-    },
-    "sitting": {
-        "far foreleg": [(22, 46), (27, 24), (28, 4)],
-        "tail": [(-34, 8), (-56, 6), (-72, 20)],
-        "seat": [(-20, 18), (-4, 38), (12, 56)],
-        "neck": [(12, 58), (20, 84)],
-        "near hind leg": [(-16, 20), (6, 24), (-2, 6), (12, 4)],
-        "near foreleg": [(15, 48), (19, 24), (19, 4)],
-        "head": (22, 86, 0),
-    },
-}
-SITTING_CAT = {
-    "tail": [(-24, 10), (-59, 6), (-76, 22), (-61, 41)],
-    "front": [(2, 93), (20, 73), (24, 46), (32, 17), (22, 0), (-27, 0), (-39, 17), (-22, 60)],
-    "near foreleg": [(-4, 42), (-4, 22), (-3, 4)],
-    "other foreleg": [(12, 42), (12, 22), (13, 4)],
-    "head": (6, 112, 0),
-}
-BIRD_POSES = {
-    "standing": {
-        "far leg": [(6, 34), (4, 17), (8, 2), (20, 0)],
-        "near leg": [(-4, 34), (-6, 17), (-2, 2), (10, 0)],
-        "tail": [(-20, 42), (-66, 14), (-74, 22), (-24, 58)],
-        "body": [(12, 92), (32, 68), (26, 42), (4, 28), (-22, 32), (-42, 36), (-28, 58)],
-        "near wing": [(10, 66), (8, 46), (-14, 36), (-50, 26), (-30, 56)],
-        "head": (22, 86, 0),
-    },
-    "flying": {
-        "far wing": [(14, 6), (30, 32), (34, 62), (22, 90), (10, 60), (-2, 32), (-10, 6)],
-        "tail": [(-30, 5), (-70, 12), (-76, -2), (-68, -12), (-30, -8)],
-        "body": [(40, 10), (30, -12), (0, -17), (-40, -4), (-30, 8), (10, 15)],
-        "near wing": [(18, 4), (14, 36), (-10, 66), (-46, 84), (-36, 50), (-26, 24), (-16, 0)],
-        "head": (42, 7, 0),
-    },
-    "swimming": {
-        "tail": [(-36, 22), (-70, 40), (-62, 12)],
-        "body": [(46, 22), (40, -2), (0, -10), (-40, -2), (-56, 22), (-30, 32), (30, 36)],
-        "neck": [(30, 20), (42, 42), (36, 66)],
-        "near wing": [(18, 26), (8, 6), (-20, 4), (-52, 20), (-20, 30)],
-        "head": (38, 70, 0),
-    },
-}
-PERSON_POSES = {
-    "standing": {
-        "far leg": [(0, 50), (-4, 25), (-6, 2), (2, 1)],
-        "far arm": [(0, 78), (-5, 61), (-6, 49), (-6, 46)],
-        "near leg": [(0, 50), (3, 25), (4, 2), (12, 1)],
-        "torso": [(0, 50), (0, 66), (0, 73), (0, 87)],
-        "skirt": [(-6, 66), (6, 66), (10, 50), (17, 9), (0, 5), (-17, 9), (-10, 50)],
-        "near arm": [(0, 78), (4, 61), (10, 50), (12, 48)],
-        "head": (0, 81, 0),
-    },
-    "running": {
-        "far leg": [(0, 47), (-16, 27), (-41, 28), (-41, 19)],
-        "far arm": [(9, 73), (23, 63), (33, 70), (35, 72)],
-        "near leg": [(0, 47), (24, 38), (19, 13), (27, 11)],
-        "torso": [(0, 47), (5, 62), (8, 69), (12, 82)],
-        "skirt": [(-1, 63), (12, 62), (32, 40), (30, 22), (0, 15), (-30, 18), (-34, 28), (-9, 50)],
-        "near arm": [(9, 73), (-6, 65), (-1, 54), (1, 51)],
-        "head": (11, 77, -10),
-    },
-    "jumping": {
-        "far leg": [(0, 51), (-17, 32), (-42, 26), (-40, 18)],
-        "far arm": [(1, 78), (-17, 86), (-26, 100), (-27, 104)],
-        "near leg": [(0, 51), (19, 34), (4, 14), (11, 9)],
-        "torso": [(0, 51), (1, 66), (1, 74), (1, 88)],
-        "skirt": [
-            (-6, 66),
-            (7, 66),
-            (28, 36),
-            (16, 20),
-            (-10, 17),
-            (-34, 22),
-            (-32, 34),
-            (-10, 50),
-        ],
-        "near arm": [(1, 78), (20, 86), (30, 100), (31, 104)],
-        "head": (1, 82, -1),
-    },
-    "sitting": {
-        "far leg": [(0, 12), (24, 24), (38, 3), (46, 5)],
-        "far arm": [(-4, 39), (-14, 24), (-20, 10), (-21, 7)],
-        "near leg": [(0, 12), (22, 27), (32, 3), (40, 4)],
-        "torso": [(0, 12), (-2, 28), (-3, 35), (-5, 49)],
-        "skirt": [(-9, 30), (5, 29), (22, 34), (34, 22), (36, 9), (12, 3), (-10, 2), (-13, 12)],
-        "near arm": [(-4, 39), (6, 27), (18, 29), (21, 29)],
-        "head": (-4, 43, 4),
-    },
-    "swimming": {
-        "far leg": [(-30, -4), (-53, -16), (-78, -21), (-76, -29)],
-        "far arm": [(-9, 14), (6, 6), (18, 3), (21, 3)],
-        "near leg": [(-30, -4), (-54, -13), (-79, -15), (-79, -24)],
-        "torso": [(-30, -4), (-18, 5), (-12, 10), (-3, 20)],
-        "near arm": [(-9, 14), (8, 15), (24, 20), (28, 21)],
-        "head": (-6, 15, -16),
-    },
-    "riding": {
-        "far leg": [(-12, 57), (3, 36), (4, 12), (13, 12)],
-        "near leg": [(-12, 57), (14, 56), (8, 32), (17, 30)],
-        "torso": [(-12, 57), (-4, 70), (1, 76), (7, 89)],
-        "skirt": [(-10, 70), (3, 68), (20, 60), (18, 44), (12, 30), (-2, 28), (-14, 44), (-20, 56)],
-        "near arm": [(3, 80), (15, 68), (26, 60), (29, 58)],
-        "head": (5, 83, -14),
-    },
-}
-POSES = {
-    "dog": DOG_POSES | {"swimming": DOG_POSES["standing"]},
-    "cat": DOG_POSES | {"sitting": SITTING_CAT},
-    "bird": BIRD_POSES,
-    **dict.fromkeys(("child", "woman", "man"), PERSON_POSES),
 }
 
 # The shapes of each head: a method of the brush, its arguments, a colour. A radius of people's is
@@ -274,14 +172,24 @@ HEADS = {
         ("limb", [(-62, -40), (-20, -92), (50, -92)], (30, 56, 44), "hair"),
     ],
 }
-# Where the origin of each head is, from the place that a pose gives, and its size.
-HEAD_PLACES = {
-    "dog": (0, 0, 1),
-    "cat": (-4, -7, 1.22),
-    "bird": (0, 0, 1),
-    "child": (0, 17, 0.17),
-    "woman": (0, 10, 0.082),
-    "man": (0, 10, 0.082),
+
+
+class Body(NamedTuple):
+    """What tells a subject from others of its kind."""
+
+    kind: str  # of skeleton and poses
+    width: float  # what the widths of PARTS are multiples of
+    neck: str  # the limb that ends in the head
+    head: tuple[float, float, float]  # the place of its centre from there, and its size
+
+
+BODIES = {
+    "dog": Body("animal", 1, "neck", (0, 0, 1)),
+    "cat": Body("animal", 1, "neck", (-4, -7, 1.22)),
+    "bird": Body("bird", 1, "neck", (0, 0, 1)),
+    "child": Body("person", 9.2, "torso", (0, 11, 0.17)),
+    "woman": Body("person", 5.6, "torso", (0, 4, 0.082)),
+    "man": Body("person", 7.6, "torso", (0, 4, 0.082)),
 }
 
 BACK, FRONT, PEDALS, SEAT, HANDLE = (-33, 20), (41, 20), (6, 21), (-10, 50), (28, 57)
@@ -309,19 +217,37 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: Colour, choices
     palette = COLOURS | {"coat": colour}
     palette |= {"skin": choices.choice(SKINS), "hair": choices.choice(HAIRS)}
     palette["legs"] = palette["skin" if subject == "woman" else "trousers"]
-    pose = POSES[subject][action]
+    body = BODIES[subject]
+    joints = _bend(body.kind, action)
     if action == "riding":
         _draw_shapes(brush, BICYCLE, palette)
     for part, widths, name in PARTS[subject]:
+        widths = np.multiply(widths, body.width)
         if part == "head":
-            x, y, raised = pose["head"]
-            head = brush.moved(x, y, angle=raised).moved(*HEAD_PLACES[subject])
+            head = brush.moved(*joints[body.neck][-1], 1).moved(*body.head)
             _draw_shapes(head, HEADS[subject], palette)
-        elif part in pose and widths is None:
-            brush.blob(pose[part], _pick(palette, name))
-        elif part in pose:
-            widths = [width * WIDTHS[subject] for width in widths]
-            brush.limb(pose[part][: len(widths)], widths, _pick(palette, name))
+        elif part == "skirt":
+            # As many legs of cloth as fill what lies between the two.
+            for share in np.linspace(0, 1, 7):
+                leg = joints["far leg"] + share * (joints["near leg"] - joints["far leg"])
+                hem = leg[1] + 0.6 * (leg[2] - leg[1])
+                brush.limb([leg[0], leg[1], hem], widths, _pick(palette, name))
+        else:
+            brush.limb(joints[part][: len(widths)], widths, _pick(palette, name))
+
+
+def _bend(kind: str, action: str) -> dict[str, np.ndarray]:
+    """Finds the joints (n, 2) of every limb in a pose."""
+    rows = [line.split("|") for line in POSES[kind].strip().splitlines()]
+    cells = next(cells for name, *cells in rows if name.strip() == action)
+    place, *angles = [np.array(cell.split(), dtype=float) for cell in cells]
+    joints = {"place": place[None]}
+    for (limb, hung), degrees in zip(SKELETONS[kind].items(), angles, strict=True):
+        root, joint, lengths = hung
+        turns = np.radians(np.pad(degrees, (0, len(lengths) - len(degrees)), mode="edge"))
+        steps = np.multiply(lengths, (np.sin(turns), -np.cos(turns))).T
+        joints[limb] = joints[root][joint] + np.concatenate([[(0, 0)], np.cumsum(steps, axis=0)])
+    return joints
 
 
 def _draw_shapes(brush, shapes, palette):

@@ -3,7 +3,7 @@
 from brush import BIG, SIZE, Brush, soft_ovals
 from figures import draw_figure
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
-from scenery import WATER_SURFACE, paint_scenery
+from scenery import paint_scenery
 from scenes import Scene
 
 # Red, green and blue of each colour of fur, feathers and clothes.
@@ -21,10 +21,11 @@ COLOUR_VALUES = {
 # Heights, as parts of the picture's: of each figure; of swimmers, who are seen from nearer by since
 # the water hides most of them; and how much of a swimmer lies below the water.
 UNITS = {"dog": 0.50, "cat": 0.38, "bird": 0.52, "child": 0.44, "woman": 0.63, "man": 0.65}
-SWIMMING_UNITS = {"dog": 0.60, "bird": 0.46, "child": 0.70, "woman": 0.90, "man": 0.94}
+SWIMMING_UNITS = {"dog": 0.60, "bird": 0.55, "child": 0.70, "woman": 0.90, "man": 0.94}
 SWIMMING_DEPTHS = {"dog": 0.30}
 
 HAZE, HAZE_STRENGTH = (214, 222, 228), 0.5  # over the scenery, so that the figures stand out
+WATER_SURFACE = 0.70  # height of a swimmer's waterline, from the top
 GROUND = 0.90  # where figures stand, from the top
 LIFTS = {"jumping": 0.14, "flying": 0.38}  # how far above the ground they are
 PAIR_SIZE = 0.75  # how large each of two figures is

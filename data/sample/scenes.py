@@ -116,9 +116,8 @@ def plan_scenes(count: int, seed: int) -> list[Scene]:
     splits = [split for split, size in sizes.items() for _ in range(size)]
     choices = random.Random(f"scenes {seed}")
     choices.shuffle(splits)
-    takers = {
-        split: _take_turns(held_out if split == "test" else shown, choices) for split in sizes
-    }
+    takers = {split: _take_turns(shown, choices) for split in ("train", "dev")}
+    takers["test"] = _take_turns(held_out, choices)
     digits = max(4, len(str(count)))
     return [
         plan_scene(f"scene_{number:0{digits}d}.jpg", split, next(takers[split]), seed)
