@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 import draw
+import figures
 import painting
 import pytest
 import scenes
@@ -21,10 +22,10 @@ SEEDS = (0, 1, 2)
 KNOWN_VALUES = {
     "split": tuple(SPLITS),
     "setting": scenes.SETTINGS,
-    "subject": scenes.SUBJECTS,
+    "subject": tuple(scenes.SUBJECT_COLOURS),
     "count": ("1", "2"),
-    "colour": scenes.COLOURS,
-    "action": scenes.ACTIONS,
+    "colour": {colour for colours in scenes.SUBJECT_COLOURS.values() for colour in colours},
+    "action": tuple(scenes.ACTION_SUBJECTS),
 }
 
 
@@ -47,7 +48,7 @@ def combinations_by_split(planned):
     """Collects each split's combinations of setting, subject and action."""
     found = {split: set() for split in SPLITS}
     for scene in planned:
-        found[scene.split].add(scene.combination)
+        found[scene.split].add((scene.setting, scene.subject, scene.action))
     return found
 
 
@@ -149,8 +150,8 @@ def test_the_test_split_has_every_setting_subject_and_action(seed):
     held_out = scenes.hold_out(scenes.all_combinations(), seed)
     settings, subjects, actions = (set(values) for values in zip(*held_out, strict=True))
     assert settings == set(scenes.SETTINGS)
-    assert subjects == set(scenes.SUBJECTS)
-    assert actions == set(scenes.ACTIONS)
+    assert subjects == set(scenes.SUBJECT_COLOURS)
+    assert actions == set(scenes.ACTION_SUBJECTS)
 
 
 def test_no_word_names_two_values_of_a_property():
@@ -208,10 +209,12 @@ def test_captions_name_the_setting_or_the_action_and_mostly_the_subject():
 
 @pytest.mark.parametrize("combination", scenes.all_combinations()[::7], ids=" ".join)
 def test_a_figure_stands_out_from_its_scenery(combination):
-    scene = scenes.plan_scene("a.jpg", "train", combination, 1)
+    setting, subject, action = combination
+    colour = scenes.SUBJECT_COLOURS[subject][0]
+    scene = scenes.Scene("a.jpg", "train", setting, subject, 1, colour, action, 1)
     picture = painting.paint_scene(scene)
     assert picture.size == (painting.SIZE, painting.SIZE)
-    colour = painting.COLOUR_VALUES[scene.colour]
+    colour = figures.COLOURS[scene.colour]
     near = sum(
         count
         for count, pixel in picture.getcolors(painting.SIZE**2)

@@ -43,25 +43,14 @@ def named_values(caption: str, words: dict[str, list[str]]) -> set[str]:
 
 
 def check_property(
-    captions: Sequence[str],
-    truths: np.ndarray,
-    blind: str,
-    words: dict[str, list[str]],
-    orders: Sequence[np.ndarray],
+    captions: Sequence[str], truths: np.ndarray, blind: str, words: dict, orders: Sequence
 ) -> dict[str, float]:
     """Counts how often captions name the right value of a property.
 
-    Args:
-        captions: one for each scene.
-        truths: the value of each scene, an array of str.
-        blind: the value that is named without looking.
-        words: value -> the words that name it.
-        orders: shuffled indices of the scenes.
-
-    Returns:
-        Shares from 0 to 1: `named`, captions that name any value; of those, `right`, that name the
-        scene's and no other, and `shuffled`, the same against the scenes in the other orders; and
-        `blind`, scenes that have the blind value.
+    `truths` has the value of each caption's scene, `orders` shuffled indices of the scenes. Returns
+    shares from 0 to 1: `named`, captions that name any value; of those, `right`, that name the
+    scene's and no other, and `shuffled`, the same in the other orders; and `blind`, scenes with the
+    value `blind`.
     """
     named = [named_values(caption, words) for caption in captions]
     speaking = np.array([bool(values) for values in named])
@@ -85,19 +74,19 @@ def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, p
     scenes_path = require(data / SCENE_TABLE, "run python data/sample/draw.py first")
     remedy = f"run python evaluate.py --data {data} --model {model}"
     captions_path = require(model / GENERATED_CAPTIONS, f"{remedy} first")
-    scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
-    captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
-    # The first column is the photo's id.
-    captions = captions.rename(columns={captions.columns[0]: "photo_id"})
+    scenes, captions = (
+        pd.read_csv(path, dtype=str, keep_default_na=False) for path in (scenes_path, captions_path)
+    )
     if decoding not in captions:
-        ways = ", ".join(name for name in captions if name not in ("photo_id", "references"))
+        ways = ", ".join(name for name in captions.columns[1:] if name != "references")
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
-    captions["caption"] = captions[decoding]
-    scenes["photo_id"] = scenes["photo"].map(photo_id)
-    joined = captions.merge(scenes, on="photo_id")
-    if joined.empty:
+    # The first column has the photos' ids.
+    by_id = dict(zip(captions.iloc[:, 0], captions[decoding], strict=True))
+    scenes["caption"] = scenes["photo"].map(photo_id).map(by_id)
+    captioned = scenes.dropna()
+    if captioned.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
-    return joined, scenes[scenes["split"] == "train"]
+    return captioned, scenes[scenes["split"] == "train"]
 
 
 def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:

@@ -75,17 +75,14 @@ def write_texts(data: Path, scenes: list[Scene]) -> None:
 def summarize(scenes: list[Scene]) -> str:
     """Describes what was drawn in lines for a person."""
     lines = []
-    for split in SPLITS:
-        shown = [scene for scene in scenes if scene.split == split]
-        lines.append(f"{split:6s}{len(shown):6,d} photos")
-    for name in WORDS:
-        counts = Counter(getattr(scene, name) for scene in scenes if scene.split == "train")
+    for name in ("split", *WORDS):
+        counts = Counter(getattr(scene, name) for scene in scenes)
         listed = ", ".join(f"{value} {count:,d}" for value, count in counts.most_common())
-        lines.append(f"training photos by {name}: {listed}")
-    held_out = sorted({scene.combination for scene in scenes if scene.split == "test"})
+        lines.append(f"photos by {name}: {listed}")
+    tests = [scene for scene in scenes if scene.split == "test"]
+    held_out = {f"  {scene.setting} {scene.subject} {scene.action}" for scene in tests}
     lines.append(f"{len(held_out):,d} combinations that only the test split shows:")
-    lines += [f"  {' '.join(combination)}" for combination in held_out]
-    return "\n".join(lines)
+    return "\n".join([*lines, *sorted(held_out)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,17 +2,23 @@
 
 from math import cos, pi, sin
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
-from brush import Brush, Colour, shade
+from brush import Brush, shade
 
 SKINS = ((244, 208, 178), (226, 178, 140), (178, 122, 84), (112, 72, 50))
 HAIRS = ((52, 36, 28), (98, 62, 34), (30, 26, 28), (168, 120, 62))
 COLOURS = {
-    "black": (36, 28, 30),
-    "white": (246, 246, 240),
-    "pink": (222, 140, 140),
+    "black": (30, 28, 34),
+    "brown": (134, 82, 44),
+    "white": (248, 246, 240),
+    "orange": (236, 142, 54),
+    "red": (214, 34, 42),
+    "pink": (244, 110, 176),
+    "blue": (34, 72, 204),
+    "yellow": (250, 214, 40),
+    "green": (28, 150, 70),
+    "lips": (190, 100, 100),
     "iris": (168, 206, 84),
     "beak": (242, 160, 40),
     "collar": (120, 60, 150),
@@ -45,7 +51,8 @@ SKELETONS = {
         "near wing": ("body", 2, (34, 30, 26)),
     },
     "person": {
-        "torso": ("place", 0, (16, 7, 5, 9)),
+        "torso": ("place", 0, (16, 7, 5)),
+        "neck": ("torso", 3, (9,)),
         "far arm": ("torso", 3, (17, 12, 4)),
         "near arm": ("torso", 3, (17, 12, 4)),
         "far leg": ("place", 0, (26, 24, 8)),
@@ -68,12 +75,12 @@ POSES = {
     swimming | -28  8 |  86 100 | 165 | -120 | 90 -90 90   | 90 -90 90  |  -80  -95 -110 | -80 -110
     """,
     "person": """
-    standing |   0 50 |  180 |  -16   -5 |  13  29 |  -9  -5 83 |   7   2 83
-    running  |   0 47 |  160 |   54  125 | -62  24 | -39 -92  0 |  69 -11 76
-    jumping  |   0 51 |  179 | -114 -150 | 113 150 | -42 -77 14 |  48 -37 54
-    sitting  |   0 12 | -173 |  -34  -20 |  40  99 | 117  34 99 | 124  23 97
-    swimming | -30 -4 |  130 |   62   80 |  93 107 | -62 -79 14 | -69 -85  0
-    riding   | -12 57 |  146 |   45   55 |  45  55 |  36   2 90 |  88 -14 77
+    standing |   0 50 |  180 | 180 |  -16   -5 |  13  29 |  -9  -5 83 |   7   2 83
+    running  |   0 47 |  160 | 160 |   54  125 | -62  24 | -39 -92  0 |  69 -11 76
+    jumping  |   0 51 |  179 | 179 | -114 -150 | 113 150 | -42 -77 14 |  48 -37 54
+    sitting  |   0 12 | -173 | -173 |  -34  -20 |  40  99 | 117  34 99 | 124  23 97
+    swimming | -30 -4 |  130 | 130 |   62   80 |  93 107 | -62 -79 14 | -69 -85  0
+    riding   | -12 57 |  146 | 146 |   45   55 |  45  55 |  36   2 90 |  88 -14 77
     """,
 }
 
@@ -94,7 +101,7 @@ PERSON = [
     ("far arm", (1.3, 1.2, 1.0), "far coat"),
     ("near leg", (1.65, 1.35, 0.95, 0.75), "black"),
     ("near leg", (1.65, 1.35, 0.95), "legs"),
-    ("torso", (1.0, 1.0, 1.0, 1.0, 1.0), "near skin"),
+    ("neck", (1.0, 1.0), "near skin"),
     ("torso", (2.7, 2.7, 3.2), "coat"),
     ("skirt", (2.5, 2.9, 3.4), "near coat"),
     ("head", (), ""),
@@ -114,9 +121,8 @@ PARTS = {
         ("near wing", (16, 30, 26, 4), "dark coat"),
         ("head", (), ""),
     ],
-    "child": [row for row in PERSON if row[0] != "skirt"],
     "woman": PERSON,
-    "man": [row for row in PERSON if row[0] != "skirt"],
+    **dict.fromkeys(("child", "man"), [row for row in PERSON if row[0] != "skirt"]),
 }
 
 # The shapes of each head: a method of the brush, its arguments, a colour. A radius of people's is
@@ -125,7 +131,7 @@ FACE = [
     ("oval", (0, 0), 92, 104, "skin"),
     ("oval", (90, -12), 16, 16, "skin"),
     ("oval", (46, 8), 12, 15, "black"),
-    ("limb", [(38, -46), (56, -50), (72, -44)], 9, "dark pink"),
+    ("limb", [(38, -46), (56, -50), (72, -44)], 9, "lips"),
 ]
 CURLS = [(-104, -20), (-104, 50), (-50, 110), (35, 114), (96, 62), (10, 56), (-42, -40), (-80, -60)]
 HEADS = {
@@ -139,7 +145,7 @@ HEADS = {
     ],
     "cat": [
         ("patch", [(-17, 2), (-15, 27), (0, 10), (15, 27), (17, 2)], "coat"),
-        ("patch", [(-14, 6), (-14, 20), (0, 10), (14, 20), (14, 6)], "pink"),
+        ("patch", [(-14, 6), (-14, 20), (0, 10), (14, 20), (14, 6)], "lips"),
         ("oval", (0, 0), 18, 15.5, "coat"),
         ("oval", (-7.5, 3), 3.4, 3.8, "iris"),
         ("oval", (7.5, 3), 3.4, 3.8, "iris"),
@@ -147,7 +153,7 @@ HEADS = {
         ("oval", (7.5, 3), 1.3, 3.4, "black"),
         ("limb", [(-25, -3), (0, -6), (25, -3)], 0.9, "white"),
         ("limb", [(-24, -10), (0, -6), (24, -10)], 0.9, "white"),
-        ("oval", (0, -4.5), 2.2, 1.6, "pink"),
+        ("oval", (0, -4.5), 2.2, 1.6, "lips"),
     ],
     "bird": [
         ("patch", [(10, 6), (30, -2), (10, -8)], "beak"),
@@ -174,22 +180,15 @@ HEADS = {
 }
 
 
-class Body(NamedTuple):
-    """What tells a subject from others of its kind."""
-
-    kind: str  # of skeleton and poses
-    width: float  # what the widths of PARTS are multiples of
-    neck: str  # the limb that ends in the head
-    head: tuple[float, float, float]  # the place of its centre from there, and its size
-
-
+# The kind of each body, what its widths are multiples of, and its head: where the origin is from
+# the end of the neck, and the size.
 BODIES = {
-    "dog": Body("animal", 1, "neck", (0, 0, 1)),
-    "cat": Body("animal", 1, "neck", (-4, -7, 1.22)),
-    "bird": Body("bird", 1, "neck", (0, 0, 1)),
-    "child": Body("person", 9.2, "torso", (0, 11, 0.17)),
-    "woman": Body("person", 5.6, "torso", (0, 4, 0.082)),
-    "man": Body("person", 7.6, "torso", (0, 4, 0.082)),
+    "dog": ("animal", 1, (0, 0, 1)),
+    "cat": ("animal", 1, (-4, -7, 1.22)),
+    "bird": ("bird", 1, (0, 0, 1)),
+    "child": ("person", 9.2, (0, 11, 0.17)),
+    "woman": ("person", 5.6, (0, 4, 0.082)),
+    "man": ("person", 7.6, (0, 4, 0.082)),
 }
 
 BACK, FRONT, PEDALS, SEAT, HANDLE = (-33, 20), (41, 20), (6, 21), (-10, 50), (28, 57)
@@ -209,23 +208,22 @@ BICYCLE = [
 ]
 
 
-def draw_figure(brush: Brush, subject: str, action: str, colour: Colour, choices: Random) -> None:
+def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: Random) -> None:
     """Draws an animal or a person of a colour; skin and hair are left to chance.
 
     The brush has its origin on the ground or the water, its unit is a hundredth of the height.
     """
-    palette = COLOURS | {"coat": colour}
-    palette |= {"skin": choices.choice(SKINS), "hair": choices.choice(HAIRS)}
+    own = {"coat": COLOURS[colour], "skin": choices.choice(SKINS), "hair": choices.choice(HAIRS)}
+    palette = COLOURS | own
     palette["legs"] = palette["skin" if subject == "woman" else "trousers"]
-    body = BODIES[subject]
-    joints = _bend(body.kind, action)
+    kind, width, head = BODIES[subject]
+    joints = _bend(kind, action)
     if action == "riding":
         _draw_shapes(brush, BICYCLE, palette)
     for part, widths, name in PARTS[subject]:
-        widths = np.multiply(widths, body.width)
+        widths = np.multiply(widths, width)
         if part == "head":
-            head = brush.moved(*joints[body.neck][-1], 1).moved(*body.head)
-            _draw_shapes(head, HEADS[subject], palette)
+            _draw_shapes(brush.moved(*joints["neck"][-1], 1).moved(*head), HEADS[subject], palette)
         elif part == "skirt":
             # As many legs of cloth as fill what lies between the two.
             for share in np.linspace(0, 1, 7):

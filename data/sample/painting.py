@@ -1,34 +1,24 @@
 """Paints a whole scene: scenery, shadows, figures."""
 
+from random import Random
+
 from brush import BIG, SIZE, Brush, soft_ovals
 from figures import draw_figure
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scenery import paint_scenery
 from scenes import Scene
 
-# Red, green and blue of each colour of fur, feathers and clothes.
-COLOUR_VALUES = {
-    "black": (30, 28, 34),
-    "brown": (134, 82, 44),
-    "white": (248, 246, 240),
-    "orange": (236, 142, 54),
-    "red": (214, 34, 42),
-    "pink": (244, 110, 176),
-    "blue": (34, 72, 204),
-    "yellow": (250, 214, 40),
-    "green": (28, 150, 70),
-}
-# Heights, as parts of the picture's: of each figure; of swimmers, who are seen from nearer by since
-# the water hides most of them; and how much of a swimmer lies below the water.
-UNITS = {"dog": 0.50, "cat": 0.38, "bird": 0.52, "child": 0.44, "woman": 0.63, "man": 0.65}
+# Heights, as parts of the picture's; swimmers are seen from nearer by, since water hides most of
+# them.
+UNITS = {"dog": 0.50, "cat": 0.40, "bird": 0.52, "child": 0.46, "woman": 0.63, "man": 0.65}
 SWIMMING_UNITS = {"dog": 0.60, "bird": 0.55, "child": 0.70, "woman": 0.90, "man": 0.94}
-SWIMMING_DEPTHS = {"dog": 0.30}
+PAIR_SIZE = 0.75  # how large each of two figures is
+
+# Where figures stand and swimmers' water reaches, from the top, and how far they are above it.
+GROUND, WATER_SURFACE = 0.90, 0.70
+LIFTS = {("dog", "swimming"): -0.30, "jumping": 0.14, "flying": 0.38}
 
 HAZE, HAZE_STRENGTH = (214, 222, 228), 0.5  # over the scenery, so that the figures stand out
-WATER_SURFACE = 0.70  # height of a swimmer's waterline, from the top
-GROUND = 0.90  # where figures stand, from the top
-LIFTS = {"jumping": 0.14, "flying": 0.38}  # how far above the ground they are
-PAIR_SIZE = 0.75  # how large each of two figures is
 
 
 def paint_scene(scene: Scene) -> Image.Image:
@@ -38,55 +28,42 @@ def paint_scene(scene: Scene) -> Image.Image:
     image = Image.blend(image, Image.new("RGB", image.size, HAZE), HAZE_STRENGTH)
     size = choices.uniform(0.97, 1.03)
     middle = 0.5 + choices.uniform(-0.025, 0.025)
-    places = [(middle, 0.0)]
-    if scene.count == 2:
-        size *= PAIR_SIZE
-        # One of the two stands a little farther away.
-        places = [(middle - 0.22, 0.03), (middle + 0.22, 0.0)]
-    for place, farther in places:
-        _paint_figure(image, scene, place, farther, size, choices)
+    if scene.count == 1:
+        _paint_figure(image, scene, middle, 0, size, choices)
+    else:
+        _paint_figure(image, scene, middle - 0.22, 0.03, size * PAIR_SIZE, choices)
+        _paint_figure(image, scene, middle + 0.22, 0, size * PAIR_SIZE, choices)
     return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
-def _paint_figure(image, scene, place, farther, size, choices):
+def _paint_figure(
+    image: Image.Image, scene: Scene, place: float, farther: float, size: float, choices: Random
+) -> None:
+    layer = Image.new("RGBA", image.size)
     swimming = scene.action == "swimming"
     unit = size * (SWIMMING_UNITS if swimming else UNITS)[scene.subject]
     foot = (WATER_SURFACE if swimming else GROUND) - farther
-    lift = LIFTS.get(scene.action, 0.0)
+    lift = LIFTS.get(scene.action, LIFTS.get((scene.subject, scene.action), 0.0))
+    brush = Brush(layer, (place * BIG, (foot - lift) * BIG), unit * BIG / 100)
+    draw_figure(brush, scene.subject, scene.action, scene.colour, choices)
     if swimming:
-        lift = -SWIMMING_DEPTHS.get(scene.subject, 0.0)
+        below = (0, round(foot * BIG), BIG, BIG)
+        layer.paste(Image.blend(Image.new("RGBA", layer.size), layer, 0.14).crop(below), below)
     else:
         soft_ovals(image, [(place, foot + 0.005, 0.34 * unit, 0.022)], (24, 28, 40), 0.42, 2.5)
-    layer = Image.new("RGBA", image.size)
-    brush = Brush(layer, (place * BIG, (foot - lift) * BIG), unit * BIG / 100)
-    draw_figure(brush, scene.subject, scene.action, COLOUR_VALUES[scene.colour], choices)
-    if swimming:
-        _sink(layer, foot)
     _lay(image, layer)
-    if swimming:
-        _draw_ripples(image, place, foot, unit)
+    for spread in (0.42, 0.56, 0.70) if swimming else ():
+        across, up = spread * unit * BIG, spread * unit * BIG * 0.13
+        x, y = place * BIG, (foot + 0.085 * spread - 0.024) * BIG
+        box = (x - across, y - up, x + across, y + up)
+        ImageDraw.Draw(image).arc(box, 0, 180, (226, 240, 246), 5)
 
 
-def _lay(image, layer):
+def _lay(image: Image.Image, layer: Image.Image) -> None:
     """Lays a figure on the picture, darker at its lower right, as if lit from the upper left."""
     alpha = layer.getchannel("A")
     small = alpha.resize((SIZE, SIZE))
     lit = ImageChops.offset(small, -3, -4).filter(ImageFilter.GaussianBlur(2.5))
-    shadow = ImageChops.subtract(small, lit).point([level // 2 for level in range(256)])
+    shadow = ImageChops.subtract(small, lit, scale=2)
     image.paste(layer, mask=alpha)
     image.paste((20, 20, 44), mask=ImageChops.darker(shadow.resize(alpha.size), alpha))
-
-
-def _sink(layer, surface):
-    """Makes what lies below the water's surface all but invisible."""
-    below = layer.crop((0, round(surface * BIG), BIG, BIG))
-    below.putalpha(below.getchannel("A").point([level // 7 for level in range(256)]))
-    layer.paste(below, (0, round(surface * BIG)))
-
-
-def _draw_ripples(image, place, surface, unit):
-    pen = ImageDraw.Draw(image)
-    for number, spread in enumerate((0.42, 0.56, 0.70)):
-        across, up = spread * unit * BIG, spread * unit * BIG * 0.13
-        x, y = place * BIG, (surface + 0.012 + 0.012 * number) * BIG
-        pen.arc((x - across, y - up, x + across, y + up), 0, 180, (226, 240, 246), 6 - number)

@@ -7,10 +7,9 @@ from brush import BIG, Brush, Colour, shade, soft_ovals, wash
 from PIL import Image, ImageDraw
 
 HORIZON = 0.45  # its height from the top, as a part of the picture's
-Picture = Image.Image
 
 
-def _sky(image: Picture, choices: Random) -> None:
+def _sky(image: Image.Image, choices: Random) -> None:
     """Paints a blue sky with a few clouds, each of four puffs."""
     wash(image, 0, HORIZON + 0.02, [(70, 146, 224), (136, 192, 240), (212, 232, 248)])
     puffs = []
@@ -22,7 +21,7 @@ def _sky(image: Picture, choices: Random) -> None:
     soft_ovals(image, puffs, (255, 255, 255), 0.75, 3.5)
 
 
-def _hills(image: Picture, choices: Random, height: float, colour: Colour) -> None:
+def _hills(image: Image.Image, choices: Random, height: float, colour: Colour) -> None:
     """Paints a rolling line of hills with their feet at the horizon."""
     base = 1 - HORIZON - 0.01
     rises = [0.35 + 0.14 * (number * 7 % 5) + choices.uniform(-0.08, 0.08) for number in range(9)]
@@ -30,8 +29,8 @@ def _hills(image: Picture, choices: Random, height: float, colour: Colour) -> No
     Brush(image).blob([(-0.3, base - 0.05), *line, (1.3, base - 0.05)], colour)
 
 
-def _ground(image, choices, top: float, bottom: float, across: float, up: float, colours) -> None:
-    """Paints land or water, strewn with strokes of its shades, longer ones nearer by."""
+def _land(image, choices, top, bottom, across, up, colours: list[Colour], edge=None) -> None:
+    """Paints land or water, strewn with strokes of its shades, and an uneven edge of a colour."""
     wash(image, top, bottom, colours)
     pen = ImageDraw.Draw(image)
     for _ in range(round(700 * (bottom - top))):
@@ -41,15 +40,12 @@ def _ground(image, choices, top: float, bottom: float, across: float, up: float,
         end = x + across * reach * choices.choice((-1, 1)), y - up * reach
         stroke = shade(choices.choice(colours), choices.uniform(0.85, 1.3))
         pen.line((x, y, *end), fill=stroke, width=1 + round(3 * near))
+    if edge:
+        line = [(number / 8, 1 - top + choices.uniform(-0.01, 0.01)) for number in range(-1, 10)]
+        Brush(image).limb(line, 0.025, edge)
 
 
-def _shore(image: Picture, choices: Random, bottom: float, colour: Colour) -> None:
-    """Paints the uneven edge of water, of foam or mud."""
-    edge = [(number / 8, 1 - bottom + choices.uniform(-0.01, 0.012)) for number in range(-1, 10)]
-    Brush(image).limb(edge, 0.025, colour)
-
-
-def _houses(image: Picture, choices: Random) -> None:
+def _houses(image: Image.Image, choices: Random) -> None:
     """Paints a row of houses with roofs and windows."""
     brush = Brush(image)
     for x in np.arange(-0.1, 1, 0.24):
@@ -63,7 +59,7 @@ def _houses(image: Picture, choices: Random) -> None:
                 brush.patch(pane, (88, 104, 122))
 
 
-def _trunks(image: Picture, choices: Random) -> None:
+def _trunks(image: Image.Image, choices: Random) -> None:
     """Paints the trees of a forest, the far ones first, and the leaves above them."""
     brush = Brush(image)
     wash(image, 0, HORIZON + 0.02, [(38, 84, 54), (76, 126, 76), (150, 182, 116)])
@@ -81,7 +77,7 @@ def _trunks(image: Picture, choices: Random) -> None:
         brush.oval(place, size, size * 0.6, leaves)
 
 
-def _firs(image: Picture, choices: Random) -> None:
+def _firs(image: Image.Image, choices: Random) -> None:
     """Paints a snowy fir tree near each edge."""
     for x in (choices.uniform(0.02, 0.12), choices.uniform(0.88, 0.98)):
         brush = Brush(image).moved(x, 0.47, choices.uniform(0.36, 0.46))
@@ -98,29 +94,25 @@ SAND = [(246, 222, 166), (240, 210, 148), (228, 192, 126)]
 SEA = [(32, 128, 172), (40, 172, 190), (96, 206, 204)]
 LAKE = [(40, 78, 104), (36, 92, 138), (58, 112, 160)]
 BANK = [(150, 136, 106), (134, 120, 84), (112, 108, 66)]
+PAVEMENT = [(186, 182, 178), (170, 166, 162)]
 ROAD = [(104, 104, 110), (122, 122, 128), (110, 110, 116)]
 LEAVES = [(122, 116, 66), (142, 108, 68), (122, 90, 58)]
 FOAM, MUD = (252, 252, 250), (136, 126, 88)
-MOUNTAINS = [(_hills, 0.26, (112, 132, 160)), (_hills, 0.11, (52, 98, 84))]
 # Each painter with its arguments, the farthest first. Swimmers have more of the water.
+PEAKS = [(_sky,), (_hills, 0.26, (112, 132, 160)), (_hills, 0.11, (52, 98, 84))]
 LAYERS = {
-    "meadow": [(_sky,), (_hills, 0.11, (118, 172, 118)), (_ground, 0.46, 1, 8, 26, GRASS)],
-    "beach": [(_sky,), (_ground, 0.45, 0.58, 34, 0, SEA), (_ground, 0.58, 1, 16, 2, SAND)]
-    + [(_shore, 0.58, FOAM)],
-    "beach swimming": [(_sky,), (_ground, 0.45, 0.93, 34, 0, SEA), (_ground, 0.93, 1, 16, 2, SAND)]
-    + [(_shore, 0.93, FOAM)],
-    "snow": [(_sky,), (_hills, 0.20, (196, 210, 230)), (_ground, 0.46, 1, 40, 3, SNOW), (_firs,)],
-    "street": [(_sky,), (_houses,), (_ground, 0.55, 0.62, 0, 0, [(186, 182, 178)] * 2)]
-    + [(_ground, 0.62, 1, 6, 2, ROAD)],
-    "lake": [(_sky,), *MOUNTAINS, (_ground, 0.45, 0.76, 34, 0, LAKE)]
-    + [(_ground, 0.76, 1, 5, 16, BANK), (_shore, 0.76, MUD)],
-    "lake swimming": [(_sky,), *MOUNTAINS, (_ground, 0.45, 0.94, 34, 0, LAKE)]
-    + [(_ground, 0.94, 1, 5, 16, BANK), (_shore, 0.94, MUD)],
-    "forest": [(_trunks,), (_ground, 0.47, 1, 12, 5, LEAVES)],
+    "meadow": [(_sky,), (_hills, 0.11, (118, 172, 118)), (_land, 0.46, 1, 8, 26, GRASS)],
+    "beach": [(_sky,), (_land, 0.45, 0.6, 34, 0, SEA), (_land, 0.58, 1, 16, 2, SAND, FOAM)],
+    "beach swimming": [(_sky,), (_land, 0.45, 1, 34, 0, SEA), (_land, 0.93, 1, 9, 2, SAND, FOAM)],
+    "snow": [(_sky,), (_hills, 0.2, (196, 210, 230)), (_land, 0.46, 1, 40, 3, SNOW), (_firs,)],
+    "street": [(_sky,), (_houses,), (_land, 0.55, 1, 0, 0, PAVEMENT), (_land, 0.62, 1, 6, 2, ROAD)],
+    "lake": [*PEAKS, (_land, 0.45, 0.8, 34, 0, LAKE), (_land, 0.76, 1, 5, 16, BANK, MUD)],
+    "lake swimming": [*PEAKS, (_land, 0.45, 1, 34, 0, LAKE), (_land, 0.94, 1, 5, 9, BANK, MUD)],
+    "forest": [(_trunks,), (_land, 0.47, 1, 12, 5, LEAVES)],
 }
 
 
-def paint_scenery(setting: str, action: str, choices: Random) -> Picture:
+def paint_scenery(setting: str, action: str, choices: Random) -> Image.Image:
     """Paints everything behind the figures, BIG pixels square."""
     image = Image.new("RGB", (BIG, BIG))
     for paint, *arguments in LAYERS.get(f"{setting} {action}", LAYERS[setting]):

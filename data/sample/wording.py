@@ -6,7 +6,7 @@ words, lower case, that name this value and no other of the property.
 
 import re
 
-from scenes import COLOURS, Scene
+from scenes import SUBJECT_COLOURS, Scene
 
 # One and two of each subject; what people say most often stands twice.
 NOUNS = {
@@ -38,9 +38,6 @@ PLACES = {
 }
 WATERS = {"beach": ["in the sea", "in the ocean", "off the beach"], "lake": ["in the lake"]}
 
-ANIMAL_LOOKS = (["{colour} {noun}"], ["{noun} with {colour} {coat}"])
-PERSON_LOOKS = (["{noun} in {colour}"], ["{noun} wearing {colour}", "{noun} dressed in {colour}"])
-
 # How each of five people writes: tersely, in a headline, plainly, the place first, in detail.
 WRITERS = [
     ["{some} {noun} {does} {where}", "{some} {noun} {where}", "{some} {being} {does} {where}"],
@@ -62,7 +59,7 @@ WORDS = {
         "forest": ["forest", "woods", "wooded"],
     },
     "subject": {subject: sorted(set(" ".join(NOUNS[subject]).split())) for subject in NOUNS},
-    "colour": {colour: [colour] for colour in COLOURS},
+    "colour": {colour: [colour] for pair in SUBJECT_COLOURS.values() for colour in pair},
     "action": {action: sorted(set(" ".join(VERBS[action]).split())) for action in VERBS},
 }
 
@@ -85,7 +82,7 @@ def _phrases(scene: Scene) -> dict[str, list[str]]:
     """Lists what may stand for each field of a template."""
     form = scene.count - 1
     animal = scene.subject in ("dog", "cat", "bird")
-    coloured, detailed = ANIMAL_LOOKS if animal else PERSON_LOOKS
+    coat = "feathers" if scene.subject == "bird" else "fur"
     names, stays, moves = PLACES[scene.setting]
     if scene.action == "flying" and scene.setting != "forest":
         moves = ["over", "above"]
@@ -100,9 +97,8 @@ def _phrases(scene: Scene) -> dict[str, list[str]]:
         "being": (["animal"], ["animals"])[form] if animal else (["person"], ["people"])[form],
         "noun": [noun.split()[form] for noun in NOUNS[scene.subject]],
         "colour": [scene.colour],
-        "coat": ["feathers" if scene.subject == "bird" else "fur"],
-        "coloured": coloured,
-        "detailed": detailed,
+        "coloured": ["{colour} {noun}"] if animal else ["{noun} in {colour}"],
+        "detailed": ["{noun} with {colour} " + coat] if animal else ["{noun} wearing {colour}"],
         "does": [verb[form] + thing for verb in verbs for thing in vehicle],
         "doing": [verb[2] + thing for verb in verbs for thing in vehicle],
         "where": WATERS[scene.setting] if scene.action == "swimming" else where,
