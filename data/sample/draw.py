@@ -26,8 +26,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from painting import paint_scene
-from scenes import SCENE_TABLE, Scene, plan_scenes
-from wording import WORDS, write_captions
+from scenes import SCENE_TABLE, Scene, all_combinations, hold_out, plan_scenes
+from wording import write_captions
 
 from captioning.cli import DONE, UserError, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
@@ -37,7 +37,6 @@ from captioning.storage import atomic_path, write_table, write_text
 DATA = Path("data/sample")  # the data folder
 SCENES = 700  # photos to draw
 SEED = 1  # another seed draws other scenes, and holds out other combinations
-JPEG_QUALITY = 90  # of 100
 
 
 def remove_old_photos(data: Path, scenes: list[Scene]) -> None:
@@ -68,35 +67,27 @@ def write_texts(data: Path, scenes: list[Scene]) -> None:
     ]
     write_text(data / CAPTIONS, "".join(lines))
     for split, name in SPLITS.items():
-        photos = [f"{scene.photo}\n" for scene in scenes if scene.split == split]
-        write_text(data / name, "".join(photos))
-
-
-def summarize(scenes: list[Scene]) -> str:
-    """Describes what was drawn in lines for a person."""
-    lines = []
-    for name in ("split", *WORDS):
-        counts = Counter(getattr(scene, name) for scene in scenes)
-        listed = ", ".join(f"{value} {count:,d}" for value, count in counts.most_common())
-        lines.append(f"photos by {name}: {listed}")
-    tests = [scene for scene in scenes if scene.split == "test"]
-    held_out = {f"  {scene.setting} {scene.subject} {scene.action}" for scene in tests}
-    lines.append(f"{len(held_out):,d} combinations that only the test split shows:")
-    return "\n".join([*lines, *sorted(held_out)])
+        write_text(
+            data / name, "".join(f"{each.photo}\n" for each in scenes if each.split == split)
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plans, draws, writes, and prints the summary."""
+    """Plans, draws, writes, and prints what is held out."""
     # Fewer than 20 scenes would leave a split all but empty.
-    types = {"SCENES": whole_number(20), "SEED": seed_number, "JPEG_QUALITY": whole_number(1, 95)}
+    types = {"SCENES": whole_number(20), "SEED": seed_number}
     options = SettingsParser(globals(), types).parse_settings(arguments)
     scenes = plan_scenes(options.scenes, options.seed)
     remove_old_photos(options.data, scenes)
     for scene in tqdm(scenes, unit=" scenes", delay=1, disable=None):
         with atomic_path(options.data / PHOTOS / scene.photo) as partial:
-            paint_scene(scene).save(partial, quality=options.jpeg_quality)
+            paint_scene(scene).save(partial, quality=90)
     write_texts(options.data, scenes)
-    print(summarize(scenes))
+    for split, size in Counter(scene.split for scene in scenes).most_common():
+        print(f"{split:6s}{size:6,d} photos")
+    print("combinations that only the test split shows:")
+    for combination in hold_out(all_combinations(), options.seed):
+        print("  " + " ".join(combination))
     print(f"wrote {len(scenes):,d} photos with {5 * len(scenes):,d} captions to {options.data}")
     print(f"next: python prepare_photos.py --data {options.data} --weights none")
     return DONE

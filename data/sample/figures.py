@@ -1,6 +1,5 @@
 """Draws animals and people from tables of their parts and poses, by one loop."""
 
-from math import cos, pi, sin
 from random import Random
 
 import numpy as np
@@ -24,7 +23,6 @@ COLOURS = {
     "collar": (120, 60, 150),
     "trousers": (58, 62, 78),
     "frame": (150, 84, 176),
-    "steel": (178, 178, 182),
 }
 # How light a shade is, by the word before the name of a colour.
 SHADES = {"": 1.0, "near": 0.92, "dark": 0.78, "far": 0.74, "deep": 0.66}
@@ -121,8 +119,9 @@ PARTS = {
         ("near wing", (16, 30, 26, 4), "dark coat"),
         ("head", (), ""),
     ],
+    "child": PERSON,
     "woman": PERSON,
-    **dict.fromkeys(("child", "man"), [row for row in PERSON if row[0] != "skirt"]),
+    "man": PERSON,
 }
 
 # The shapes of each head: a method of the brush, its arguments, a colour. A radius of people's is
@@ -193,13 +192,7 @@ BODIES = {
 
 BACK, FRONT, PEDALS, SEAT, HANDLE = (-33, 20), (41, 20), (6, 21), (-10, 50), (28, 57)
 FRAME = [(BACK, PEDALS), (BACK, SEAT), (PEDALS, SEAT), (PEDALS, HANDLE), (FRONT, HANDLE)]
-SPOKES = [
-    [(x - 19 * cos(turn), y - 19 * sin(turn)), (x + 19 * cos(turn), y + 19 * sin(turn))]
-    for x, y in (BACK, FRONT)
-    for turn in (0, pi / 3, 2 * pi / 3)
-]
 BICYCLE = [
-    *(("limb", spoke, 0.8, "steel") for spoke in SPOKES),
     *(("ring", hub, 20, 4, "black") for hub in (BACK, FRONT)),
     *(("limb", tube, 4, "frame") for tube in FRAME),
     ("limb", [SEAT, HANDLE], 4, "frame"),
@@ -224,13 +217,13 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: R
         widths = np.multiply(widths, width)
         if part == "head":
             _draw_shapes(brush.moved(*joints["neck"][-1], 1).moved(*head), HEADS[subject], palette)
-        elif part == "skirt":
+        elif part == "skirt" and subject == "woman":
             # As many legs of cloth as fill what lies between the two.
             for share in np.linspace(0, 1, 7):
                 leg = joints["far leg"] + share * (joints["near leg"] - joints["far leg"])
                 hem = leg[1] + 0.6 * (leg[2] - leg[1])
                 brush.limb([leg[0], leg[1], hem], widths, _pick(palette, name))
-        else:
+        elif part in joints:
             brush.limb(joints[part][: len(widths)], widths, _pick(palette, name))
 
 

@@ -1,9 +1,8 @@
 """What can be in a scene, which combinations make sense, and which split shows which of them."""
 
 import random
-from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, combinations, cycle
+from itertools import chain, cycle
 from typing import NamedTuple
 
 SCENE_TABLE = "scenes.csv"  # the file that says what each photo shows
@@ -33,8 +32,7 @@ ACTION_SETTINGS = {
 }
 
 TEST_PART, DEV_PART = 110 / 700, 90 / 700  # of the scenes
-HELD_OUT_PART = 1 / 9  # of the combinations, kept for the test split
-SHOWN_PART = 1 / 2  # at least, of the combinations with any two values in common, are for training
+HELD_OUT = 9  # one combination in so many is kept for the test split
 PAIRS = 0.1  # of the scenes show two of the subject
 
 Combination = tuple[str, str, str]  # setting, subject, action
@@ -68,27 +66,20 @@ def all_combinations() -> list[Combination]:
 
 
 def hold_out(everything: list[Combination], seed: int) -> list[Combination]:
-    """Chooses the combinations that only the test split shows, evenly over all values.
+    """Chooses the combinations that only the test split shows.
 
-    Each pair of values in a held-out combination (a dog that sits, a dog in the snow, someone who
-    sits in the snow) is still shown by at least SHOWN_PART of the combinations that have the pair;
-    only a pair that a single combination has (flying over the snow, as birds alone do) may go.
+    As in a Latin square, no two of them share two values, so that each pair of values (a dog that
+    sits, a dog in the snow) loses one combination at most; every single value is among them.
     """
-    candidates = random.Random(f"held out {seed}").sample(everything, len(everything))
-    values_in_all = Counter(chain.from_iterable(everything))
-    pairs_in_all = Counter(pair for each in everything for pair in combinations(each, 2))
-    values, pairs = Counter(), Counter()
-    held_out = []
-    while candidates and len(held_out) < len(everything) * HELD_OUT_PART:
-        # The values held out least so far come first, so that the test split has all of them.
-        candidates.sort(key=lambda each: sum(values[one] / values_in_all[one] for one in each))
-        candidate = candidates.pop(0)
-        own = list(combinations(candidate, 2))
-        if all(pairs[one] < max(1, int(pairs_in_all[one] * (1 - SHOWN_PART))) for one in own):
-            held_out.append(candidate)
-            values.update(candidate)
-            pairs.update(own)
-    return held_out
+    choices = random.Random(f"held out {seed}")
+    while True:
+        numbers = {}
+        for values in zip(*everything, strict=True):
+            names = sorted(set(values))
+            numbers |= zip(names, choices.sample(range(HELD_OUT), len(names)), strict=True)
+        held_out = [each for each in everything if sum(map(numbers.get, each)) % HELD_OUT == 0]
+        if set(numbers) == set(chain.from_iterable(held_out)):
+            return held_out
 
 
 def plan_scenes(count: int, seed: int) -> list[Scene]:

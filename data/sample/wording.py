@@ -48,15 +48,12 @@ WRITERS = [
 ]
 FIELD = re.compile(r"\{(\w+)\}")
 
+SMALL_WORDS = {"a", "the", "in", "off", "deep", "area"}
 # Which words name which value of which property.
 WORDS = {
     "setting": {
-        "meadow": ["meadow", "field", "grassy"],
-        "beach": ["beach", "sand", "sandy", "sea", "ocean"],
-        "snow": ["snow"],
-        "street": ["street", "road", "city"],
-        "lake": ["lake", "lakeshore"],
-        "forest": ["forest", "woods", "wooded"],
+        setting: sorted(set(" ".join(names + WATERS.get(setting, [])).split()) - SMALL_WORDS)
+        for setting, (names, _, _) in PLACES.items()
     },
     "subject": {subject: sorted(set(" ".join(NOUNS[subject]).split())) for subject in NOUNS},
     "colour": {colour: [colour] for pair in SUBJECT_COLOURS.values() for colour in pair},
