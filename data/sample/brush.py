@@ -17,25 +17,19 @@ def shade(colour: Colour, factor: float) -> Colour:
     return tuple(round(channel * min(1, factor) + (255 - channel) * part) for channel in colour)
 
 
-def smooth_curve(points: np.ndarray, closed: bool) -> np.ndarray:
+def smooth_curve(points: np.ndarray) -> np.ndarray:
     """Follows a Catmull-Rom curve through points; both arrays are (points, coordinates)."""
-    if closed:
-        around = np.concatenate([points[-1:], points, points[:2]])
-    else:
-        around = np.pad(points, ((1, 1), (0, 0)), mode="edge")
+    around = np.pad(points, ((1, 1), (0, 0)), mode="edge")
     t = np.arange(CURVE_STEPS)[:, None] / CURVE_STEPS
     pieces = [
         b + ((c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3) / 2
         for a, b, c, d in zip(around, around[1:], around[2:], around[3:], strict=False)
     ]
-    return np.concatenate(pieces if closed else [*pieces, points[-1:]])
+    return np.concatenate([*pieces, points[-1:]])
 
 
 class Brush:
-    """Draws in the coordinates of a figure: x forward, y up.
-
-    The origin is given in pixels of the image, the unit in pixels.
-    """
+    """Draws in coordinates of a figure, x forward and y up; origin and unit are in pixels."""
 
     def __init__(self, image: Image.Image, origin=(0, BIG), unit: float = BIG):
         self.image, self.pen = image, ImageDraw.Draw(image)
@@ -53,31 +47,24 @@ class Brush:
         """Fills a shape with straight sides."""
         self.pen.polygon(self.place(points).ravel().tolist(), fill=colour)
 
-    def blob(self, points, colour: Colour) -> None:
-        """Fills a closed curve through points."""
-        self.pen.polygon(
-            smooth_curve(self.place(points), closed=True).ravel().tolist(), fill=colour
-        )
-
     def oval(self, center, across: float, up: float, colour: Colour) -> None:
         """Fills an upright ellipse of two radii."""
         self.pen.ellipse(self._box(center, across, up), fill=colour)
 
     def ring(self, center, radius: float, width: float, colour: Colour) -> None:
         """Draws a circle's line."""
-        box = self._box(center, radius, radius)
-        self.pen.ellipse(box, outline=colour, width=round(width * self.unit))
+        self.pen.ellipse(self._box(center, radius, radius), None, colour, round(width * self.unit))
 
     def _box(self, center, across, up):
-        (x, y), reach = self.place([center])[0], np.multiply((across, up), self.unit)
-        return x - reach[0], y - reach[1], x + reach[0], y + reach[1]
+        (x, y), (across, up) = self.place([center])[0], np.multiply((across, up), self.unit)
+        return x - across, y - up, x + across, y + up
 
     def limb(self, points, widths, colour: Colour) -> None:
         """Draws a bending, tapering limb with round ends through points, its width at each."""
         radii = np.broadcast_to(np.multiply(widths, self.unit / 2), len(points))
-        curve = smooth_curve(np.column_stack([self.place(points), radii]), closed=False)
+        curve = smooth_curve(np.column_stack([self.place(points), radii]))
         for x, y, radius in curve:
-            self.pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+            self.pen.circle((x, y), radius, fill=colour)
         centers, radii = curve[:, :2], curve[:, 2:]
         along = np.gradient(centers, axis=0)
         aside = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True) * radii

@@ -34,19 +34,10 @@ SKELETONS = {
         "body": ("place", 0, (28, 24)),
         "neck": ("body", 2, (39,)),
         "tail": ("body", 0, (34, 25, 27)),
-        "far foreleg": ("body", 2, (28, 22)),
-        "far hind leg": ("body", 0, (22, 18, 17)),
-        "near foreleg": ("body", 2, (28, 22)),
-        "near hind leg": ("body", 0, (22, 18, 17)),
-    },
-    "bird": {
-        "body": ("place", 0, (26, 26)),
-        "neck": ("body", 2, (24,)),
-        "tail": ("body", 0, (36,)),
-        "far leg": ("body", 1, (24, 17, 17, 12)),
-        "near leg": ("body", 1, (24, 17, 17, 12)),
-        "far wing": ("body", 2, (34, 30, 26)),
-        "near wing": ("body", 2, (34, 30, 26)),
+        "far foreleg": ("body", 2, (28, 22, 28)),  # a bird's wing, longer than a leg
+        "far hind leg": ("body", 0, (22, 18, 17, 12)),
+        "near foreleg": ("body", 2, (28, 22, 28)),
+        "near hind leg": ("body", 0, (22, 18, 17, 12)),
     },
     "person": {
         "torso": ("place", 0, (16, 7, 5)),
@@ -68,9 +59,9 @@ POSES = {
     swimming | -28 52 |  88  95 | 143 | -128  170 -150 |  14  2 |  24 -50  15 | 40  60 |  14 -52  11
     """,
     "bird": """
-    standing | -24 40 | 120 135 | 150 |  -60 | 16 -9 10 96 | 0 -9 10 96 |  -52  -58  -64 | -58
-    flying   | -30  0 |  90  96 | 105 |  -92 | -80 -90     | -80 -90    |  165  175 -170 | -155 -140
-    swimming | -28  8 |  86 100 | 165 | -120 | 90 -90 90   | 90 -90 90  |  -80  -95 -110 | -80 -110
+    standing | -34 34 | 118 132 | 140 |  -62 | -58 -64 | 84 -12 10 96 | -50 -56 -66 | 66 -14 10 96
+    flying   | -40  0 |  90  94 | 100 |  -92 | 165 178 | -80 -90      | -155 -140   | -80 -90
+    swimming | -40  8 |  86 100 | 160 | -115 | -80 -98 | 90           | -80 -98     | 90
     """,
     "person": """
     standing |   0 50 |  180 | 180 |  -16   -5 |  13  29 |  -9  -5 83 |   7   2 83
@@ -110,36 +101,33 @@ PARTS = {
     "dog": [("tail", (10, 10, 5), "coat"), ("neck", (30, 20), "coat"), *ANIMAL],
     "cat": [("tail", (10, 10, 9, 7), "coat"), *ANIMAL],
     "bird": [
-        ("far wing", (16, 30, 26, 4), "deep coat"),
-        ("far leg", (3, 3, 3, 3, 2), "dark beak"),
-        ("near leg", (4, 3, 3, 3, 2), "beak"),
-        ("tail", (18, 16), "far coat"),
-        ("body", (20, 44, 40), "coat"),
-        ("neck", (36, 27), "coat"),
-        ("near wing", (16, 30, 26, 4), "dark coat"),
+        ("far foreleg", (20, 30, 24, 3), "deep coat"),
+        ("far hind leg", (3, 3, 3, 3, 2), "dark beak"),
+        ("near hind leg", (4, 3, 3, 3, 2), "beak"),
+        ("tail", (18, 15), "far coat"),
+        ("body", (22, 42, 42), "coat"),
+        ("neck", (40, 25), "coat"),
+        ("near foreleg", (20, 30, 24, 3), "dark coat"),
         ("head", (), ""),
     ],
-    "child": PERSON,
-    "woman": PERSON,
-    "man": PERSON,
 }
 
-# The shapes of each head: a method of the brush, its arguments, a colour. A radius of people's is
-# 100.
+# The shapes of each head: a method of the brush, its arguments, a colour. Of people's, the
+# radius is 100.
 FACE = [
     ("oval", (0, 0), 92, 104, "skin"),
     ("oval", (90, -12), 16, 16, "skin"),
     ("oval", (46, 8), 12, 15, "black"),
     ("limb", [(38, -46), (56, -50), (72, -44)], 9, "lips"),
+    ("limb", [(70, 78), (0, 92), (-68, 50), (-76, -26)], (36, 54, 72, 44), "hair"),
 ]
-CURLS = [(-104, -20), (-104, 50), (-50, 110), (35, 114), (96, 62), (10, 56), (-42, -40), (-80, -60)]
 HEADS = {
     "dog": [
         ("limb", [(-14, -16), (-1, -22)], 5, "collar"),
         ("limb", [(0, 0), (24, -6)], (24, 12), "coat"),
         ("limb", [(6, -8), (20, -12)], (8, 5), "dark coat"),
         ("oval", (30, -4), 3.6, 3.6, "black"),
-        ("blob", [(-10, 10), (0, 10), (1, -6), (-8, -18), (-15, -8)], "deep coat"),
+        ("limb", [(-5, 6), (-6, -4), (-9, -14)], (11, 15, 8), "deep coat"),
         ("oval", (8, 4), 2.2, 2.2, "black"),
     ],
     "cat": [
@@ -162,18 +150,15 @@ HEADS = {
     ],
     "child": [
         *FACE,
-        ("blob", CURLS, "hair"),
         ("limb", [(-85, 35), (-150, 30), (-175, -50)], (42, 55, 25), "hair"),
         ("oval", (-98, 36), 24, 24, "coat"),
     ],
     "woman": [
         ("limb", [(-30, 40), (-80, -60), (-110, -200)], (130, 110, 60), "dark hair"),
         *FACE,
-        ("blob", CURLS, "hair"),
     ],
     "man": [
         *FACE,
-        ("blob", CURLS, "hair"),
         ("limb", [(-62, -40), (-20, -92), (50, -92)], (30, 56, 44), "hair"),
     ],
 }
@@ -210,10 +195,10 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: R
     palette = COLOURS | own
     palette["legs"] = palette["skin" if subject == "woman" else "trousers"]
     kind, width, head = BODIES[subject]
-    joints = _bend(kind, action)
+    joints = _bend(SKELETONS["person" if kind == "person" else "animal"], POSES[kind], action)
     if action == "riding":
         _draw_shapes(brush, BICYCLE, palette)
-    for part, widths, name in PARTS[subject]:
+    for part, widths, name in PARTS.get(subject, PERSON):
         widths = np.multiply(widths, width)
         if part == "head":
             _draw_shapes(brush.moved(*joints["neck"][-1], 1).moved(*head), HEADS[subject], palette)
@@ -227,14 +212,13 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: R
             brush.limb(joints[part][: len(widths)], widths, _pick(palette, name))
 
 
-def _bend(kind: str, action: str) -> dict[str, np.ndarray]:
+def _bend(skeleton: dict[str, tuple], poses: str, action: str) -> dict[str, np.ndarray]:
     """Finds the joints (n, 2) of every limb in a pose."""
-    rows = [line.split("|") for line in POSES[kind].strip().splitlines()]
+    rows = [line.split("|") for line in poses.strip().splitlines()]
     cells = next(cells for name, *cells in rows if name.strip() == action)
     place, *angles = [np.array(cell.split(), dtype=float) for cell in cells]
     joints = {"place": place[None]}
-    for (limb, hung), degrees in zip(SKELETONS[kind].items(), angles, strict=True):
-        root, joint, lengths = hung
+    for (limb, (root, joint, lengths)), degrees in zip(skeleton.items(), angles, strict=True):
         turns = np.radians(np.pad(degrees, (0, len(lengths) - len(degrees)), mode="edge"))
         steps = np.multiply(lengths, (np.sin(turns), -np.cos(turns))).T
         joints[limb] = joints[root][joint] + np.concatenate([[(0, 0)], np.cumsum(steps, axis=0)])

@@ -23,10 +23,11 @@ def _sky(image: Image.Image, choices: Random) -> None:
 
 def _hills(image: Image.Image, choices: Random, height: float, colour: Colour) -> None:
     """Paints a rolling line of hills with their feet at the horizon."""
-    base = 1 - HORIZON - 0.01
-    rises = [0.35 + 0.14 * (number * 7 % 5) + choices.uniform(-0.08, 0.08) for number in range(9)]
-    line = [(number / 6 - 1 / 6, base + height * rise) for number, rise in enumerate(rises)]
-    Brush(image).blob([(-0.3, base - 0.05), *line, (1.3, base - 0.05)], colour)
+    for x in np.arange(0, 1.2, 0.2):
+        place = x + choices.uniform(-0.1, 0.1), 1 - HORIZON - 0.02
+        Brush(image).oval(
+            place, choices.uniform(0.2, 0.3), height * choices.uniform(0.4, 1), colour
+        )
 
 
 def _land(image, choices, top, bottom, across, up, colours: list[Colour], edge=None) -> None:
