@@ -26,20 +26,18 @@ from wording import WORDS
 
 from captioning.cli import DONE, UserError, run
 from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
-from captioning.settings import SettingsParser, seed_number
+from captioning.settings import SettingsParser
 from captioning.storage import atomic_path, write_json
 
 DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there
 DECODING = "beam 3"  # whose captions: greedy, or a beam search that evaluate.py was asked for
 SHUFFLES = 200  # orders of the photos over which the column of shuffled photos is averaged
-SEED = 1  # of those orders
 
 
 def named_values(caption: str, words: dict[str, list[str]]) -> set[str]:
     """Lists the values of a property (value -> its words) that a caption names."""
-    spoken = set(caption.split())
-    return {value for value, names in words.items() if spoken.intersection(names)}
+    return {value for value, names in words.items() if set(names) & set(caption.split())}
 
 
 def check_property(
@@ -53,14 +51,14 @@ def check_property(
     value `blind`.
     """
     named = [named_values(caption, words) for caption in captions]
-    speaking = np.array([bool(values) for values in named])
     # A caption that names two values is never right, whatever the scene.
     only = np.array([next(iter(values)) if len(values) == 1 else "" for values in named])
-    spoken = max(1, speaking.sum())  # Nothing is right where nothing is named.
+    spoken = sum(map(bool, named))
+    some = max(1, spoken)  # nothing is right where nothing is named
     return {
-        "named": float(speaking.mean()),
-        "right": float(np.sum(only == truths) / spoken),
-        "shuffled": float(np.mean([np.sum(only == truths[order]) for order in orders]) / spoken),
+        "named": spoken / len(named),
+        "right": float(np.sum(only == truths) / some),
+        "shuffled": float(np.mean([np.sum(only == truths[order]) for order in orders]) / some),
         "blind": float(np.mean(truths == blind)),
     }
 
@@ -74,9 +72,8 @@ def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, p
     scenes_path = require(data / SCENE_TABLE, "run python data/sample/draw.py first")
     remedy = f"run python evaluate.py --data {data} --model {model}"
     captions_path = require(model / GENERATED_CAPTIONS, f"{remedy} first")
-    scenes, captions = (
-        pd.read_csv(path, dtype=str, keep_default_na=False) for path in (scenes_path, captions_path)
-    )
+    scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
+    captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
     if decoding not in captions:
         ways = ", ".join(name for name in captions.columns[1:] if name != "references")
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
@@ -103,9 +100,9 @@ def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, checks, prints and writes."""
-    options = SettingsParser(globals(), {"SEED": seed_number}).parse_settings(arguments)
+    options = SettingsParser(globals()).parse_settings(arguments)
     table, training = read_tables(options.data, options.model, options.decoding)
-    generator = np.random.default_rng(options.seed)
+    generator = np.random.default_rng(1)
     orders = [generator.permutation(len(table)) for _ in range(options.shuffles)]
     results = {
         name: check_property(
@@ -117,13 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with atomic_path(options.model / "captions.png") as partial:
         draw_picture(table, options.data / PHOTOS, partial)
     print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
-    shown = (100 * pd.DataFrame(results).T).round(1)
-    shown.columns = ["name any", "of those right", "photos shuffled", "blind guess"]
-    print(shown.to_string())
-    print(
-        "photos shuffled: the same captions against other scenes; blind guess: always the value\n"
-        "that is commonest in the training split"
-    )
+    columns = ["name any", "of those right", "photos shuffled", "blind guess"]
+    print((100 * pd.DataFrame(results).T).round(1).set_axis(columns, axis=1).to_string())
+    print("photos shuffled: the same captions against other scenes")
+    print("blind guess: always the value that is commonest in the training split")
     print(f"wrote {options.model / 'truth.json'} and {options.model / 'captions.png'}")
     return DONE
 

@@ -60,16 +60,14 @@ def write_texts(data: Path, scenes: list[Scene]) -> None:
     """Writes the table of scenes, the captions and the splits."""
     # The table comes first: it marks the captions as this script's own.
     write_table(data / SCENE_TABLE, pd.DataFrame(scenes).drop(columns="seed"))
-    lines = [
-        f"{scene.photo}#{number}\t{caption}\n"
-        for scene in scenes
-        for number, caption in enumerate(write_captions(scene))
-    ]
-    write_text(data / CAPTIONS, "".join(lines))
+    captions = ""
+    for scene in scenes:
+        for number, caption in enumerate(write_captions(scene)):
+            captions += f"{scene.photo}#{number}\t{caption}\n"
+    write_text(data / CAPTIONS, captions)
     for split, name in SPLITS.items():
-        write_text(
-            data / name, "".join(f"{each.photo}\n" for each in scenes if each.split == split)
-        )
+        photos = [scene.photo for scene in scenes if scene.split == split]
+        write_text(data / name, "\n".join(photos) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_path(options.data / PHOTOS / scene.photo) as partial:
             paint_scene(scene).save(partial, quality=90)
     write_texts(options.data, scenes)
-    for split, size in Counter(scene.split for scene in scenes).most_common():
-        print(f"{split:6s}{size:6,d} photos")
+    sizes = Counter(scene.split for scene in scenes)
+    print(", ".join(f"{split} {sizes[split]:,d}" for split in SPLITS), "photos")
     print("combinations that only the test split shows:")
     for combination in hold_out(all_combinations(), options.seed):
         print("  " + " ".join(combination))

@@ -22,7 +22,6 @@ COLOURS = {
     "beak": (242, 160, 40),
     "collar": (120, 60, 150),
     "trousers": (58, 62, 78),
-    "frame": (150, 84, 176),
 }
 # How light a shade is, by the word before the name of a colour.
 SHADES = {"": 1.0, "near": 0.92, "dark": 0.78, "far": 0.74, "deep": 0.66}
@@ -59,7 +58,7 @@ POSES = {
     swimming | -28 52 |  88  95 | 143 | -128  170 -150 |  14  2 |  24 -50  15 | 40  60 |  14 -52  11
     """,
     "bird": """
-    standing | -34 34 | 118 132 | 140 |  -62 | -58 -64 | 84 -12 10 96 | -50 -56 -66 | 66 -14 10 96
+    standing | -34 34 | 118 132 | 140 |  -62 | -58 -64 | 92 -14 10 96 | -50 -56 -66 | 62 -14 10 96
     flying   | -40  0 |  90  94 | 100 |  -92 | 165 178 | -80 -90      | -155 -140   | -80 -90
     swimming | -40  8 |  86 100 | 160 | -115 | -80 -98 | 90           | -80 -98     | 90
     """,
@@ -162,25 +161,23 @@ HEADS = {
         ("limb", [(-62, -40), (-20, -92), (50, -92)], (30, 56, 44), "hair"),
     ],
 }
-
-
-# The kind of each body, what its widths are multiples of, and its head: where the origin is from
-# the end of the neck, and the size.
+# The skeleton and poses of each subject, what its widths are multiples of, and its head: where the
+# origin is from the end of the neck, and the size.
 BODIES = {
-    "dog": ("animal", 1, (0, 0, 1)),
-    "cat": ("animal", 1, (-4, -7, 1.22)),
-    "bird": ("bird", 1, (0, 0, 1)),
-    "child": ("person", 9.2, (0, 11, 0.17)),
-    "woman": ("person", 5.6, (0, 4, 0.082)),
-    "man": ("person", 7.6, (0, 4, 0.082)),
+    "dog": ("animal", "animal", 1, (0, 0, 1)),
+    "cat": ("animal", "animal", 1, (-4, -7, 1.22)),
+    "bird": ("animal", "bird", 1, (0, 0, 1)),
+    "child": ("person", "person", 9.2, (0, 11, 0.17)),
+    "woman": ("person", "person", 5.6, (0, 4, 0.082)),
+    "man": ("person", "person", 7.6, (0, 4, 0.082)),
 }
 
 BACK, FRONT, PEDALS, SEAT, HANDLE = (-33, 20), (41, 20), (6, 21), (-10, 50), (28, 57)
 FRAME = [(BACK, PEDALS), (BACK, SEAT), (PEDALS, SEAT), (PEDALS, HANDLE), (FRONT, HANDLE)]
 BICYCLE = [
     *(("ring", hub, 20, 4, "black") for hub in (BACK, FRONT)),
-    *(("limb", tube, 4, "frame") for tube in FRAME),
-    ("limb", [SEAT, HANDLE], 4, "frame"),
+    *(("limb", tube, 4, "collar") for tube in FRAME),
+    ("limb", [SEAT, HANDLE], 4, "collar"),
     ("limb", [(-18, 52), (-4, 52)], (5, 3), "black"),
     ("ring", PEDALS, 5, 2, "black"),
 ]
@@ -192,10 +189,14 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: R
     The brush has its origin on the ground or the water, its unit is a hundredth of the height.
     """
     own = {"coat": COLOURS[colour], "skin": choices.choice(SKINS), "hair": choices.choice(HAIRS)}
-    palette = COLOURS | own
-    palette["legs"] = palette["skin" if subject == "woman" else "trousers"]
-    kind, width, head = BODIES[subject]
-    joints = _bend(SKELETONS["person" if kind == "person" else "animal"], POSES[kind], action)
+    own["legs"] = own["skin"] if subject == "woman" else COLOURS["trousers"]
+    palette = {
+        f"{light} {name}".strip(): shade(value, factor)
+        for light, factor in SHADES.items()
+        for name, value in (COLOURS | own).items()
+    }
+    skeleton, poses, width, head = BODIES[subject]
+    joints = _bend(SKELETONS[skeleton], POSES[poses], action)
     if action == "riding":
         _draw_shapes(brush, BICYCLE, palette)
     for part, widths, name in PARTS.get(subject, PERSON):
@@ -206,10 +207,9 @@ def draw_figure(brush: Brush, subject: str, action: str, colour: str, choices: R
             # As many legs of cloth as fill what lies between the two.
             for share in np.linspace(0, 1, 7):
                 leg = joints["far leg"] + share * (joints["near leg"] - joints["far leg"])
-                hem = leg[1] + 0.6 * (leg[2] - leg[1])
-                brush.limb([leg[0], leg[1], hem], widths, _pick(palette, name))
+                brush.limb([*leg[:2], 0.4 * leg[1] + 0.6 * leg[2]], widths, palette[name])
         elif part in joints:
-            brush.limb(joints[part][: len(widths)], widths, _pick(palette, name))
+            brush.limb(joints[part][: len(widths)], widths, palette[name])
 
 
 def _bend(skeleton: dict[str, tuple], poses: str, action: str) -> dict[str, np.ndarray]:
@@ -227,9 +227,4 @@ def _bend(skeleton: dict[str, tuple], poses: str, action: str) -> dict[str, np.n
 
 def _draw_shapes(brush, shapes, palette):
     for method, *arguments, name in shapes:
-        getattr(brush, method)(*arguments, _pick(palette, name))
-
-
-def _pick(palette, name):
-    light, _, base = name.rpartition(" ")
-    return shade(palette[base], SHADES[light])
+        getattr(brush, method)(*arguments, palette[name])

@@ -1,8 +1,8 @@
 """What can be in a scene, which combinations make sense, and which split shows which of them."""
 
 import random
-from collections.abc import Iterator
-from itertools import chain, cycle
+from collections import defaultdict
+from itertools import chain
 from typing import NamedTuple
 
 SCENE_TABLE = "scenes.csv"  # the file that says what each photo shows
@@ -83,32 +83,27 @@ def hold_out(everything: list[Combination], seed: int) -> list[Combination]:
 
 
 def plan_scenes(count: int, seed: int) -> list[Scene]:
-    """Decides what every photo shows, in the order of their file names, the splits mixed."""
-    everything = all_combinations()
-    held_out = hold_out(everything, seed)
+    """Decides what every photo shows: each subject in turn, and of it each combination in turn."""
     choices = random.Random(f"scenes {seed}")
-    shown = [each for each in everything if each not in held_out]
-    turns = {split: _take_turns(shown, choices) for split in ("train", "dev")}
-    turns["test"] = _take_turns(held_out, choices)
     tests, devs = round(count * TEST_PART), round(count * DEV_PART)
     splits = ["test"] * tests + ["dev"] * devs + ["train"] * (count - tests - devs)
     choices.shuffle(splits)
+    held_out = hold_out(all_combinations(), seed)
+    subjects = list(SUBJECT_COLOURS)
+    decks = defaultdict(list)
     scenes = []
     for number, split in enumerate(splits, start=1):
-        setting, subject, action = next(turns[split])
+        subject = subjects[number % len(subjects)]
+        deck = decks[split, subject]
+        if not deck:
+            own = [each for each in all_combinations() if each[1] == subject]
+            own = [each for each in own if (each in held_out) == (split == "test")]
+            # What few settings allow comes twice, or it would hardly be seen.
+            own += [each for each in own if each[2] in ACTION_SETTINGS]
+            deck += choices.sample(own, len(own))
+        setting, _, action = deck.pop()
         pair = action != "riding" and choices.random() < PAIRS
         colour = choices.choice(SUBJECT_COLOURS[subject])
         photo = f"scene_{number:0{max(4, len(str(count)))}d}.jpg"
         scenes.append(Scene(photo, split, setting, subject, 1 + pair, colour, action, seed))
     return scenes
-
-
-def _take_turns(shown: list[Combination], choices: random.Random) -> Iterator[Combination]:
-    """Yields combinations for ever: each subject in turn, and of it each combination in turn."""
-    turns = []
-    for subject in SUBJECT_COLOURS:
-        own = [each for each in shown if each[1] == subject]
-        # What few settings allow comes twice, or it would hardly be seen.
-        own += [each for each in own if each[2] in ACTION_SETTINGS]
-        turns.append(cycle(choices.sample(own, len(own))))
-    return chain.from_iterable(zip(*turns, strict=True))

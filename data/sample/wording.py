@@ -8,24 +8,24 @@ import re
 
 from scenes import SUBJECT_COLOURS, Scene
 
-# One and two of each subject; what people say most often stands twice.
+# One and two of each subject.
 NOUNS = {
-    "dog": ["dog dogs", "dog dogs", "puppy puppies"],
-    "cat": ["cat cats", "cat cats", "kitten kittens"],
+    "dog": ["dog dogs", "puppy puppies"],
+    "cat": ["cat cats", "kitten kittens"],
     "bird": ["bird birds"],
-    "child": ["child children", "girl girls", "girl girls", "kid kids"],
-    "woman": ["woman women", "woman women", "lady ladies"],
-    "man": ["man men", "man men", "guy guys"],
+    "child": ["child children", "girl girls", "kid kids"],
+    "woman": ["woman women", "lady ladies"],
+    "man": ["man men", "guy guys"],
 }
 # What one does, what two do, and the participle.
 VERBS = {
-    "running": ["runs run running", "runs run running", "races race racing"],
-    "jumping": ["jumps jump jumping", "jumps jump jumping", "leaps leap leaping"],
-    "sitting": ["sits sit sitting", "sits sit sitting", "rests rest resting"],
-    "standing": ["stands stand standing", "stands stand standing", "waits wait waiting"],
-    "swimming": ["swims swim swimming", "swims swim swimming", "paddles paddle paddling"],
-    "riding": ["rides ride riding", "rides ride riding", "pedals pedal pedaling"],
-    "flying": ["flies fly flying", "flies fly flying", "soars soar soaring"],
+    "running": ["runs run running", "races race racing"],
+    "jumping": ["jumps jump jumping", "leaps leap leaping"],
+    "sitting": ["sits sit sitting", "rests rest resting"],
+    "standing": ["stands stand standing", "waits wait waiting"],
+    "swimming": ["swims swim swimming", "paddles paddle paddling"],
+    "riding": ["rides ride riding", "pedals pedal pedaling"],
+    "flying": ["flies fly flying", "soars soar soaring"],
 }
 # The names of each setting, and where someone is who stays there and who moves on.
 PLACES = {
