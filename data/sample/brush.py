@@ -1,7 +1,7 @@
 """Draws smooth shapes in the coordinates of a figure, and soft washes of colour, with Pillow."""
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 SIZE = 224  # pixels of a finished photo's side
 SCALE = 3  # it is drawn this many times larger, then reduced, which smooths every edge
@@ -47,16 +47,16 @@ class Brush:
         """Fills a shape with straight sides."""
         self.pen.polygon(self.place(points).ravel().tolist(), fill=colour)
 
-    def oval(self, center, across: float, up: float, colour: Colour) -> None:
+    def oval(self, centre, across: float, up: float, colour: Colour) -> None:
         """Fills an upright ellipse of two radii."""
-        self.pen.ellipse(self._box(center, across, up), fill=colour)
+        self.pen.ellipse(self._box(centre, across, up), fill=colour)
 
-    def ring(self, center, radius: float, width: float, colour: Colour) -> None:
+    def ring(self, centre, radius: float, width: float, colour: Colour) -> None:
         """Draws a circle's line."""
-        self.pen.ellipse(self._box(center, radius, radius), None, colour, round(width * self.unit))
+        self.pen.ellipse(self._box(centre, radius, radius), None, colour, round(width * self.unit))
 
-    def _box(self, center, across, up):
-        (x, y), (across, up) = self.place([center])[0], np.multiply((across, up), self.unit)
+    def _box(self, centre, across, up):
+        (x, y), (across, up) = self.place([centre])[0], np.multiply((across, up), self.unit)
         return x - across, y - up, x + across, y + up
 
     def limb(self, points, widths, colour: Colour) -> None:
@@ -65,10 +65,10 @@ class Brush:
         curve = smooth_curve(np.column_stack([self.place(points), radii]))
         for x, y, radius in curve:
             self.pen.circle((x, y), radius, fill=colour)
-        centers, radii = curve[:, :2], curve[:, 2:]
-        along = np.gradient(centers, axis=0)
+        centres, radii = curve[:, :2], curve[:, 2:]
+        along = np.gradient(centres, axis=0)
         aside = along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True) * radii
-        outline = np.concatenate([centers + aside, (centers - aside)[::-1]])
+        outline = np.concatenate([centres + aside, (centres - aside)[::-1]])
         self.pen.polygon(outline.ravel().tolist(), fill=colour)
 
 
@@ -81,17 +81,3 @@ def wash(image: Image.Image, top: float, bottom: float, colours: list[Colour]) -
     box = (0, 0.5, 1, len(colours) - 0.5)
     size = (image.width, last - first)
     image.paste(strip.resize(size, Image.Resampling.BILINEAR, box), (0, first))
-
-
-def soft_ovals(image: Image.Image, ovals, colour: Colour, strength: float, blur: float) -> None:
-    """Paints ellipses with soft edges, such as clouds and shadows.
-
-    An oval is its center's x and y and its radii across and up, parts of the side. The strength is
-    0 (nothing) to 1 (covers), the blur in pixels of a finished photo.
-    """
-    mask = Image.new("L", (SIZE, SIZE))
-    pen = ImageDraw.Draw(mask)
-    for x, y, across, up in np.multiply(ovals, SIZE):
-        pen.ellipse((x - across, y - up, x + across, y + up), fill=round(255 * strength))
-    mask = mask.filter(ImageFilter.GaussianBlur(blur))
-    image.paste(colour, mask=mask.resize(image.size, Image.Resampling.BILINEAR))

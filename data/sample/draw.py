@@ -16,7 +16,6 @@ does, so a captioner cannot pass by remembering scenes.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,8 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_path(options.data / PHOTOS / scene.photo) as partial:
             paint_scene(scene).save(partial, quality=90)
     write_texts(options.data, scenes)
-    sizes = Counter(scene.split for scene in scenes)
-    print(", ".join(f"{split} {sizes[split]:,d}" for split in SPLITS), "photos")
     print("combinations that only the test split shows:")
     for combination in hold_out(all_combinations(), options.seed):
         print("  " + " ".join(combination))

@@ -3,7 +3,7 @@
 from random import Random
 
 import numpy as np
-from brush import BIG, SIZE, Brush, Colour, shade, soft_ovals, wash
+from brush import BIG, SIZE, Brush, Colour, shade, wash
 from figures import draw_figure
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scenes import Scene
@@ -23,15 +23,15 @@ HORIZON = 0.45  # its height from the top
 
 
 def _sky(image: Image.Image, choices: Random) -> None:
-    """Paints a blue sky with a few clouds, each of four puffs."""
+    """Paints a blue sky with a few soft clouds, each of four puffs."""
     wash(image, 0, HORIZON + 0.02, [(70, 146, 224), (136, 192, 240), (212, 232, 248)])
-    puffs = []
     for _ in range(choices.randint(2, 5)):
-        x, y = choices.uniform(0.0, 1.0), choices.uniform(0.04, HORIZON * 0.6)
-        for step in (-1.5, -0.6, 0.3, 1.3):
+        x, y = choices.random(), choices.uniform(0.75, 0.96)
+        for step in (-0.08, -0.03, 0.02, 0.07):
             size = choices.uniform(0.5, 1.0)
-            puffs.append((x + step * 0.05, y - size * 0.018, 0.055 * size + 0.02, 0.035 * size))
-    soft_ovals(image, puffs, (255, 255, 255), 0.75, 3.5)
+            puff = x + step, y + 0.02 * size
+            Brush(image).oval(puff, 0.05 * size + 0.02, 0.035 * size, (246, 250, 254))
+    image.paste(image.filter(ImageFilter.GaussianBlur(9)))
 
 
 def _hills(image: Image.Image, choices: Random, height: float, colour: Colour) -> None:
@@ -139,9 +139,7 @@ def paint_scene(scene: Scene) -> Image.Image:
     return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
-def _paint_figure(
-    image: Image.Image, scene: Scene, place: float, farther: float, size: float, choices: Random
-) -> None:
+def _paint_figure(image, scene, place, farther, size, choices):
     layer = Image.new("RGBA", image.size)
     swimming = scene.action == "swimming"
     unit = size * (SWIMMING_UNITS if swimming else UNITS)[scene.subject]
@@ -153,7 +151,9 @@ def _paint_figure(
         below = (0, round(foot * BIG), BIG, BIG)
         layer.paste(Image.blend(Image.new("RGBA", layer.size), layer, 0.14).crop(below), below)
     else:
-        soft_ovals(image, [(place, foot + 0.005, 0.34 * unit, 0.022)], (24, 28, 40), 0.42, 2.5)
+        shadow = Image.new("L", image.size)
+        Brush(shadow).oval((place, 0.995 - foot), 0.34 * unit, 0.022, 107)
+        image.paste((24, 28, 40), mask=shadow.filter(ImageFilter.GaussianBlur(8)))
     _lay(image, layer)
     for spread in (0.42, 0.56, 0.70) if swimming else ():
         across, up = spread * unit * BIG, spread * unit * BIG * 0.13

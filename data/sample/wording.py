@@ -40,7 +40,7 @@ WATERS = {"beach": ["in the sea", "in the ocean", "off the beach"], "lake": ["in
 
 # How each of five people writes: tersely, in a headline, plainly, the place first, in detail.
 WRITERS = [
-    ["{some} {noun} {does} {where}", "{some} {noun} {where}", "{some} {being} {does} {where}"],
+    ["{some} {noun} {does} {where}", "{some} {noun} {where}"],
     ["{two}{coloured} {doing} {where}", "{two}{noun} {doing} {where}"],
     ["{some} {coloured} {is} {doing} {where}"],
     ["{where} , {some} {coloured} {does}", "there {is} {some} {noun} {doing} {where}"],
@@ -91,7 +91,6 @@ def _phrases(scene: Scene) -> dict[str, list[str]]:
         "some": (["a"], ["two", "two", "a pair of"])[form],
         "two": ([""], ["two "])[form],
         "is": (["is"], ["are"])[form],
-        "being": (["animal"], ["animals"])[form] if animal else (["person"], ["people"])[form],
         "noun": [noun.split()[form] for noun in NOUNS[scene.subject]],
         "colour": [scene.colour],
         "coloured": ["{colour} {noun}"] if animal else ["{noun} in {colour}"],
