@@ -79,5 +79,5 @@ def wash(image: Image.Image, top: float, bottom: float, colours: list[Colour]) -
     strip.putdata(colours)
     # The middle of the first and last pixel of the strip are the band's two edges.
     box = (0, 0.5, 1, len(colours) - 0.5)
-    size = (image.width, last - first)
-    image.paste(strip.resize(size, Image.Resampling.BILINEAR, box), (0, first))
+    band = strip.resize((image.width, last - first), Image.Resampling.BILINEAR, box)
+    image.paste(band, (0, first))

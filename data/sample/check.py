@@ -53,12 +53,11 @@ def check_property(
     named = [named_values(caption, words) for caption in captions]
     # A caption that names two values is never right, whatever the scene.
     only = np.array([next(iter(values)) if len(values) == 1 else "" for values in named])
-    spoken = sum(map(bool, named))
-    some = max(1, spoken)  # nothing is right where nothing is named
+    spoken = sum(map(bool, named)) or 1  # nothing is right where nothing is named
     return {
-        "named": spoken / len(named),
-        "right": float(np.sum(only == truths) / some),
-        "shuffled": float(np.mean([np.sum(only == truths[order]) for order in orders]) / some),
+        "named": sum(map(bool, named)) / len(named),
+        "right": float(np.sum(only == truths) / spoken),
+        "shuffled": float(np.mean([np.sum(only == truths[order]) for order in orders]) / spoken),
         "blind": float(np.mean(truths == blind)),
     }
 
@@ -102,22 +101,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, checks, prints and writes."""
     options = SettingsParser(globals()).parse_settings(arguments)
     table, training = read_tables(options.data, options.model, options.decoding)
-    generator = np.random.default_rng(1)
-    orders = [generator.permutation(len(table)) for _ in range(options.shuffles)]
-    results = {
-        name: check_property(
-            table["caption"], table[name].to_numpy(), training[name].mode()[0], words, orders
-        )
-        for name, words in WORDS.items()
-    }
+    seeds = range(options.shuffles)
+    orders = [np.random.default_rng(seed).permutation(len(table)) for seed in seeds]
+    results = {}
+    for name, words in WORDS.items():
+        truths, blind = table[name].to_numpy(), training[name].mode()[0]
+        results[name] = check_property(table["caption"], truths, blind, words, orders)
     write_json(options.model / "truth.json", {"captions": len(table), **results}, version=2)
     with atomic_path(options.model / "captions.png") as partial:
         draw_picture(table, options.data / PHOTOS, partial)
     print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
     columns = ["name any", "of those right", "photos shuffled", "blind guess"]
     print((100 * pd.DataFrame(results).T).round(1).set_axis(columns, axis=1).to_string())
-    print("photos shuffled: the same captions against other scenes")
-    print("blind guess: always the value that is commonest in the training split")
+    print(
+        "photos shuffled: against other scenes; blind guess: the training split's commonest value"
+    )
     print(f"wrote {options.model / 'truth.json'} and {options.model / 'captions.png'}")
     return DONE
 

@@ -49,10 +49,7 @@ def remove_old_photos(data: Path, scenes: list[Scene]) -> None:
         for name in old - {scene.photo for scene in scenes}:
             (data / PHOTOS / name).unlink(missing_ok=True)
     elif (data / CAPTIONS).exists():
-        raise UserError(
-            f"{data / CAPTIONS} was not drawn by this script and would be lost: give another "
-            f"folder with --data"
-        )
+        raise UserError(f"{data / CAPTIONS} was not drawn by this script: choose another --data")
 
 
 def write_texts(data: Path, scenes: list[Scene]) -> None:

@@ -63,7 +63,7 @@ def _houses(image: Image.Image, choices: Random) -> None:
     for x in np.arange(-0.1, 1, 0.24):
         walls = choices.choice([(186, 132, 112), (206, 178, 150), (168, 152, 148), (196, 158, 128)])
         top = 1 - choices.uniform(0.10, 0.14)
-        brush.patch([(x, 0.44), (x, top), (x + 0.235, top), (x + 0.235, 0.44)], walls)
+        brush.patch([(x, 0.38), (x, top), (x + 0.235, top), (x + 0.235, 0.38)], walls)
         brush.patch([(x - 0.01, top), (x + 0.12, top + 0.07), (x + 0.25, top)], shade(walls, 0.62))
         for left in (x + 0.04, x + 0.14):
             for y in (top - 0.05, top - 0.17, top - 0.29):
@@ -89,8 +89,10 @@ def _trunks(image: Image.Image, choices: Random) -> None:
 
 def _firs(image: Image.Image, choices: Random) -> None:
     """Paints a snowy fir tree near each edge."""
-    for x in (choices.uniform(0.02, 0.12), choices.uniform(0.88, 0.98)):
-        brush = Brush(image).moved(x, 0.47, choices.uniform(0.36, 0.46))
+    for x in (0.07, 0.93):
+        brush = Brush(image).moved(
+            x + choices.uniform(-0.05, 0.05), 0.47, choices.uniform(0.36, 0.46)
+        )
         brush.limb([(0, 0), (0, 0.2)], 0.08, (98, 70, 48))
         for width, y in ((0.28, 0.1), (0.22, 0.3), (0.16, 0.5), (0.1, 0.7)):
             brush.patch([(-width, y), (width, y), (0, y + 0.36)], (44, 92, 80))
@@ -104,10 +106,9 @@ SAND = [(246, 222, 166), (240, 210, 148), (228, 192, 126)]
 SEA = [(32, 128, 172), (40, 172, 190), (96, 206, 204)]
 LAKE = [(40, 78, 104), (36, 92, 138), (58, 112, 160)]
 BANK = [(150, 136, 106), (134, 120, 84), (112, 108, 66)]
-PAVEMENT = [(186, 182, 178), (170, 166, 162)]
 ROAD = [(104, 104, 110), (122, 122, 128), (110, 110, 116)]
 LEAVES = [(122, 116, 66), (142, 108, 68), (122, 90, 58)]
-FOAM, MUD = (252, 252, 250), (136, 126, 88)
+FOAM, MUD, CURB = (252, 252, 250), (136, 126, 88), (186, 182, 178)
 # Each painter with its arguments, the farthest first. Swimmers have more of the water.
 PEAKS = [(_sky,), (_hills, 0.26, (112, 132, 160)), (_hills, 0.11, (52, 98, 84))]
 LAYERS = {
@@ -115,7 +116,7 @@ LAYERS = {
     "beach": [(_sky,), (_land, 0.45, 0.6, 34, 0, SEA), (_land, 0.58, 1, 16, 2, SAND, FOAM)],
     "beach swimming": [(_sky,), (_land, 0.45, 1, 34, 0, SEA), (_land, 0.93, 1, 9, 2, SAND, FOAM)],
     "snow": [(_sky,), (_hills, 0.2, (196, 210, 230)), (_land, 0.46, 1, 40, 3, SNOW), (_firs,)],
-    "street": [(_sky,), (_houses,), (_land, 0.55, 1, 0, 0, PAVEMENT), (_land, 0.62, 1, 6, 2, ROAD)],
+    "street": [(_sky,), (_houses,), (_land, 0.62, 1, 6, 2, ROAD, CURB)],
     "lake": [*PEAKS, (_land, 0.45, 0.8, 34, 0, LAKE), (_land, 0.76, 1, 5, 16, BANK, MUD)],
     "lake swimming": [*PEAKS, (_land, 0.45, 1, 34, 0, LAKE), (_land, 0.94, 1, 5, 9, BANK, MUD)],
     "forest": [(_trunks,), (_land, 0.47, 1, 12, 5, LEAVES)],
@@ -131,11 +132,9 @@ def paint_scene(scene: Scene) -> Image.Image:
     image = Image.blend(image, Image.new("RGB", image.size, HAZE), HAZE_STRENGTH)
     size = choices.uniform(0.97, 1.03)
     middle = 0.5 + choices.uniform(-0.025, 0.025)
-    if scene.count == 1:
-        _paint_figure(image, scene, middle, 0, size, choices)
-    else:
-        _paint_figure(image, scene, middle - 0.22, 0.03, size * PAIR_SIZE, choices)
-        _paint_figure(image, scene, middle + 0.22, 0, size * PAIR_SIZE, choices)
+    size *= PAIR_SIZE if scene.count == 2 else 1
+    for side, farther in ((-0.22, 0.03), (0.22, 0)) if scene.count == 2 else ((0, 0),):
+        _paint_figure(image, scene, middle + side, farther, size, choices)
     return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from itertools import chain
+from itertools import chain, cycle
 from typing import NamedTuple
 
 SCENE_TABLE = "scenes.csv"  # the file that says what each photo shows
@@ -89,11 +89,9 @@ def plan_scenes(count: int, seed: int) -> list[Scene]:
     splits = ["test"] * tests + ["dev"] * devs + ["train"] * (count - tests - devs)
     choices.shuffle(splits)
     held_out = hold_out(all_combinations(), seed)
-    subjects = list(SUBJECT_COLOURS)
     decks = defaultdict(list)
     scenes = []
-    for number, split in enumerate(splits, start=1):
-        subject = subjects[number % len(subjects)]
+    for number, (split, subject) in enumerate(zip(splits, cycle(SUBJECT_COLOURS)), start=1):
         deck = decks[split, subject]
         if not deck:
             own = [each for each in all_combinations() if each[1] == subject]

@@ -71,8 +71,8 @@ def write_captions(scene: Scene) -> list[str]:
 
     captions = [FIELD.sub(fill, choices.choice(templates)) for templates in WRITERS]
     choices.shuffle(captions)
-    captions = [re.sub(r"\ba (?=[aeio])", "an ", f"{caption} .") for caption in captions]
-    return [caption[0].upper() + caption[1:] for caption in captions]
+    captions = [f"{caption[0].upper()}{caption[1:]} ." for caption in captions]
+    return [re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", caption) for caption in captions]
 
 
 def _phrases(scene: Scene) -> dict[str, list[str]]:
