@@ -5,6 +5,7 @@ made a mistake should read one sentence about it, not that sentence among notes 
 """
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from captioning.cli import STOPPED
 
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# TensorFlow would warn of networks that are traced for several shapes, as those of decoding are.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ import os
 import stat
 import warnings
 from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from captioning.cli import one_line
+from captioning.cli import UserError, one_line
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
 DECODING_THREADS = 2
@@ -214,3 +215,28 @@ def _encode_batch(prepared, encoder):
         item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
         for item in results
     ]
+
+
+def expand_places(
+    places: Iterable[Path], on_skip: Callable[[str, str], None] | None = None
+) -> list[Path]:
+    """Lists the photos at places that a user named, each once: photos, and those of folders.
+
+    Photos that are named stay even if their extension is unknown. `on_skip` is that of
+    `find_photos`.
+
+    Raises:
+        UserError: if a place does not exist, or a folder holds no photos.
+    """
+    photos = []
+    for place in places:
+        if place.is_dir():
+            found = find_photos(place, on_skip)
+            if not found:
+                raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
+            photos += found
+        elif place.exists():
+            photos.append(place)
+        else:
+            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
+    return list(dict.fromkeys(photos))
