@@ -9,8 +9,8 @@ FLICKR8K := data/flickr8k
 FLICKR8K_MODEL := models/flickr8k
 
 # What a stage's result depends on besides its input.
-PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py features.py \
-              extraction.py chunks.py)
+PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py architectures.py \
+              efficientnet_lite.py state_dict.py features.py extraction.py chunks.py)
 TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
 MODEL_CODE := train.py $(addprefix captioning/,decoding.py model_folder.py)
 SCORE_CODE := evaluate.py $(addprefix captioning/,decoding.py model_folder.py confidence.py \

@@ -24,12 +24,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from captioning.confidence import word_choices
+from captioning.model_folder import load_captioner
+from captioning.scoreboard import (
+    FIGURES,
+    LINE_WIDTH,
+    draw_distribution,
+    page_table,
+    print_comparison,
+    print_table,
+)
 from tqdm import tqdm
 
 from captioning import bootstrap, metrics
 from captioning.captions import read_captions, read_descriptions, split_into_words
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.confidence import word_choices
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, decode
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
@@ -43,20 +52,11 @@ from captioning.files import (
     photo_id,
 )
 from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.model_folder import load_captioner
 from captioning.photos import find_photos
-from captioning.scoreboard import (
-    FIGURES,
-    LINE_WIDTH,
-    draw_distribution,
-    page_table,
-    print_comparison,
-    print_table,
-)
 from captioning.settings import positive_integer
 from captioning.splits import read_split, usable_photos
 from captioning.storage import locked, write_json, write_table
-from captioning.vocabulary import END_WORD, START_WORD
+from captioning.vocabulary import END_TOKEN, START_TOKEN
 
 # Where things are.
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
@@ -162,10 +162,10 @@ def classic_row(captions, ended, descriptions):
         Row: markers stand on both sides and count as words that were guessed right.
     """
     marked = [
-        [START_WORD, *words, *([END_WORD] if end else [])]
+        [START_TOKEN, *words, *([END_TOKEN] if end else [])]
         for words, end in zip(captions, ended, strict=True)
     ]
-    references = [[[START_WORD, *words, END_WORD] for words in texts] for texts in descriptions]
+    references = [[[START_TOKEN, *words, END_TOKEN] for words in texts] for texts in descriptions]
     counts = metrics.bleu_counts(marked, references)
     return Row(captions, metrics.PhotoStatistics(counts, {}, CLASSIC_WEIGHTS), captions)
 
@@ -220,7 +220,7 @@ def score_rows(decoded, vocabulary, references):
     Returns:
         dict of str -> Row.
     """
-    captions = {title: [*map(vocabulary.decode, ids)] for title, ids in decoded.items()}
+    captions = {title: [*map(vocabulary.detokenize, ids)] for title, ids in decoded.items()}
     ended = [ids[-1:] == [vocabulary.end_id] for ids in decoded[GREEDY]]
     cider = metrics.CiderD(references.words)
     rows = {
@@ -247,7 +247,7 @@ def summarise(row, vocabulary, training):
     """
     figures = row.statistics.figures()
     resampled = row.statistics.figures(bootstrap.resample(len(row.captions)))
-    known = set(vocabulary.words) - {START_WORD, END_WORD}
+    known = set(vocabulary.words) - {START_TOKEN, END_TOKEN}
     used = known.intersection(*[{word for words in row.captions for word in words}])
     copied = sum(tuple(words) in training for words in row.cleaned)
     return {

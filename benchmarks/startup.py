@@ -21,12 +21,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from captioning.model_folder import Captioner, save_captioner
+
 import train
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
 from captioning.files import CAPTIONER
-from captioning.model_folder import Captioner, save_captioner
-from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
+from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +63,7 @@ def write_model(folder, name):
         if layer.weights:
             whole.get_layer(layer.name).set_weights(layer.get_weights())
     whole.save_weights(weights)
-    words = (START_WORD, END_WORD, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
+    words = (START_TOKEN, END_TOKEN, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, 34, {})
     record = {"format": 1, **encoder.record(), "weights": str(weights)}
     model = train.define_model(vocabulary.size, encoder.length)

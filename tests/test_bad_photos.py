@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 import pytest
-from kill_prepare_photos import StandIn
 from PIL import Image
+from support import StandIn
 
 import prepare_photos
 from captioning.cli import one_line, run
@@ -84,7 +84,8 @@ def test_none_but_bad_photos_give_one_sentence_and_no_file(prepare, tmp_path, na
     (tmp_path / "photos" / "good.png").unlink()
     (tmp_path / "photos" / name).write_bytes(BAD[name])
     status, output, errors = prepare()
-    assert (status, output) == (2, "")
+    assert status == 2
+    assert "wrote" not in output
     assert errors.splitlines()[-1].endswith(f"in {tmp_path / 'photos'} can be read")
     assert {path.name for path in tmp_path.iterdir()} == {"photos", ".lock"}
 

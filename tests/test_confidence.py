@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from captioning.confidence import word_choices
 from test_decoding import PHOTO_LENGTH, VOCABULARY, next_word_probabilities, random_model
 
 from captioning import confidence
-from captioning.confidence import word_choices
 from captioning.decoding import CaptionDecoder
 
 
@@ -24,7 +24,7 @@ def test_choices_are_those_of_every_beginning(model, photos):
     captions = [*decoder.greedy(photos[:3]), *decoder.beam(photos[3:], 2)]
     found = word_choices(model, VOCABULARY, photos, captions)
     for photo, caption, choices in zip(photos, captions, found, strict=True):
-        assert [VOCABULARY.ids[choice.word] for choice in choices] == caption
+        assert [VOCABULARY.token_ids[choice.word] for choice in choices] == caption
         prefix = [VOCABULARY.start_id]
         for word_id, choice in zip(caption, choices, strict=True):
             probabilities = next_word_probabilities(model, photo, prefix)
@@ -32,7 +32,9 @@ def test_choices_are_those_of_every_beginning(model, photos):
             assert choice.is_end == (word_id == VOCABULARY.end_id)
             probabilities[word_id] = 0
             likeliest = np.argsort(-probabilities)[:3]
-            assert [VOCABULARY.ids[word] for word, _ in choice.alternatives] == likeliest.tolist()
+            assert [
+                VOCABULARY.token_ids[word] for word, _ in choice.alternatives
+            ] == likeliest.tolist()
             for (_, probability), other in zip(choice.alternatives, likeliest, strict=True):
                 assert probability == pytest.approx(probabilities[other], rel=1e-4)
             prefix.append(word_id)

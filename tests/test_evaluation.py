@@ -12,7 +12,7 @@ import evaluate
 import prepare_text
 import train
 from captioning import metrics, scoreboard
-from captioning.captions import read_captions, split_into_words
+from captioning.captions import clean_captions, read_captions, split_into_words
 from captioning.cli import UserError
 from captioning.features import read_features, write_features
 from captioning.splits import read_split
@@ -29,7 +29,7 @@ class MockDecoder:
 
     def greedy(self, photos):
         """Says it of each photo."""
-        return [self.vocabulary.encode(words)[1:] for words in self.captions]
+        return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
 
     def beam(self, photos, width):
         """Says the same."""
@@ -243,7 +243,7 @@ def test_captions_of_a_real_model_are_scored_with_those_of_every_beam(prepared_d
     references = [[split_into_words(text) for text in texts[name]] for name in names]
     decoder = evaluate.CaptionDecoder(captioner.model, vocabulary)
     for title, ids in (("greedy", decoder.greedy(photos)), ("beam 3", decoder.beam(photos, 3))):
-        captions = [vocabulary.decode(caption) for caption in ids]
+        captions = [vocabulary.detokenize(caption) for caption in ids]
         figures = make_row(captions, references).statistics.figures()
         for name in scoreboard.FIGURES:
             assert scores["rows"][title][name] == pytest.approx(figures[name][0])
@@ -252,7 +252,7 @@ def test_captions_of_a_real_model_are_scored_with_those_of_every_beam(prepared_d
 def test_markers_add_about_eleven_points_to_real_captions(flickr8k):
     """Scores one person against the other four: the markers' share of the classic row."""
     captions = read_captions(flickr8k)
-    cleaned = prepare_text.clean_captions(captions)
+    cleaned = clean_captions(captions, min_word_length=2)
     names = read_split(flickr8k, "test")
     person, others = [cleaned[name][0] for name in names], [cleaned[name][1:] for name in names]
     counts = metrics.bleu_counts(person, others)

@@ -18,7 +18,7 @@ from captioning.decoding import TokenProbability
 from captioning.gallery.thumbnails import Thumbnail, make_thumbnails
 from captioning.photos import PhotoError
 from captioning.storage import write_text
-from captioning.vocabulary import END_WORD
+from captioning.vocabulary import END_TOKEN
 
 # Probabilities at which the shading of a word changes.
 SHADES = (0.1, 0.25, 0.5, 0.75)
@@ -153,7 +153,7 @@ def _caption_html(caption: Caption) -> str:
 def _word_html(token: TokenProbability) -> str:
     # One alternative a line, its probability after its last space, is what the script expects.
     others = "\n".join(
-        f"{'(end)' if word == END_WORD else ' '.join(word.split())} {probability:.4f}"
+        f"{'(end)' if word == END_TOKEN else ' '.join(word.split())} {probability:.4f}"
         for word, probability in token.alternatives
     )
     data = f'data-probability="{token.probability:.4f}" data-others="{escape(others)}"'
