@@ -3,178 +3,83 @@
     python generate.py dog.jpg holiday/ --model models/flickr8k
     python generate.py holiday/ --csv captions.csv --html captions.html
 
-Reads   the photos, and those in the folders, that are given
+Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
 Writes  the lines on standard output; with --csv the same as a table, and with --html a page with
-        the photos, which shows how sure the model was of each word
+        the photos, which shows how probable the model found each word
 Takes   a few seconds to load the networks, then about 10 photos a second with VGG16 on two cores.
 """
 
+import argparse
 import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from captioning.confidence import word_choices
-from captioning.model_folder import load_captioner
 from tqdm import tqdm
 
-from captioning.cli import DONE, DONE_IN_PART, ArgumentParser, UserError, one_line, run
-from captioning.decoding import CaptionDecoder, decode
+from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
+from captioning.decoding import generate_desc, token_ids_of_caption, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD
 from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.photos import PhotoError, encode_photos, find_photos
-from captioning.settings import positive_integer
+from captioning.photos import PhotoError, encode_photos, expand_places
+from captioning.saved_model import SavedModel, load_model
+from captioning.settings import SettingsParser
 from captioning.storage import write_table
 
 # Where things are.
-MODEL = Path("models/flickr8k")  # what train.py wrote
+MODEL = Path("models/flickr8k")  # the model folder, with what train.py wrote
 
-# How captions are written.
+# How captions are decoded.
 BEAM = 1  # beam width; 1 is greedy
-BATCH_SIZE = 6  # photos that the encoder takes at once
+BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 
 
-def expand(places, on_skip=None):
-    """Lists the photos that the user named.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Loads model and encoder, captions the photos, writes table and page, prints the captions."""
+    parser = make_parser()
+    options = parser.parse_settings(arguments)
+    for flag, path in (("--csv", options.csv), ("--html", options.html)):
+        if path and path.is_dir():
+            raise UserError(f"{path} is a folder: name a file with {flag}")
 
-    Args:
-        places: list of pathlib.Path, photos and folders.
-        on_skip: callable that is given the path and the reason, both str, of what a folder holds
-            and is left out; see `captioning.photos.find_photos`.
+    skipped = {}
+    photos = expand_places(options.photos, skipped.__setitem__)
+    model = load_model(options.model)
+    encoder = load_encoder(model, options.weights)
 
-    Returns:
-        list of pathlib.Path, each photo once: those named as they are, those of a folder sorted.
+    def check() -> None:
+        trained_with, source = options.model / ENCODER_RECORD, f"--weights {encoder.weights}"
+        check_same_encoder(model.encoder_record, trained_with, encoder.record(), source)
 
-    Raises:
-        UserError: if a place does not exist, or a folder holds no photos.
-    """
-    photos = []
-    for place in places:
-        if place.is_dir():
-            found = find_photos(place, on_skip)
-            if not found:
-                raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
-            photos += found
-        elif place.exists():
-            photos.append(place)
-        else:
-            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
-    return list(dict.fromkeys(photos))
+    encoded, unreadable = encode(photos, encoder, options.batch_size, check)
+    skipped |= unreadable
+    for path, reason in skipped.items():
+        print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
+    if not encoded:
+        raise UserError("none of the photos can be read")
 
-
-def encode(photos, encoder, check):
-    """Turns photos into vectors.
-
-    Args:
-        photos: list of pathlib.Path.
-        encoder: captioning.encoders.Encoder.
-        check: callable without arguments that raises if the encoder is not the right one. It runs
-            beside the first photos, since both take a moment where the weights are large.
-
-    Returns:
-        tuple of dict of pathlib.Path -> numpy.ndarray, float32, (length,), the vectors, and dict of
-        pathlib.Path -> str, why a photo has none.
-    """
-    encoded = tqdm(
-        encode_photos(photos, encoder, BATCH_SIZE),
-        total=len(photos),
-        unit=" photos",
-        delay=1,
-        disable=None,
-    )
-    vectors, skipped = {}, {}
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        checked = pool.submit(check)
-        for path, vector in encoded:
-            checked.result()
-            if isinstance(vector, PhotoError):
-                skipped[path] = str(vector)
-            else:
-                vectors[path] = vector
-    return vectors, skipped
+    paths, features = list(encoded), np.stack(list(encoded.values()))
+    captions = generate_desc(model.captioner, model.vocabulary, features, options.beam)
+    print_changed_settings(parser, options)
+    if options.csv:
+        write_csv(options.csv, paths, captions)
+    if options.html:
+        write_page(options.html, paths, features, captions, model, options.beam)
+    for path, caption in zip(paths, captions, strict=True):
+        print(f"{one_line(str(path))}\t{caption}")
+    return DONE_IN_PART if skipped else DONE
 
 
-def write_csv(path, paths, captions):
-    """Writes the table.
-
-    Args:
-        path: pathlib.Path of the CSV file.
-        paths: list of pathlib.Path, the photos.
-        captions: list of str.
-    """
-    # Those who want no table need not wait for it to be imported.
-    import pandas as pd
-
-    write_table(path, pd.DataFrame({"photo": map(str, paths), "caption": captions}))
-
-
-def write_page(path, paths, vectors, captioner, word_ids, beam_width):
-    """Writes the page; see `captioning.gallery`.
-
-    Args:
-        path: pathlib.Path of the HTML file.
-        paths: list of pathlib.Path, the photos.
-        vectors: numpy.ndarray, float32, (photos, length).
-        captioner: captioning.model_folder.Captioner.
-        word_ids: list of list of int, the captions.
-        beam_width: int, 1 is greedy.
-    """
-    decodings = ("greedy" if beam_width == 1 else f"beam {beam_width}",)
-    choices = word_choices(captioner.model, captioner.vocabulary, vectors, word_ids)
-    cards = [
-        Card(photo.name, photo, (Caption(decodings, words, None),), ())
-        for photo, words in zip(paths, choices, strict=True)
-    ]
-    count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"
-    write_gallery(path, Page(f"Captions of {count}", cards))
-
-
-def load_encoder(captioner, weights):
-    """Loads the encoder that a model was trained with.
-
-    Args:
-        captioner: captioning.model_folder.Captioner.
-        weights: str as `--weights` takes it, or None for those that the model names.
-
-    Returns:
-        captioning.encoders.Encoder.
-
-    Raises:
-        UserError: if its weights cannot be had.
-    """
-    record = captioner.encoder_record
-    return Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
-
-
-def check_encoder(encoder, captioner, folder):
-    """Checks that an encoder is the one that a model was trained with.
-
-    Args:
-        encoder: captioning.encoders.Encoder.
-        captioner: captioning.model_folder.Captioner.
-        folder: pathlib.Path of the model folder.
-
-    Raises:
-        UserError: if its weights are others.
-    """
-    trained_with, source = folder / ENCODER_RECORD, f"--weights {encoder.weights}"
-    check_same_encoder(captioner.encoder_record, trained_with, encoder.record(), source)
-
-
-def parse_arguments(arguments=None):
-    """Reads the command line; see the constants for the defaults."""
-    parser = ArgumentParser(__doc__)
+def make_parser() -> SettingsParser:
+    """Makes the parser of the constants' flags and of those that have no constant."""
+    parser = SettingsParser(globals())
     parser.add_argument(
         "photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help="what to caption"
-    )
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="the model folder")
-    parser.add_argument(
-        "--beam", type=positive_integer, default=BEAM, metavar="K", help="beam width; 1 is greedy"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write photo and caption there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
@@ -183,39 +88,77 @@ def parse_arguments(arguments=None):
         metavar="imagenet|none|FILE",
         help="the encoder's weights, where they are no longer at the place that MODEL names",
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
-def main(arguments=None):
-    """Loads model and encoder, captions the photos, prints and writes."""
-    options = parse_arguments(arguments)
-    for flag, path in (("--csv", options.csv), ("--html", options.html)):
-        if path and path.is_dir():
-            raise UserError(f"{path} is a folder: name a file with {flag}")
-    skipped = {}
-    photos = expand(options.photos, skipped.__setitem__)
-    captioner = load_captioner(options.model)
-    encoder = load_encoder(captioner, options.weights)
-    check = partial(check_encoder, encoder, captioner, options.model)
-    vectors, unreadable = encode(photos, encoder, check)
-    skipped |= unreadable
-    for path, reason in skipped.items():
-        print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
-    if not vectors:
-        raise UserError("none of the photos can be read")
-    paths, vectors = list(vectors), np.stack(list(vectors.values()))
-    decoder = CaptionDecoder(captioner.model, captioner.vocabulary)
-    word_ids = decode(decoder, vectors, options.beam)
-    captions = [" ".join(captioner.vocabulary.detokenize(ids)) for ids in word_ids]
-    if options.csv:
-        write_csv(options.csv, paths, captions)
-    if options.html:
-        write_page(options.html, paths, vectors, captioner, word_ids, options.beam)
-    for path in filter(None, (options.csv, options.html)):
-        print(f"wrote {path}", file=sys.stderr)
-    for path, caption in zip(paths, captions, strict=True):
-        print(f"{one_line(str(path))}\t{caption}")
-    return DONE_IN_PART if skipped else DONE
+def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) -> None:
+    """Prints the settings if a recipe or flag changed some; standard output is for captions."""
+    settings = parser.settings_in_force(options)
+    if any(value != parser.constants[name.upper()] for name, value in settings.items()):
+        print(parser.describe(options), file=sys.stderr)
+
+
+def load_encoder(model: SavedModel, weights: str | None) -> Encoder:
+    """Loads the encoder that a model was trained with, from `weights` if they have moved."""
+    record = model.encoder_record
+    return Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
+
+
+def encode(
+    photos: list[Path], encoder: Encoder, batch_size: int, check: Callable[[], None]
+) -> tuple[dict[Path, np.ndarray], dict[Path, str]]:
+    """Returns the features of each photo, (length,), and why the others have none.
+
+    `check` raises if the encoder is not the one that the model was trained with. It runs beside the
+    first photos, since reading large weights takes a moment.
+    """
+    progress = tqdm(
+        encode_photos(photos, encoder, batch_size),
+        total=len(photos),
+        unit=" photos",
+        delay=1,
+        disable=None,
+    )
+    features, unreadable = {}, {}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        checked = pool.submit(check)
+        for path, result in progress:
+            checked.result()
+            if isinstance(result, PhotoError):
+                unreadable[path] = str(result)
+            else:
+                features[path] = result
+    return features, unreadable
+
+
+def write_csv(path: Path, photos: list[Path], captions: list[str]) -> None:
+    """Writes a table with the columns photo and caption."""
+    # Whoever wants no table need not wait for pandas.
+    import pandas as pd
+
+    write_table(path, pd.DataFrame({"photo": map(str, photos), "caption": captions}))
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def write_page(
+    path: Path,
+    photos: list[Path],
+    features: np.ndarray,
+    captions: list[str],
+    model: SavedModel,
+    beam_width: int,
+) -> None:
+    """Writes the page that shows each photo, its caption, and the probability of each word."""
+    decodings = ("greedy" if beam_width == 1 else f"beam {beam_width}",)
+    token_ids = [token_ids_of_caption(caption, model.vocabulary) for caption in captions]
+    tokens = token_probabilities(model.captioner, model.vocabulary, features, token_ids)
+    cards = [
+        Card(photo.name, photo, (Caption(decodings, tokens_of_photo, None),), ())
+        for photo, tokens_of_photo in zip(photos, tokens, strict=True)
+    ]
+    count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"
+    write_gallery(path, Page(f"Captions of {count}", cards))
+    print(f"wrote {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -227,3 +227,12 @@ def generate_desc(
     """
     captions = CaptionDecoder(captioner, vocabulary).decode(features, beam_width)
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
+
+
+def token_ids_of_caption(caption: str, vocabulary: Vocabulary) -> list[int]:
+    """Returns the token ids that decoding wrote a caption of `generate_desc` with.
+
+    A caption shorter than the maximum length must have been ended by the end token.
+    """
+    token_ids = [vocabulary.token_ids[word] for word in caption.split()]
+    return [*token_ids, vocabulary.end_id][: vocabulary.maximum_length]

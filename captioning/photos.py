@@ -6,7 +6,7 @@ import os
 import stat
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -220,3 +220,28 @@ def _encode_batch(
         item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
         for item in results
     ]
+
+
+def expand_places(
+    places: Iterable[Path], on_skip: Callable[[str, str], None] | None = None
+) -> list[Path]:
+    """Lists the photos at places that a user named, each once: photos, and those of folders.
+
+    Photos that are named stay even if their extension is unknown. `on_skip` is that of
+    `find_photos`.
+
+    Raises:
+        UserError: if a place does not exist, or a folder holds no photos.
+    """
+    photos = []
+    for place in places:
+        if place.is_dir():
+            found = find_photos(place, on_skip)
+            if not found:
+                raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
+            photos += found
+        elif place.exists():
+            photos.append(place)
+        else:
+            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
+    return list(dict.fromkeys(photos))
