@@ -170,7 +170,7 @@ def test_a_model_compared_with_itself(evaluated, trained):
         for score in row.values():
             assert score["this"] == score["other"]
             assert score["p_value"] == 1
-    assert "(A) compared with" in out
+    assert "(A) against" in out
     assert " 1.000" in out
 
 

@@ -4,8 +4,8 @@ import pytest
 
 import evaluate
 from captioning.cli import UserError, run
+from captioning.recipes import write_recipe
 from captioning.scoring import write_scores
-from captioning.settings import write_recipe
 
 TRAIN = {"units": 256, "word_dropout": 0.5, "learning_rate": 0.0012, "seed": 1}
 
