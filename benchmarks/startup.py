@@ -46,7 +46,7 @@ keras.models.load_model(sys.argv[3], compile=False)
 
 
 def write_model(folder: Path, encoder_name: str) -> Path:
-    """Writes weights of an encoder and a model folder that names them; returns the weights' path."""
+    """Writes weights of an encoder and a model folder that names them; returns their path."""
     weights = folder / "encoder.weights.h5"
     ARCHITECTURES[encoder_name].network(weights=None).save_weights(weights)
     encoder = Encoder(encoder_name, str(weights))
