@@ -53,7 +53,9 @@ class FeatureCache:
 
     def files(self) -> list[Path]:
         """Lists the files of the cache, oldest first."""
-        return sorted((self.data / FEATURES_CACHE).glob("[0-9]*.npz"))
+        paths = (self.data / FEATURES_CACHE).glob(f"{'[0-9]' * 6}.npz")
+        # Opening a pipe of such a name would wait for ever.
+        return sorted(path for path in paths if path.is_file())
 
     def missing(self) -> list[str]:
         """Lists the photos that have no features yet, those that were unreadable before last.
@@ -79,16 +81,14 @@ def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
     cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
     for path in cache.files():
         try:
-            with np.load(path, allow_pickle=False) as file:
-                run, rows = json.loads(str(file["run"])), list(file["features"])
-            pairs = list(zip(run["photos"].items(), rows, strict=True))
+            run, rows = _read_file(path)
         # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
         except Exception:
             cache.damaged.append(path)
             continue
         cache.records[path.parent] = run["record"]
         cache.unreadable.update(run["unreadable"])
-        for (name, signature), row in pairs:
+        for (name, signature), row in zip(run["photos"].items(), rows, strict=True):
             cache.earlier[name] = signature
             if cache.signatures.get(name) == signature:
                 cache.features[name] = row
@@ -99,6 +99,15 @@ def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
             # What made these features is unknown, so they are made anew.
             return cache
     return cache
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        run, rows = json.loads(str(file["run"])), file["features"]
+    # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
+    if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
+        raise ValueError(f"{path} does not hold the features that it describes")
+    return run, rows
 
 
 def _signature(path: Path) -> str:
@@ -195,9 +204,11 @@ def write_result(
     by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
     write_features(cache.data, by_id, record, skipped)
     files = cache.files()
-    if len(files) > 1 or cache.earlier.keys() - features.keys():
+    # What was added may be gone again: someone may have removed the folder meanwhile.
+    if len(files) != 1 or cache.earlier != {name: cache.signatures[name] for name in features}:
         _write_file(cache, record, features)
-        for path in files:
+        # A killed run leaves the file that it was writing.
+        for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
             path.unlink()
 
 

@@ -51,7 +51,8 @@ def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
     """Writes features to a file that is not in its final place yet."""
     plain = {name: np.ascontiguousarray(row, dtype="<f4") for name, row in features.items()}
     with open(path, "wb") as file:
-        pickle.dump(plain, file)
+        # A fixed protocol: the same features make the same bytes.
+        pickle.dump(plain, file, protocol=4)
 
 
 def write_encoder_record(
@@ -132,10 +133,12 @@ class _Array:
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, _, content = state
-        if not isinstance(dtype, _Float32) or not isinstance(content, bytes) or len(shape) != 1:
+        if not isinstance(dtype, _Float32) or not isinstance(content, bytes):
             raise pickle.UnpicklingError("an array is not one of float32 numbers")
-        # Shares the memory of the bytes, and fails where they are fewer than the shape says.
-        self.values = np.frombuffer(content, "<f4").reshape(shape)
+        # Shares the memory of the bytes.
+        self.values = np.frombuffer(content, "<f4")
+        if shape != self.values.shape:
+            raise pickle.UnpicklingError(f"an array of shape {shape} is not one row of its numbers")
 
 
 class _Float32:

@@ -8,14 +8,13 @@ import pytest
 
 from captioning.cli import LINE_WIDTH, UserError
 from captioning.files import RECIPE
+from captioning.recipes import make_recipe, write_recipe
 from captioning.settings import (
     SettingsParser,
     dropout_rate,
-    make_recipe,
     real_number,
     seed_number,
     whole_number,
-    write_recipe,
 )
 
 SCRIPT = '''\
