@@ -44,7 +44,7 @@ OTHERS = [
 BAD_NUMBERS = ["-3", "1.5", "one", "", "nan", "1e3", "٣x", "9" * 5000]
 
 # The scripts whose flags come from `SettingsParser`.
-WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "generate", "download"]
+WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "evaluate", "generate", "download"]
 
 
 @pytest.fixture

@@ -1,24 +1,26 @@
 """Intervals and p-values against what they promise: they are right as often as they say."""
 
+import functools
+
 import numpy as np
 import pytest
 
-from captioning import bootstrap, metrics
+from captioning import metrics, scoring
 
 
 def test_resamples_draw_as_many_photos_as_there_are():
-    counts = bootstrap.resample(7, resamples=5000)
+    counts = scoring.resample(7, resamples=5000)
     assert counts.shape == (5000, 7)
     assert (counts.sum(axis=1) == 7).all()
     # Each photo is drawn once on average, with the spread of a binomial distribution.
     assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.06)
     assert counts.var() == pytest.approx(7 * (1 / 7) * (6 / 7), abs=0.05)
-    assert (counts == bootstrap.resample(7, resamples=5000)).all()
+    assert (counts == scoring.resample(7, resamples=5000)).all()
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     values = np.random.default_rng(0).normal(50, 10, 400)
-    low, high = bootstrap.interval(bootstrap.resample(400) @ values / 400)
+    low, high = scoring.interval(scoring.resample(400) @ values / 400)
     error = values.std() / 20
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.25 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.25 * error)
@@ -29,20 +31,24 @@ def test_the_interval_of_bleu_is_that_of_drawing_photos_one_by_one():
     texts = [[f"w{i}" for i in generator.integers(0, 5, 8)] for _ in range(120)]
     captions, references = texts[:60], [[text] for text in texts[60:]]
     statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {})
-    found = bootstrap.interval(statistics.figures(bootstrap.resample(60))["BLEU-1"])
+    found = scoring.interval(statistics.scores(scoring.resample(60))["BLEU-1"])
     slow = []
-    for _ in range(1000):
+    for _ in range(400):
         picked = generator.integers(0, 60, 60)
         counts = metrics.bleu_counts([captions[i] for i in picked], [references[i] for i in picked])
-        slow.append(metrics.PhotoStatistics(counts, {}).figures()["BLEU-1"][0])
-    assert found == pytest.approx(bootstrap.interval(np.array(slow)), abs=0.8)
+        slow.append(metrics.PhotoStatistics(counts, {}).scores()["BLEU-1"][0])
+    assert found == pytest.approx(scoring.interval(np.array(slow)), abs=0.8)
     assert found[1] - found[0] > 4
 
 
+# The draws depend on the number of photos alone.
+resample_once = functools.cache(scoring.resample)
+
+
 def p_value(first, second):
-    counts = bootstrap.resample(len(first))
+    counts = resample_once(len(first))
     difference = first - second
-    return bootstrap.paired_p_value(difference.mean(), counts @ difference / len(first))
+    return scoring.paired_p_value(difference.mean(), counts @ difference / len(first))
 
 
 def test_equally_good_models_differ_significantly_as_often_as_the_p_value_says():

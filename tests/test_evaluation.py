@@ -1,86 +1,99 @@
 """The evaluator on captions that are known: people's own, the same for all, none, shuffled."""
 
-import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import ENCODER_RECORD
+from support import ENCODER_RECORD, make_prepared_data
 
 import evaluate
 import prepare_text
 import train
-from captioning import metrics, scoreboard
+from captioning import metrics, scoring
 from captioning.captions import clean_captions, read_captions, split_into_words
 from captioning.cli import UserError
-from captioning.features import read_features, write_features
+from captioning.decoding import CaptionDecoder
+from captioning.features import read_features
+from captioning.notes import notes_on
+from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.scoring import read_scores
 from captioning.splits import read_split
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.vocabulary import Vocabulary
+
+METRICS = (*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D")
 
 
 class MockDecoder:
-    """Stands in for CaptionDecoder and says what it is told to."""
+    """Stands in for CaptionDecoder and writes what it is told to."""
 
     captions = ()
 
-    def __init__(self, model, vocabulary):
+    def __init__(self, captioner, vocabulary):
         self.vocabulary = vocabulary
 
-    def greedy(self, photos):
-        """Says it of each photo."""
+    def decode(self, features, beam_width):
+        """Writes it about each photo, whatever the beam width."""
         return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
 
-    def beam(self, photos, width):
-        """Says the same."""
-        return self.greedy(photos)
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Returns a data folder and a model folder that was trained on it.
+
+    Its vocabulary keeps one-letter words, so that a mock decoder can repeat a reference.
+    """
+    place = tmp_path_factory.mktemp("evaluation")
+    data, model = place / "tiny", place / "model"
+    make_prepared_data(data)
+    assert prepare_text.main(["--data", str(data), "--min-word-length", "1"]) == 0
+    folders = ["--data", str(data), "--model", str(model)]
+    assert train.main([*folders, "--epochs", "2", "--units", "8"]) == 0
+    return data, model
+
+
+def words_of(data, split):
+    """Returns the words of the references of each photo."""
+    texts = read_captions(data)
+    return [[split_into_words(text) for text in texts[name]] for name in read_split(data, split)]
 
 
 @pytest.fixture
-def evaluated(prepared_data, tmp_path, monkeypatch, capsys):
-    """Gives a function that runs evaluate.py with a mock captioner on the training split.
-
-    Its vocabulary keeps one-letter words, so that the mock can repeat a reference.
-    """
-    arguments = ["--data", str(prepared_data), "--model", str(tmp_path / "model")]
-    assert prepare_text.main(["--data", str(prepared_data), "--min-word-length", "1"]) == 0
-    assert train.main([*arguments, "--epochs", "1"]) == 0
-    texts = read_captions(prepared_data)
-    references = [
-        [split_into_words(text) for text in texts[name]]
-        for name in read_split(prepared_data, "train")
-    ]
+def evaluated(trained, monkeypatch, capsys):
+    """Returns a function that runs evaluate.py with a mock decoder on the training split."""
+    data, model = trained
+    references = words_of(data, "train")
 
     def run(say, *more):
         monkeypatch.setattr(MockDecoder, "captions", [say(words) for words in references])
         monkeypatch.setattr(evaluate, "CaptionDecoder", MockDecoder)
         capsys.readouterr()
-        assert evaluate.main([*arguments, "--split", "train", *more]) == 0
-        scores = json.loads((tmp_path / "model" / "scores.json").read_text())
-        return scores, capsys.readouterr().out
+        folders = ["--data", str(data), "--model", str(model)]
+        assert evaluate.main([*folders, "--split", "train", *map(str, more)]) == 0
+        return read_scores(model, ""), capsys.readouterr().out
 
     return run
 
 
 def test_a_captioner_that_repeats_a_reference_has_full_marks(evaluated):
     scores, _ = evaluated(lambda references: references[1])
-    greedy = scores["rows"]["greedy"]
+    greedy = scores["results"]["greedy"]
     for name in (*metrics.BLEU_NAMES, "ROUGE-L"):
         assert greedy[name] == pytest.approx(100)
         assert greedy["intervals"][name] == pytest.approx([100, 100])
     assert 400 < greedy["CIDEr-D"] <= 1000
-    assert greedy["found_in_training"] == 100
+    assert greedy["copied_from_training"] == 100
     assert greedy["distinct_captions"] == 8
     # Against the first of them alone, which the human row leaves out, it says just the others.
-    assert scores["rows"]["greedy, as human"]["BLEU-4"] == pytest.approx(100)
-    assert scores["rows"]["human"]["BLEU-4"] < 50
-    (remark,) = [text for text in scores["remarks"] if text.startswith("One person scores lower")]
-    assert "one reference less" in remark
-    assert not any("warning" in text for text in scores["remarks"])
+    assert scores["results"]["greedy (same references as human)"]["BLEU-4"] == pytest.approx(100)
+    assert scores["results"]["human"]["BLEU-4"] < 50
+    (note,) = [text for text in scores["notes"] if text.startswith("The human row scores lower")]
+    assert "one fewer reference" in note
+    assert not any("warning" in text for text in scores["notes"])
 
 
 def assert_finite(scores):
-    for row in scores["rows"].values():
+    for row in scores["results"].values():
         for name, value in row.items():
             assert np.isfinite(list(value.values()) if name == "intervals" else value).all()
 
@@ -88,42 +101,46 @@ def assert_finite(scores):
 def test_a_captioner_that_says_nothing(evaluated):
     scores, out = evaluated(lambda references: [])
     assert_finite(scores)
-    greedy = scores["rows"]["greedy"]
-    assert [greedy[name] for name in scoreboard.FIGURES] == [0] * 6
-    assert (greedy["mean_length"], greedy["vocabulary_used"]) == (0, 0)
+    greedy = scores["results"]["greedy"]
+    assert [greedy[name] for name in METRICS] == [0] * 6
+    assert (greedy["mean_length"], greedy["vocabulary_coverage"]) == (0, 0)
     assert "warning: greedy: all 8 captions are empty." in out
     assert "BLEU-1 is 0" in out
-    assert "seems not to look" in out.replace("\n", " ")
+    assert "seems to ignore the photo" in out.replace("\n", " ")
 
 
 def test_a_captioner_that_says_the_same_of_every_photo(evaluated):
     scores, out = evaluated(lambda references: ["a", "ball", "lies", "in", "the", "snow"])
     assert_finite(scores)
     assert "warning: greedy: all 8 captions are the same." in out
-    assert scores["rows"]["greedy"]["distinct_captions"] == 1
-    rows = scores["rows"]
-    for name in scoreboard.FIGURES:
+    assert scores["results"]["greedy"]["distinct_captions"] == 1
+    rows = scores["results"]
+    for name in METRICS:
         assert rows["shuffled photos"][name] == pytest.approx(rows["greedy"][name])
-    assert "seems not to look" in out.replace("\n", " ")
+    assert "seems to ignore the photo" in out.replace("\n", " ")
 
 
-def test_the_table_the_file_and_the_page_agree(evaluated, tmp_path):
+def test_the_table_the_file_and_the_page_agree(evaluated, trained):
     scores, out = evaluated(lambda references: references[1][:4], "--beam", "2", "4")
-    assert list(scores["rows"]) == [
+    assert list(scores["results"]) == [
         "greedy",
         "beam 2",
         "beam 4",
         "human",
-        "greedy, as human",
+        "greedy (same references as human)",
         "shuffled photos",
         "classic (flattering)",
     ]
-    page = (tmp_path / "model" / "captions.html").read_text()
-    lines = out.splitlines()
-    for title, row in scores["rows"].items():
+    _, model = trained
+    page = (model / "captions.html").read_text()
+    start = out.index(f"{model} on the train split, 8 photos")
+    _, table, statistics, *_ = out[start:].split("\n\n")
+    lines = table.splitlines()
+    assert max(map(len, (*lines, *statistics.splitlines()))) <= 80
+    for title, row in scores["results"].items():
         (place,) = [i for i, line in enumerate(lines) if line.startswith(f"{title}  ")]
         cells, halves = lines[place].removeprefix(title).split(), lines[place + 1].split()
-        names = [name for name in scoreboard.FIGURES if name in row]
+        names = [name for name in METRICS if name in row]
         assert cells[: len(names)] == [f"{row[name]:.1f}" for name in names]
         ends = [row["intervals"][name] for name in names]
         assert halves == [f"±{(high - low) / 2:.1f}" for low, high in ends]
@@ -132,27 +149,33 @@ def test_the_table_the_file_and_the_page_agree(evaluated, tmp_path):
             low, high = row["intervals"][name]
             assert low <= row[name] + 1e-9
             assert row[name] - 1e-9 <= high
-        assert f"{row['mean_length']:.1f}" == cells[len(names)]
-    captions = pd.read_csv(tmp_path / "model" / "captions.csv", keep_default_na=False)
-    assert list(captions.columns) == ["photo", "greedy", "beam 2", "beam 4", "references"]
+        (line,) = [line for line in statistics.splitlines() if line.startswith(f"{title}  ")]
+        assert line.removeprefix(title).split() == [
+            f"{row['mean_length']:.1f}",
+            f"{row['distinct_captions']}",
+            f"{row['vocabulary_coverage']:.1f}%",
+            f"{row['copied_from_training']:.1f}%",
+        ]
+    captions = pd.read_csv(model / "captions.csv", keep_default_na=False)
+    assert list(captions.columns) == ["photo_id", "greedy", "beam 2", "beam 4", "references"]
     assert captions["greedy"][0] == "there s one red"
     assert captions["references"][0].endswith("| There 's one red ball , on snow !")
 
 
-def test_a_model_compared_with_itself_and_with_another(evaluated, tmp_path):
-    other = ["--compare", str(tmp_path / "model")]
-    scores, out = evaluated(lambda references: references[0], *other)
+def test_a_model_compared_with_itself(evaluated, trained):
+    scores, out = evaluated(lambda references: references[0], "--compare", trained[1])
     assert set(scores["comparison"]) == {"greedy", "beam 3", "beam 5"}
-    for figures in scores["comparison"].values():
-        for figure in figures.values():
-            assert figure["this"] == figure["other"]
-            assert figure["p_value"] == 1
+    for row in scores["comparison"].values():
+        assert list(row) == list(METRICS)
+        for score in row.values():
+            assert score["this"] == score["other"]
+            assert score["p_value"] == 1
     assert "(A) against" in out
     assert " 1.000" in out
 
 
 def make_row(captions, references):
-    return evaluate.standard_row(captions, references, metrics.CiderD(references))
+    return scoring.standard_row(captions, references, metrics.CiderD(references))
 
 
 def test_comparison_tells_a_better_model_from_chance():
@@ -163,11 +186,11 @@ def test_comparison_tells_a_better_model_from_chance():
     mixed = [bad[row] if row % 2 else good[row] for row in range(60)]
     mirrored = [good[row] if row % 2 else bad[row] for row in range(60)]
     rows = {name: make_row(texts, references) for name, texts in [("good", good), ("bad", bad)]}
-    clear = evaluate.compare({"greedy": rows["good"]}, {"greedy": rows["bad"]})["greedy"]
-    even = evaluate.compare(
+    clear = scoring.compare({"greedy": rows["good"]}, {"greedy": rows["bad"]})["greedy"]
+    even = scoring.compare(
         {"greedy": make_row(mixed, references)}, {"greedy": make_row(mirrored, references)}
     )["greedy"]
-    for name in scoreboard.FIGURES:
+    for name in METRICS:
         assert clear[name]["this"] > clear[name]["other"]
         assert clear[name]["p_value"] == pytest.approx(1 / 1001)
         assert even[name]["p_value"] > 0.5
@@ -176,77 +199,81 @@ def test_comparison_tells_a_better_model_from_chance():
 def test_standard_and_classic_rows_differ_in_what_they_count():
     """Leaves out a one-letter word, guesses all others wrong, and ends or not."""
     text = split_into_words("A dog runs .")
-    standard = make_row([["dog", "runs"]], [[text]]).statistics.figures()
+    standard = make_row([["dog", "runs"]], [[text]]).statistics.scores()
     assert standard["BLEU-1"] == pytest.approx(100 * math.exp(1 - 3 / 2))
     wrong, descriptions = [["cat", "sits", "down"]], [[["dog", "runs", "fast"]]]
-    assert make_row(wrong, descriptions).statistics.figures()["BLEU-1"] == 0
-    both = evaluate.classic_row(wrong, [True], descriptions).statistics.figures()
+    assert make_row(wrong, descriptions).statistics.scores()["BLEU-1"] == 0
+    both = scoring.classic_row(wrong, [True], descriptions).statistics.scores()
     assert both["BLEU-1"] == pytest.approx(100 * 2 / 5)
-    one = evaluate.classic_row(wrong, [False], descriptions).statistics.figures()
+    one = scoring.classic_row(wrong, [False], descriptions).statistics.scores()
     assert one["BLEU-1"] == pytest.approx(100 * 1 / 4 * math.exp(1 - 5 / 4))
 
 
 @pytest.mark.parametrize("photos", [2, 3, 50])
 def test_shuffling_leaves_no_photo_its_own_caption_and_loses_none(photos):
     captions = [[str(row)] for row in range(photos)]
-    shuffled = evaluate.shuffle(captions)
+    shuffled = scoring.shuffle(captions)
     assert sorted(shuffled) == sorted(captions)
     assert all(one != other for one, other in zip(shuffled, captions, strict=True))
 
 
 def test_variety_is_counted_by_hand():
     captions = [["a", "dog"], ["a", "dog"], ["cats", "xx"], []]
-    row = evaluate.Row(captions, make_row(captions, [[["a"]]] * 4).statistics, captions)
+    row = scoring.Row(captions, make_row(captions, [[["a"]]] * 4).statistics, captions)
     vocabulary = Vocabulary(("startseq", "endseq", "dog", "cats", "birds", "fish"), 5, {})
-    summary = evaluate.summarise(row, vocabulary, {("a", "dog"), ("cats",)})
-    assert summary["distinct_captions"] == 3
-    assert summary["mean_length"] == 1.5
-    assert summary["vocabulary_used"] == 50
-    assert summary["found_in_training"] == 50
+    training = {("a", "dog"), ("cats",)}
+    result = scoring.summarize({"greedy": row}, vocabulary, training)["greedy"]
+    assert result["distinct_captions"] == 3
+    assert result["mean_length"] == 1.5
+    assert result["vocabulary_coverage"] == 50
+    assert result["copied_from_training"] == 50
 
 
 def test_one_photo_with_one_reference_has_neither_human_nor_shuffled_row():
     vocabulary = Vocabulary(("startseq", "endseq", "dog"), 5, {})
-    references = evaluate.References(["x"], [["A dog"]], [[["a", "dog"]]], [[["dog"]]], set())
-    rows = evaluate.score_rows({"greedy": [[3, 2]]}, vocabulary, references)
+    references = scoring.SplitReferences(["x"], [["A dog"]], [[["a", "dog"]]], [[["dog"]]], set())
+    rows = scoring.score_rows({"greedy": [[3, 2]]}, vocabulary, references)
     assert list(rows) == ["greedy", "classic (flattering)"]
-    summaries = {name: evaluate.summarise(row, vocabulary, set()) for name, row in rows.items()}
-    remarks = evaluate.remarks_on(rows, summaries)
-    assert any("one photo only" in text for text in remarks)
-    assert any("no human row" in text for text in remarks)
+    notes = notes_on(rows, scoring.summarize(rows, vocabulary, set()))
+    assert any("only one photo" in text for text in notes)
+    assert any("no human row" in text for text in notes)
 
 
-def test_another_model_of_other_vectors_is_refused(evaluated, prepared_data, tmp_path):
-    evaluated(lambda references: references[0])
-    features, other = read_features(prepared_data), tmp_path / "other"
-    write_features(prepared_data, features, {**ENCODER_RECORD, "layer": "fc1"}, [])
-    arguments = ["--data", str(prepared_data), "--model", str(other), "--epochs", "1"]
-    assert train.main(arguments) == 0
-    write_features(prepared_data, features, ENCODER_RECORD, [])
+def test_a_model_of_other_features_is_refused_for_comparison(trained, tmp_path):
+    data, folder = trained
+    model = load_model(folder)
+    record = {**ENCODER_RECORD, "layer": "fc1"}
+    save_model(tmp_path, SavedModel(model.captioner, model.vocabulary, record), {})
+    folders = ["--data", str(data), "--model", str(folder)]
     with pytest.raises(UserError, match="fc1") as raised:
-        evaluated(lambda references: references[0], "--compare", str(other))
-    assert str(other / "features.json") in str(raised.value)
-    assert str(prepared_data / "features.json") in str(raised.value)
+        evaluate.main([*folders, "--compare", str(tmp_path)])
+    assert str(tmp_path / "features.json") in str(raised.value)
+    assert str(data / "features.json") in str(raised.value)
 
 
-def test_captions_of_a_real_model_are_scored_with_those_of_every_beam(prepared_data, tmp_path):
-    """Scores what a trained network says, against scoring by hand what the decoder gives."""
-    arguments = ["--data", str(prepared_data), "--model", str(tmp_path / "model")]
-    assert train.main([*arguments, "--epochs", "2"]) == 0
-    assert evaluate.main([*arguments, "--split", "train", "--beam", "3"]) == 0
-    scores = json.loads((tmp_path / "model" / "scores.json").read_text())
-    captioner = evaluate.load_captioner(tmp_path / "model")
-    features, texts = read_features(prepared_data), read_captions(prepared_data)
-    names = read_split(prepared_data, "train")
-    photos = np.stack([features[name] for name in names])
-    vocabulary = read_vocabulary(prepared_data, "")
-    references = [[split_into_words(text) for text in texts[name]] for name in names]
-    decoder = evaluate.CaptionDecoder(captioner.model, vocabulary)
+def test_captions_of_a_real_model_are_scored_with_those_of_every_beam(trained):
+    """Scores what a trained network writes, against scoring by hand what the decoder returns."""
+    data, folder = trained
+    folders = ["--data", str(data), "--model", str(folder)]
+    assert evaluate.main([*folders, "--split", "train", "--beam", "1", "3"]) == 0
+    scores = read_scores(folder, "")
+    assert (scores["data"], scores["split"], scores["photos"]) == (str(data), "train", 8)
+    assert list(scores["results"])[:3] == ["greedy", "beam 3", "human"]
+    model, features = load_model(folder), read_features(data)
+    photos = np.stack([features[name] for name in read_split(data, "train")])
+    references = words_of(data, "train")
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
     for title, ids in (("greedy", decoder.greedy(photos)), ("beam 3", decoder.beam(photos, 3))):
-        captions = [vocabulary.detokenize(caption) for caption in ids]
-        figures = make_row(captions, references).statistics.figures()
-        for name in scoreboard.FIGURES:
-            assert scores["rows"][title][name] == pytest.approx(figures[name][0])
+        captions = [model.vocabulary.detokenize(caption) for caption in ids]
+        expected = make_row(captions, references).statistics.scores()
+        for name in METRICS:
+            assert scores["results"][title][name] == pytest.approx(expected[name][0])
+
+
+def test_scores_of_another_format_are_refused(tmp_path):
+    (tmp_path / "scores.json").write_text('{"split": "test", "rows": {}, "remarks": []}')
+    with pytest.raises(UserError, match=r"scores\.json has format version None.*run this"):
+        read_scores(tmp_path, "run this")
 
 
 def test_markers_add_about_eleven_points_to_real_captions(flickr8k):
@@ -256,6 +283,6 @@ def test_markers_add_about_eleven_points_to_real_captions(flickr8k):
     names = read_split(flickr8k, "test")
     person, others = [cleaned[name][0] for name in names], [cleaned[name][1:] for name in names]
     counts = metrics.bleu_counts(person, others)
-    plain = metrics.PhotoStatistics(counts, {}, evaluate.CLASSIC_WEIGHTS).figures()["BLEU-1"]
-    marked = evaluate.classic_row(person, [True] * len(names), others).statistics.figures()
+    plain = metrics.PhotoStatistics(counts, {}, scoring.CLASSIC_WEIGHTS).scores()["BLEU-1"]
+    marked = scoring.classic_row(person, [True] * len(names), others).statistics.scores()
     assert 5 < marked["BLEU-1"] - plain < 15

@@ -1,4 +1,4 @@
-"""What load_captioner lets in: models that are whole, harmless, and fit what lies beside them."""
+"""What load_model lets in: models that are whole, harmless, and fit what lies beside them."""
 
 import contextlib
 import json
@@ -8,10 +8,12 @@ import zipfile
 import numpy as np
 import pytest
 
-import train
 from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.model_folder import Captioner, load_captioner, save_captioner
+from captioning.features import FORMAT, read_encoder_record
+from captioning.model import build_captioner
+from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.storage import write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
@@ -23,13 +25,13 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "model"
     vocabulary = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
     record = {
-        "format": 1,
         **dict.fromkeys(("encoder", "layer", "weights_sha256", "resizing", "weights"), "x"),
         "input_size": [2, 2],
         "length": 6,
     }
     keras.utils.set_random_seed(1)
-    save_captioner(folder, Captioner(train.define_model(vocabulary.size, 6), vocabulary, record))
+    captioner = build_captioner(vocabulary.size, 6, units=8)
+    save_model(folder, SavedModel(captioner, vocabulary, record), {})
     return folder
 
 
@@ -41,7 +43,7 @@ def folder(trained, tmp_path):
 
 def probabilities(folder):
     inputs = [np.ones((1, 6), dtype=np.float32), np.array([[1, 3]], dtype=np.int32)]
-    return np.asarray(load_captioner(folder).model.predict_on_batch(inputs))
+    return np.asarray(load_model(folder).captioner.predict_on_batch(inputs))
 
 
 def test_what_train_writes_is_loaded(folder):
@@ -53,24 +55,41 @@ def test_a_vocabulary_of_the_same_size_but_other_words_is_refused(folder):
     words = ("startseq", "endseq", "cat", "dog")
     write_vocabulary(folder, Vocabulary(words, vocabulary.maximum_length, vocabulary.cleaning))
     with pytest.raises(UserError, match=r"captioner\.keras was not trained with .*vocabulary"):
-        load_captioner(folder)
+        load_model(folder)
 
 
 def test_another_encoder_of_the_same_length_is_refused(folder):
-    path = folder / "features.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "y"}))
+    record = {**read_encoder_record(folder, ""), "weights_sha256": "y"}
+    write_json(folder / "features.json", record, FORMAT)
     with pytest.raises(UserError, match=r"was not trained with .*features\.json"):
-        load_captioner(folder)
+        load_model(folder)
 
 
-def rewrite(path, name, change):
-    """Changes one file of the archive, with checksums that are right again."""
+def test_a_network_that_is_no_captioner_is_refused(folder):
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save(folder / "captioner.keras")
+    with pytest.raises(UserError, match=r"captioner\.keras is .* no captioner"):
+        load_model(folder)
+
+
+def rewrite_config(path, change):
+    """Changes the configuration in the archive, with checksums that are right again."""
     with zipfile.ZipFile(path) as archive:
         parts = {part: archive.read(part) for part in archive.namelist()}
-    parts[name] = change(parts[name])
+    content = json.loads(parts["config.json"])
+    change(content)
+    parts["config.json"] = json.dumps(content).encode()
     with zipfile.ZipFile(path, "w") as archive:
-        for part, content in parts.items():
-            archive.writestr(part, content)
+        for part, written in parts.items():
+            archive.writestr(part, written)
+
+
+def photo_dropout_of(content):
+    """Finds the dropout layer inside of the photo half, in the captioner's configuration."""
+    halves = {layer["name"]: layer for layer in content["config"]["layers"]}
+    layers = halves["photo_half"]["config"]["layers"]
+    (layer,) = [layer for layer in layers if layer["name"] == "photo_dropout"]
+    return layer
 
 
 def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_path):
@@ -80,33 +99,26 @@ def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_p
         keras.layers.Lambda(eval(f"lambda x: (open({str(trace)!r}, 'w'), x)[1]"))
     )
 
-    def plant(config):
-        content = json.loads(config)
-        content["config"]["layers"][2] = {
-            **content["config"]["layers"][2],
-            **{key: code[key] for key in ("module", "class_name", "registered_name")},
-            "config": {**code["config"], "name": "photo_dropout"},
-        }
-        return json.dumps(content).encode()
+    def plant(content):
+        layer = photo_dropout_of(content)
+        layer.update({key: code[key] for key in ("module", "class_name", "registered_name")})
+        layer["config"] = {**code["config"], "name": "photo_dropout"}
 
-    rewrite(folder / "captioner.keras", "config.json", plant)
+    rewrite_config(folder / "captioner.keras", plant)
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
     assert not trace.exists()
 
 
 @pytest.mark.parametrize("module", ["os", "builtins", "subprocess"])
 def test_a_class_from_elsewhere_is_refused(folder, module):
-    def plant(config):
-        content = json.loads(config)
-        content["config"]["layers"][2].update(
-            module=module, class_name="system", registered_name="system"
-        )
-        return json.dumps(content).encode()
+    def plant(content):
+        names = {"module": module, "class_name": "system", "registered_name": "system"}
+        photo_dropout_of(content).update(names)
 
-    rewrite(folder / "captioner.keras", "config.json", plant)
+    rewrite_config(folder / "captioner.keras", plant)
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
 
 
 @pytest.mark.parametrize("name", ["captioner.keras", "features.json", "vocabulary.json"])
@@ -135,4 +147,4 @@ def test_a_truncated_model_is_refused(folder, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
