@@ -46,8 +46,4 @@ except KeyboardInterrupt:
     print("\nstopped", file=sys.stderr)
     sys.exit(STOPPED)
 
-if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-    # TensorFlow warns when several networks are called with few batches each, as on small data.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
 __all__ = ["keras"]
