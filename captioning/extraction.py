@@ -17,7 +17,7 @@ from tqdm import tqdm
 from captioning.cli import UserError
 from captioning.features import differing_keys, read_encoder_record, write_features
 from captioning.files import FEATURES, FEATURES_CACHE, PHOTOS, photo_id
-from captioning.photos import PhotoError, encode_photos, list_photos
+from captioning.photos import PhotoError, encode_photos
 from captioning.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -221,34 +221,3 @@ def encode_with_progress(
         for path, result in encode_photos(paths, encoder, batch_size):
             yield path, result
             progress.update()
-
-
-def extract_features(
-    folder: Path,
-    encoder: "Encoder",
-    batch_size: int = 6,
-    on_skip: Callable[[str, str], None] = lambda path, reason: None,
-) -> dict[str, np.ndarray]:
-    """Extracts the features of a folder of photos and keeps nothing on disk.
-
-    Args:
-        folder: it is searched with the folders below it.
-        encoder: turns photos into features.
-        batch_size: photos that the network takes at once.
-        on_skip: called with the path and the reason of each photo that is left out.
-
-    Returns:
-        Photo id -> (length,), float32.
-
-    Raises:
-        UserError: if the folder is missing or holds no photo.
-    """
-    features = {}
-    for path, result in encode_with_progress(
-        list(list_photos(folder, on_skip).values()), encoder, batch_size
-    ):
-        if isinstance(result, PhotoError):
-            on_skip(str(path), str(result))
-        else:
-            features[photo_id(path.name)] = result
-    return features

@@ -9,9 +9,7 @@ import pytest
 from PIL import EpsImagePlugin, Image, features
 from support import write_tiny_data
 
-import prepare_photos
 from captioning import photos
-from captioning.cli import UserError
 from captioning.encoders import Encoder
 from captioning.features import read_features, write_features
 from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
@@ -250,28 +248,6 @@ def test_a_photo_is_decoded_once_for_joined_encoders(tmp_path, monkeypatch):
     assert len(decoded) == 1
     for total, size in zip(sums, Sums.input_sizes, strict=True):
         assert total == read_photo(tmp_path / "a.png", size).sum()
-
-
-def test_extract_features_skips_unreadable_and_double_photos(tmp_path, small_encoder):
-    halves(RED, BLUE).save(tmp_path / "a.png")
-    halves(BLUE, RED).save(tmp_path / "a.webp")
-    (tmp_path / "b.jpg").write_text("text")
-    skipped = []
-    features = prepare_photos.extract_features(
-        tmp_path, small_encoder, on_skip=lambda path, reason: skipped.append((path, reason))
-    )
-    assert list(features) == ["a"]
-    assert features["a"].dtype == np.float32
-    assert features["a"].shape == (1280,)
-    first = next(encode_photos([tmp_path / "a.png"], small_encoder, 1))[1]
-    np.testing.assert_allclose(features["a"], first, rtol=1e-4)
-    assert [path for path, _ in skipped] == [str(tmp_path / "a.webp"), str(tmp_path / "b.jpg")]
-    assert "a.png has the same identifier" in skipped[0][1]
-
-
-def test_extract_features_refuses_a_folder_without_photos(tmp_path, small_encoder):
-    with pytest.raises(UserError, match="holds no photos"):
-        prepare_photos.extract_features(tmp_path, small_encoder)
 
 
 def test_write_features_records_what_was_skipped(tmp_path, small_encoder):

@@ -207,7 +207,7 @@ def test_beam_search_from_the_command_line(pipeline, tmp_path, run_here):
     assert (scores["split"], scores["photos"]) == ("test", 2)
     assert [*scores["results"]][:3] == ["greedy", "beam 2", "human"]
     assert [*scores["comparison"]] == ["greedy", "beam 2"]
-    assert f"{model} (A) compared with {place / 'model'} (B)" in process.stdout
+    assert f"{model} (A) against {place / 'model'} (B)" in process.stdout
 
 
 def test_generate_prints_changed_settings_apart_from_the_captions(pipeline, tmp_path, run_here):
