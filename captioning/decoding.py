@@ -227,3 +227,15 @@ def generate_desc(
     """
     captions = CaptionDecoder(captioner, vocabulary).decode(features, beam_width)
     return [" ".join(vocabulary.decode(token_ids)) for token_ids in captions]
+
+
+def decoded_token_ids(captions: list[str], vocabulary: Vocabulary) -> list[list[int]]:
+    """Returns the token ids that `generate_desc` wrote as captions, as `CaptionDecoder` does.
+
+    A caption of fewer words than the maximum length has ended with the end token.
+    """
+    token_ids = []
+    for caption in captions:
+        ids = [vocabulary.ids[word] for word in caption.split()]
+        token_ids.append([*ids, vocabulary.end_id][: vocabulary.maximum_length])
+    return token_ids

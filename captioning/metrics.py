@@ -1,16 +1,23 @@
 """BLEU, ROUGE-L and CIDEr-D, kept photo by photo so that any selection of photos can be scored.
 
-Captions and references are lists of words here; all figures are 100 x what the papers define, as
+Captions and references are lists of words here; all scores are 100 x what the papers define, as
 they are usually printed. A caption that repeats each of its references scores 100 in BLEU and
 ROUGE-L, and 1,000 in CIDEr-D.
 """
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from nltk.translate.bleu_score import closest_ref_length, modified_precision
+
+Caption = Sequence[str]
+Captions = Sequence[Caption]
+# One or more references of each photo.
+References = Sequence[Sequence[Caption]]
+NGram = tuple[str, ...]
 
 # n-grams of 1 to 4 words, in BLEU and in CIDEr-D.
 ORDERS = 4
@@ -21,8 +28,8 @@ STANDARD_WEIGHTS = ((1, 0, 0, 0), (1 / 2, 1 / 2, 0, 0), (1 / 3, 1 / 3, 1 / 3, 0)
 # How much more recall counts than precision (Lin 2004; the value of the COCO caption evaluation).
 ROUGE_BETA = 1.2
 
-# Width in words of the penalty for another length, and the factor that the COCO code has besides
-# (Vedantam et al. 2015, section 7).
+# Standard deviation, in words, of the penalty for another length, and the factor that the COCO code
+# has besides (Vedantam et al. 2015, section 7).
 CIDER_SIGMA = 6.0
 CIDER_FACTOR = 10.0
 
@@ -31,49 +38,43 @@ BLEU_NAMES = tuple(f"BLEU-{order}" for order in range(1, ORDERS + 1))
 
 @dataclass(frozen=True)
 class PhotoStatistics:
-    """What each photo adds to the figures.
+    """What each photo contributes to the scores.
 
     Args:
-        bleu: numpy.ndarray, float64, (photos, 10), from `bleu_counts`.
-        means: dict of str -> numpy.ndarray, float64, (photos,): name of a figure that is a mean
-            over photos -> each photo's own.
-        weights: tuple of tuple of float: the weights of the n-gram precisions of each BLEU.
+        bleu: (photos, 10), from `bleu_counts`.
+        photo_scores: metric that is a mean over photos -> the score of each photo, (photos,).
+        bleu_weights: the weights of the n-gram precisions of each BLEU.
     """
 
     bleu: np.ndarray
-    means: dict
-    weights: tuple = STANDARD_WEIGHTS
+    photo_scores: Mapping[str, np.ndarray]
+    bleu_weights: Sequence[Sequence[float]] = STANDARD_WEIGHTS
 
-    def figures(self, counts=None):
-        """Computes the figures over a selection of photos.
+    def scores(self, counts: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Computes every metric over selections of photos.
 
         Args:
-            counts: numpy.ndarray, (selections, photos): how often each photo is in each selection;
-                None for every photo once.
+            counts: (selections, photos), how often each photo is in each selection; None for every
+                photo once.
 
         Returns:
-            dict of str -> numpy.ndarray, float64, (selections,): name of a figure -> its values.
+            metric -> score of each selection, (selections,).
         """
         if counts is None:
             counts = np.ones((1, len(self.bleu)))
-        scores = bleu_of_sums(counts @ self.bleu, self.weights)
-        figures = dict(zip(BLEU_NAMES, scores.T, strict=True))
+        bleu = corpus_bleu(counts @ self.bleu, self.bleu_weights)
+        scores = dict(zip(BLEU_NAMES, bleu.T, strict=True))
         totals = counts.sum(axis=1)
-        for name, values in self.means.items():
-            figures[name] = counts @ values / totals
-        return figures
+        for name, of_photos in self.photo_scores.items():
+            scores[name] = counts @ of_photos / totals
+        return scores
 
 
-def bleu_counts(captions, references):
-    """Counts what corpus BLEU adds up over photos, with NLTK.
+def bleu_counts(captions: Captions, references: References) -> np.ndarray:
+    """Counts with NLTK what corpus BLEU sums over photos, (photos, 10), float64.
 
-    Args:
-        captions: list of list of str.
-        references: list of list of list of str, one or more for each caption.
-
-    Returns:
-        numpy.ndarray, float64, (photos, 10): right n-grams of 1 to 4 words, clipped; n-grams of
-        1 to 4 words; words of the caption; words of the reference nearest in length.
+    The columns are: n-grams of 1 to 4 words that a reference has too, clipped; n-grams of 1 to 4
+    words; words of the caption; words of the reference nearest in length.
     """
     counts = np.zeros((len(captions), 2 * ORDERS + 2))
     for row, (caption, texts) in enumerate(zip(captions, references, strict=True)):
@@ -86,40 +87,36 @@ def bleu_counts(captions, references):
     return counts
 
 
-def bleu_of_sums(sums, weights):
+def corpus_bleu(sums: np.ndarray, weights: Sequence[Sequence[float]]) -> np.ndarray:
     """Computes corpus BLEU without smoothing (Papineni et al. 2002, section 2.3).
 
     Args:
-        sums: numpy.ndarray, (selections, 10): `bleu_counts` added up over each selection.
-        weights: tuple of tuple of float: the weights of the n-gram precisions of each figure.
+        sums: (selections, 10), `bleu_counts` summed over each selection of photos.
+        weights: the weights of the n-gram precisions of each metric.
 
     Returns:
-        numpy.ndarray, float64, (selections, figures), from 0 to 100; 0 where no n-gram of an order
-        that counts is right.
+        (selections, metrics), from 0 to 100; 0 where no n-gram of an order that counts is right.
     """
-    right, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
-    written, wanted = sums[:, -2], sums[:, -1]
+    matched, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
+    caption_words, reference_words = sums[:, -2], sums[:, -1]
     with np.errstate(divide="ignore", over="ignore"):
-        logarithms = np.log(right / total)
-        # Too short a corpus is punished; an empty one, -inf, scores 0.
-        brevity = np.minimum(0, 1 - wanted / np.maximum(written, np.finfo(float).tiny))
-    scores = [
-        sum(weight * logarithms[:, order] for order, weight in enumerate(of_figure) if weight)
-        for of_figure in weights
+        log_precisions = np.log(matched / total)
+        # Too short a corpus is penalized; an empty one gets -inf and scores 0.
+        brevity = np.minimum(
+            0, 1 - reference_words / np.maximum(caption_words, np.finfo(float).tiny)
+        )
+    log_means = [
+        sum(weight * log_precisions[:, order] for order, weight in enumerate(row) if weight)
+        for row in weights
     ]
-    return 100 * np.exp(np.stack(scores, axis=1) + brevity[:, None])
+    return 100 * np.exp(np.stack(log_means, axis=1) + brevity[:, None])
 
 
-def rouge_l(captions, references):
-    """Computes ROUGE-L as the COCO caption evaluation does (Lin 2004, section 3).
+def rouge_l(captions: Captions, references: References) -> np.ndarray:
+    """Computes ROUGE-L of each photo as the COCO caption evaluation does (Lin 2004, section 3).
 
-    Args:
-        captions: list of list of str.
-        references: list of list of list of str, one or more for each caption.
-
-    Returns:
-        numpy.ndarray, float64, (photos,), from 0 to 100: the F-measure of the best precision and
-        the best recall among the references.
+    It is the F-measure of the best precision and the best recall among the references, from 0 to
+    100, (photos,).
     """
     scores = np.zeros(len(captions))
     for row, (caption, texts) in enumerate(zip(captions, references, strict=True)):
@@ -132,16 +129,8 @@ def rouge_l(captions, references):
     return scores
 
 
-def longest_common_subsequence(first, second):
-    """Counts the words of the longest sequence that both texts hold in this order.
-
-    Args:
-        first: list of str.
-        second: list of str.
-
-    Returns:
-        int.
-    """
+def longest_common_subsequence(first: Caption, second: Caption) -> int:
+    """Returns the number of words of the longest sequence that both texts have in this order."""
     lengths = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0
@@ -152,69 +141,69 @@ def longest_common_subsequence(first, second):
     return lengths[-1]
 
 
+@dataclass(frozen=True)
+class _TfIdf:
+    """A text as CIDEr-D compares it: TF-IDF weights and their norm for each n-gram order."""
+
+    weights: list[dict[NGram, float]]
+    norms: list[float]
+    length: int
+
+
 class CiderD:
     """CIDEr-D against the references of a split (Vedantam et al. 2015, arXiv:1411.5726v2).
 
-    How much an n-gram says is learned from the references: one that people use of many photos
-    says little.
-
-    Args:
-        references: list of list of list of str, one or more for each photo.
+    The weight of an n-gram is learned from the references: the more photos it is used of, the less
+    it weighs.
     """
 
-    def __init__(self, references):
-        grams = [[_grams(text) for text in texts] for texts in references]
-        found_in = Counter()
-        for texts in grams:
-            found_in.update(set().union(*texts))
-        # An n-gram that no reference has counts as one that a single photo's have.
+    def __init__(self, references: References):
+        ngrams = [[_count_ngrams(text) for text in texts] for texts in references]
+        document_frequency = Counter()
+        for texts in ngrams:
+            document_frequency.update(set().union(*texts))
+        # An n-gram that no reference has counts as one that the references of one photo have.
         self._unseen = math.log(len(references)) if references else 0.0
-        self._rarity = {gram: self._unseen - math.log(photos) for gram, photos in found_in.items()}
-        self._vectors = [[self._weigh(text) for text in texts] for texts in grams]
+        self._idf = {
+            ngram: self._unseen - math.log(photos) for ngram, photos in document_frequency.items()
+        }
+        self._references = [[self._weigh(text) for text in texts] for texts in ngrams]
 
-    def score(self, captions):
-        """Scores one caption for each photo.
-
-        Args:
-            captions: list of list of str, in the order of the references.
-
-        Returns:
-            numpy.ndarray, float64, (photos,), from 0 to 1,000.
-        """
+    def score(self, captions: Captions) -> np.ndarray:
+        """Scores one caption of each photo, in their order: (photos,), from 0 to 1,000."""
         scores = np.zeros(len(captions))
-        for row, (caption, texts) in enumerate(zip(captions, self._vectors, strict=True)):
-            vector = self._weigh(_grams(caption))
-            scores[row] = sum(_similarity(vector, text) for text in texts) / len(texts)
+        for row, (caption, texts) in enumerate(zip(captions, self._references, strict=True)):
+            weighed = self._weigh(_count_ngrams(caption))
+            scores[row] = sum(_similarity(weighed, text) for text in texts) / len(texts)
         return 100 * CIDER_FACTOR * scores
 
-    def _weigh(self, grams):
-        """Gives the TF-IDF vector of each order, their norms, and the number of word pairs."""
-        vectors = [{} for _ in range(ORDERS)]
-        for gram, count in grams.items():
-            vectors[len(gram) - 1][gram] = count * self._rarity.get(gram, self._unseen)
-        norms = [math.sqrt(sum(value**2 for value in vector.values())) for vector in vectors]
+    def _weigh(self, ngrams: Mapping[NGram, int]) -> _TfIdf:
+        weights = [{} for _ in range(ORDERS)]
+        for ngram, count in ngrams.items():
+            weights[len(ngram) - 1][ngram] = count * self._idf.get(ngram, self._unseen)
+        norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in weights]
         # The COCO code takes the number of word pairs for the length of a text.
-        length = sum(count for gram, count in grams.items() if len(gram) == 2)
-        return vectors, norms, length
+        length = sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
+        return _TfIdf(weights, norms, length)
 
 
-def _grams(words):
-    grams = defaultdict(int)
+def _count_ngrams(words: Caption) -> dict[NGram, int]:
+    ngrams = defaultdict(int)
     for order in range(1, ORDERS + 1):
         for start in range(len(words) - order + 1):
-            grams[tuple(words[start : start + order])] += 1
-    return grams
+            ngrams[tuple(words[start : start + order])] += 1
+    return ngrams
 
 
-def _similarity(caption, reference):
-    """Compares two weighed texts: clipped cosine, less where the lengths differ, mean of orders."""
+def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:
+    """Returns the clipped cosine, averaged over the orders, less where the lengths differ."""
     total = 0.0
-    for vector, other, norm, other_norm in zip(
-        caption[0], reference[0], caption[1], reference[1], strict=True
+    for weights, other, norm, other_norm in zip(
+        caption.weights, reference.weights, caption.norms, reference.norms, strict=True
     ):
         if norm and other_norm:
-            shared = vector.keys() & other.keys()
-            product = sum(min(vector[gram], other[gram]) * other[gram] for gram in shared)
+            shared = weights.keys() & other.keys()
+            product = sum(min(weights[ngram], other[ngram]) * other[ngram] for ngram in shared)
             total += product / (norm * other_norm)
-    penalty = math.exp(-((caption[2] - reference[2]) ** 2) / (2 * CIDER_SIGMA**2))
+    penalty = math.exp(-((caption.length - reference.length) ** 2) / (2 * CIDER_SIGMA**2))
     return total / ORDERS * penalty

@@ -1,118 +1,146 @@
-"""The table of scores: on the terminal, on a page, and as a picture."""
+"""Tables for the terminal and for the page, and plots."""
 
 import io
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from captioning.metrics import BLEU_NAMES
+from captioning.cli import LINE_WIDTH
+from captioning.storage import write_table
 
-# The columns: figures with intervals, and how varied the captions are (key, two lines of heading,
-# form).
-FIGURES = (*BLEU_NAMES, "ROUGE-L", "CIDEr-D")
-VARIETY = (
-    ("mean_length", ("words a", "caption"), "{:.1f}"),
+# How varied the captions are: key of a row's results, two lines of heading, format.
+STATISTICS = (
+    ("mean_length", ("words per", "caption"), "{:.1f}"),
     ("distinct_captions", ("distinct", "captions"), "{:,d}"),
-    ("vocabulary_used", ("vocabulary", "used"), "{:.1f}%"),
-    ("found_in_training", ("found in", "training"), "{:.1f}%"),
+    ("vocabulary_coverage", ("vocabulary", "coverage"), "{:.1f}%"),
+    ("copied_from_training", ("copied from", "training"), "{:.1f}%"),
 )
 
-# Characters of a line of text.
-LINE_WIDTH = 100
-
-# Percent of the photos whose scores fit into the picture.
+# Percent of the photos whose scores fit into the plot.
 SHOWN_SHARE = 98
 
 
-def print_table(summaries):
-    """Prints the figures, half of their intervals below them, and how varied the captions are.
+def print_results(results: dict[str, dict[str, Any]]) -> None:
+    """Prints two tables: scores with half of their intervals below, and caption statistics.
 
     Args:
-        summaries: dict of str -> dict, from `evaluate.summarise`.
+        results: as `scoring.summarize` returns them; the first row has all metrics.
     """
-    heads = [("", name) for name in FIGURES] + [head for _, head, _ in VARIETY]
-    widths = [max(map(len, head)) + 2 for head in heads]
-
-    def show(title, cells):
-        padded = (f"{cell:>{width}s}" for cell, width in zip(cells, widths, strict=False))
-        print(f"{title:20s}{''.join(padded)}".rstrip())
-
-    show("", [head[0] for head in heads])
-    show("", [head[1] for head in heads])
-    for title, summary in summaries.items():
-        show(title, [*_figure_cells(summary), *_variety_cells(summary)])
-        show("", _half_intervals(summary))
+    names = _metrics_of(results)
+    lines = [("", *names)]
+    for title, result in results.items():
+        lines += [(title, *_score_cells(result, names)), ("", *_half_intervals(result, names))]
+    print_columns(lines)
+    print()
+    headings = [heading for _, heading, _ in STATISTICS]
+    lines = [("", *heading) for heading in zip(*headings, strict=True)]
+    lines += [(title, *_statistics_cells(result)) for title, result in results.items()]
+    print_columns(lines)
 
 
-def _figure_cells(summary):
-    return [f"{summary[name]:.1f}" if name in summary else "" for name in FIGURES]
+def print_columns(lines: list[tuple[str, ...]]) -> None:
+    """Prints lines of cells as a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for title, *cells in lines:
+        padded = (f"  {cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True))
+        print(f"{title:{widths[0]}s}{''.join(padded)}".rstrip())
 
 
-def _half_intervals(summary):
-    ends = [summary["intervals"].get(name) for name in FIGURES]
+def print_examples(
+    photo_ids: list[str], captions: Sequence[Sequence[str]], references: list[list[str]], count: int
+) -> None:
+    """Prints caption and references of some photos, spread evenly over all."""
+    for row in np.linspace(0, len(photo_ids) - 1, min(count, len(photo_ids))).astype(int):
+        print(f"\n{photo_ids[row]}\n  model:     {' '.join(captions[row])}")
+        for reference in references[row]:
+            print(f"  reference: {reference}")
+
+
+def print_paragraphs(paragraphs: list[str]) -> None:
+    """Prints each paragraph, wrapped."""
+    for paragraph in paragraphs:
+        print(textwrap.fill(paragraph, LINE_WIDTH))
+
+
+def _metrics_of(results: dict[str, dict[str, Any]]) -> list[str]:
+    return list(next(iter(results.values()))["intervals"])
+
+
+def _score_cells(result: dict[str, Any], names: list[str]) -> list[str]:
+    return [f"{result[name]:.1f}" if name in result else "" for name in names]
+
+
+def _half_intervals(result: dict[str, Any], names: list[str]) -> list[str]:
+    ends = [result["intervals"].get(name) for name in names]
     return [f"±{(end[1] - end[0]) / 2:.1f}" if end else "" for end in ends]
 
 
-def _variety_cells(summary):
-    return [form.format(summary[key]) for key, _, form in VARIETY]
+def _statistics_cells(result: dict[str, Any]) -> list[str]:
+    return [form.format(result[key]) for key, _, form in STATISTICS]
 
 
-def page_table(summaries):
-    """Lays the figures out for a page, half of each interval behind its figure.
+def page_table(results: dict[str, dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    """Returns the table for a page, a header and a line for each row, half intervals in the cells.
 
     Args:
-        summaries: dict of str -> dict, as `print_table` takes.
-
-    Returns:
-        tuple of tuple of str: the header, then a line for each row.
+        results: as for `print_results`.
     """
-    table = [("", *FIGURES, *(" ".join(head) for _, head, _ in VARIETY))]
-    for name, summary in summaries.items():
-        pairs = zip(_figure_cells(summary), _half_intervals(summary), strict=True)
-        table.append((name, *(" ".join(pair) for pair in pairs), *_variety_cells(summary)))
+    names = _metrics_of(results)
+    table = [("", *names, *(" ".join(heading) for _, heading, _ in STATISTICS))]
+    for title, result in results.items():
+        pairs = zip(_score_cells(result, names), _half_intervals(result, names), strict=True)
+        table.append((title, *(" ".join(pair) for pair in pairs), *_statistics_cells(result)))
     return tuple(table)
 
 
-def print_comparison(comparison, model, other, photos):
-    """Prints two models side by side, and how likely chance alone makes them differ so much.
-
-    Args:
-        comparison: dict, from `evaluate.compare`.
-        model: pathlib.Path of the one.
-        other: pathlib.Path of the other.
-        photos: int, number of photos.
-    """
-    print(f"\n{model} (A) against {other} (B) on the same {photos:,d} photos")
-    print(" " * 20 + "".join(f"{name:>9s}" for name in FIGURES))
-    for title, figures in comparison.items():
-        for name, key, form in (
+def print_comparison(
+    comparison: dict[str, dict[str, dict[str, float]]], model: Path, other: Path
+) -> None:
+    """Prints the scores of two models and their p-values, as `scoring.compare` returns them."""
+    names = list(next(iter(comparison.values())))
+    lines = [("", "", *names)]
+    for title, scores in comparison.items():
+        for label, key, form in (
             ("A", "this", ".1f"),
             ("B", "other", ".1f"),
             ("p", "p_value", ".3f"),
         ):
-            cells = "".join(f"{figures[figure][key]:9{form}}" for figure in FIGURES)
-            print(f"{title if key == 'this' else '':18s}{name} {cells}")
+            cells = [f"{scores[name][key]:{form}}" for name in names]
+            lines.append((title if label == "A" else "", label, *cells))
+    print(f"\n{model} (A) compared with {other} (B) on the same photos\n")
+    print_columns(lines)
     explanation = (
         "p: how often chance alone makes two equally good models differ so much (paired bootstrap "
-        f"over photos). Of {len(comparison) * len(FIGURES)} such values about one in twenty is "
-        "below 0.05 where nothing differs. It speaks of these two models only: the same recipe "
+        "over photos). Even if nothing differs, about one in twenty of these values is below "
+        "0.05. They compare these two models, not their recipes: the same recipe "
         "trained with another seed may differ as much."
     )
-    print(textwrap.fill(explanation, LINE_WIDTH))
+    print_paragraphs(["", explanation])
 
 
-def draw_distribution(scores):
-    """Draws which share of the photos scores how much.
+def write_captions(
+    path: Path,
+    photo_ids: list[str],
+    captions: dict[str, Sequence[Sequence[str]]],
+    references: list[list[str]],
+) -> None:
+    """Writes a CSV file: photo id, a column for each decoding, references separated by ` | `."""
+    columns = {title: [" ".join(words) for words in texts] for title, texts in captions.items()}
+    texts = [" | ".join(texts) for texts in references]
+    write_table(path, pd.DataFrame({"photo_id": photo_ids, **columns, "references": texts}))
+
+
+def draw_distribution(scores: dict[str, np.ndarray]) -> bytes:
+    """Draws which share of the photos scores how much, as a PNG.
 
     Args:
-        scores: dict of str -> numpy.ndarray, float64, (photos,): title -> CIDEr-D of each photo.
-
-    Returns:
-        bytes, a PNG.
+        scores: title -> CIDEr-D of each photo, (photos,).
     """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-// Everything to read stands in the page itself; this adds search, order, keys and the tooltip.
+// The page can be read without this script, which adds search, order, keys and the tooltip.
 "use strict";
 
 const find = (name) => document.getElementById(name);
@@ -120,12 +120,12 @@ function tooltipRow(word, probability) {
 
 function showTooltip(word) {
   hideTooltip();
-  const { probability, others } = word.dataset;
+  const { probability, alternatives } = word.dataset;
   const name = word.classList.contains("end") ? "(end)" : word.textContent;
   tooltip.replaceChildren(tooltipRow(name, Number(probability)));
-  if (others) {
-    tooltip.append(element("p", "it might have said"));
-    for (const line of others.split("\n")) {
+  if (alternatives) {
+    tooltip.append(element("p", "alternatives"));
+    for (const line of alternatives.split("\n")) {
       const space = line.lastIndexOf(" ");
       tooltip.append(tooltipRow(line.slice(0, space), Number(line.slice(space + 1))));
     }
