@@ -5,6 +5,7 @@ made a mistake should read one sentence about it, not that sentence among notes 
 """
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -40,5 +41,9 @@ except KeyboardInterrupt:
     # This takes seconds, and no script has begun to handle Ctrl-C yet.
     print("\nstopped", file=sys.stderr)
     sys.exit(STOPPED)
+
+if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+    # TensorFlow warns when several networks are called with few batches each, as on small data.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 __all__ = ["keras"]
