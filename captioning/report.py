@@ -36,7 +36,8 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     lines = [("", *names)]
     for title, result in results.items():
         lines += [(title, *_score_cells(result, names)), ("", *_half_intervals(result, names))]
-    print_columns(lines)
+    # With a wider gap the longest title would not fit into a line.
+    print_columns(lines, gap=1)
     print()
     headings = [heading for _, heading, _ in STATISTICS]
     lines = [("", *heading) for heading in zip(*headings, strict=True)]
@@ -44,11 +45,13 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     print_columns(lines)
 
 
-def print_columns(lines: list[tuple[str, ...]]) -> None:
+def print_columns(lines: list[tuple[str, ...]], gap: int = 2) -> None:
     """Prints lines of cells as a table: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for title, *cells in lines:
-        padded = (f"  {cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True))
+        padded = (
+            f"{'':{gap}s}{cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True)
+        )
         print(f"{title:{widths[0]}s}{''.join(padded)}".rstrip())
 
 

@@ -1,32 +1,56 @@
 """Decoding against slow versions that call the whole network on a growing prefix."""
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
-import train
-from captioning.cli import UserError
-from captioning.decoding import CaptionDecoder, decode, generate_desc, word_for_id
+from captioning import decoding
+from captioning.backend import keras
+from captioning.decoding import (
+    CaptionDecoder,
+    decoded_token_ids,
+    generate_desc,
+    token_probabilities,
+    word_for_id,
+)
+from captioning.model import build_captioner, halves
 from captioning.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
 PHOTOS = 5
 PHOTO_LENGTH = 4
+UNITS = 64
 
 
 def random_model(seed, scale=2.0):
     """Builds a network whose weights are large enough that captions differ between photos."""
-    train.keras.utils.set_random_seed(seed)
-    model = train.define_model(VOCABULARY.size, PHOTO_LENGTH)
-    for variable in model.trainable_variables:
+    keras.utils.set_random_seed(seed)
+    captioner = build_captioner(VOCABULARY.size, PHOTO_LENGTH, units=UNITS)
+    for variable in captioner.trainable_variables:
         variable.assign(scale * variable.value)
-    return model
+    return captioner
+
+
+@functools.cache
+def shared_decoder(seed):
+    captioner = random_model(seed)
+    decoder = CaptionDecoder(captioner, VOCABULARY)
+    # For the slow versions.
+    decoder.captioner = captioner
+    return decoder
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
-def model(request):
-    return random_model(request.param)
+def decoder(request):
+    """Gives a decoder of each of three networks; tracing it anew for each test takes seconds."""
+    return shared_decoder(request.param)
+
+
+@pytest.fixture(scope="module")
+def one_decoder():
+    return shared_decoder(1)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +60,16 @@ def photos():
 
 def next_word_probabilities(model, photo, prefix):
     """Calls the whole network on a prefix; padding and startseq are impossible."""
-    inputs = [photo[None], np.array([prefix], dtype=np.int32)]
-    probabilities = np.array(model.predict_on_batch(inputs))[0, -1]
+    return _cached_probabilities(model, tuple(photo.tolist()), tuple(prefix)).copy()
+
+
+@functools.cache
+def _cached_probabilities(model, photo, prefix):
+    # Padded, so that the network is traced once; what follows a token does not change it.
+    tokens = np.zeros((1, VOCABULARY.maximum_length + 1), dtype=np.int32)
+    tokens[0, : len(prefix)] = prefix
+    probabilities = model.predict_on_batch([np.array([photo], dtype=np.float32), tokens])
+    probabilities = np.array(probabilities)[0, len(prefix) - 1]
     probabilities[[0, VOCABULARY.start_id]] = 0
     return probabilities
 
@@ -76,23 +108,22 @@ def slow_beam(model, photo, width, length_penalty):
     return best[1][1:]
 
 
-def test_greedy_is_the_slow_greedy(model, photos):
-    expected = [slow_greedy(model, photo) for photo in photos]
-    assert CaptionDecoder(model, VOCABULARY).greedy(photos) == expected
+def test_greedy_is_the_slow_greedy(decoder, photos):
+    expected = [slow_greedy(decoder.captioner, photo) for photo in photos]
+    assert decoder.greedy(photos) == expected
     assert len({tuple(words) for words in expected}) > 1
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 5])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
-def test_beam_is_the_slow_beam(model, photos, width, length_penalty):
-    expected = [slow_beam(model, photo, width, length_penalty) for photo in photos]
-    decoder = CaptionDecoder(model, VOCABULARY)
+def test_beam_is_the_slow_beam(decoder, photos, width, length_penalty):
+    expected = [slow_beam(decoder.captioner, photo, width, length_penalty) for photo in photos]
     assert decoder.beam(photos, width, length_penalty) == expected
 
 
-def test_beam_of_1_is_greedy(model, photos):
-    decoder = CaptionDecoder(model, VOCABULARY)
-    assert decoder.beam(photos, 1) == decoder.greedy(photos) == decode(decoder, photos)
+def test_beam_of_1_is_greedy(decoder, photos):
+    assert decoder.beam(photos, 1) == decoder.greedy(photos) == decoder.decode(photos, 1)
+    assert decoder.decode(photos, 3) == decoder.beam(photos, 3)
 
 
 def test_a_beam_as_wide_as_all_captions_finds_the_likeliest(photos):
@@ -122,7 +153,7 @@ def test_a_beam_as_wide_as_all_captions_finds_the_likeliest(photos):
 
 def test_padding_and_startseq_are_never_written(photos):
     model = random_model(5)
-    output = model.get_layer("next_word")
+    output = halves(model)[1].get_layer("next_token")
     kernel, bias = output.get_weights()
     bias[[0, VOCABULARY.start_id]] = 50
     output.set_weights([kernel, bias])
@@ -135,7 +166,7 @@ def test_padding_and_startseq_are_never_written(photos):
 
 def test_captions_end_at_the_maximum_length(photos):
     model = random_model(6)
-    output = model.get_layer("next_word")
+    output = halves(model)[1].get_layer("next_token")
     kernel, bias = output.get_weights()
     bias[VOCABULARY.end_id] = -50
     output.set_weights([kernel, bias])
@@ -144,26 +175,41 @@ def test_captions_end_at_the_maximum_length(photos):
         assert [len(caption) for caption in captions] == [VOCABULARY.maximum_length] * PHOTOS
 
 
-def test_more_photos_than_are_decoded_at_once(model, monkeypatch):
+def test_more_photos_than_are_decoded_at_once(one_decoder, monkeypatch):
     photos = np.random.default_rng(1).normal(0, 2, (7, PHOTO_LENGTH)).astype(np.float32)
-    decoder = CaptionDecoder(model, VOCABULARY)
+    decoder = one_decoder
     together = decoder.greedy(photos), decoder.beam(photos, 2)
-    monkeypatch.setattr("captioning.decoding.PHOTOS_AT_ONCE", 3)
+    monkeypatch.setattr(decoding, "PHOTOS_AT_ONCE", 3)
     assert (decoder.greedy(photos), decoder.beam(photos, 2)) == together
 
 
 def test_the_decoder_follows_the_weights(photos):
-    model, other = random_model(1), random_model(2)
+    model, other = random_model(1), shared_decoder(2)
     decoder = CaptionDecoder(model, VOCABULARY)
     before = decoder.greedy(photos)
-    model.set_weights(other.get_weights())
-    assert decoder.greedy(photos) == CaptionDecoder(other, VOCABULARY).greedy(photos) != before
+    model.set_weights(other.captioner.get_weights())
+    assert decoder.greedy(photos) == other.greedy(photos) != before
 
 
-def test_generate_desc_and_word_for_id(model, photos):
-    expected = [word_for_id(word_id, VOCABULARY) for word_id in slow_greedy(model, photos[0])]
-    words = [word for word in expected if word != "endseq"]
-    assert generate_desc(model, VOCABULARY, photos[0]) == " ".join(words)
+@pytest.mark.parametrize("beam_width", [1, 2])
+def test_generate_desc_writes_what_is_decoded(one_decoder, photos, beam_width):
+    token_ids = one_decoder.decode(photos, beam_width)
+    words = [[word_for_id(token_id, VOCABULARY) for token_id in caption] for caption in token_ids]
+    captions = generate_desc(one_decoder.captioner, VOCABULARY, photos, beam_width)
+    assert captions == [" ".join(word for word in caption if word != "endseq") for caption in words]
+    assert decoded_token_ids(captions, VOCABULARY) == token_ids
+
+
+def test_captions_become_token_ids_whether_they_ended_or_not():
+    full = " ".join(["ant"] * VOCABULARY.maximum_length)
+    assert decoded_token_ids(["", "bee dog", full], VOCABULARY) == [
+        [VOCABULARY.end_id],
+        [3, 6, VOCABULARY.end_id],
+        [1] * VOCABULARY.maximum_length,
+    ]
+
+
+def test_word_for_id():
     assert word_for_id(1, VOCABULARY) == "ant"
     assert word_for_id(7, VOCABULARY) == "elk"
     assert word_for_id(0, VOCABULARY) is None
@@ -171,6 +217,42 @@ def test_generate_desc_and_word_for_id(model, photos):
 
 
 def test_another_network_is_refused():
-    other = train.keras.Sequential([train.keras.Input((3,)), train.keras.layers.Dense(2)])
-    with pytest.raises(UserError, match=r"train\.py"):
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="photo_half and word_half"):
         CaptionDecoder(other, VOCABULARY)
+
+
+def test_token_probabilities_are_those_of_every_prefix(decoder, photos):
+    model = decoder.captioner
+    captions = [*decoder.greedy(photos[:3]), *decoder.beam(photos[3:], 2)]
+    found = token_probabilities(model, VOCABULARY, photos, captions)
+    for photo, caption, tokens in zip(photos, captions, found, strict=True):
+        assert [VOCABULARY.ids[token.word] for token in tokens] == caption
+        prefix = [VOCABULARY.start_id]
+        for token_id, token in zip(caption, tokens, strict=True):
+            probabilities = next_word_probabilities(model, photo, prefix)
+            assert token.probability == pytest.approx(probabilities[token_id], rel=1e-4)
+            assert token.is_end == (token_id == VOCABULARY.end_id)
+            probabilities[token_id] = 0
+            likeliest = np.argsort(-probabilities)[:3]
+            assert [VOCABULARY.ids[word] for word, _ in token.alternatives] == likeliest.tolist()
+            for (_, probability), other in zip(token.alternatives, likeliest, strict=True):
+                assert probability == pytest.approx(probabilities[other], rel=1e-4)
+            prefix.append(token_id)
+    greedy = [token for tokens in found[:3] for token in tokens]
+    assert all(token.probability >= token.alternatives[0][1] for token in greedy)
+
+
+def test_batches_and_empty_captions_do_not_change_token_probabilities(
+    one_decoder, photos, monkeypatch
+):
+    model, captions = one_decoder.captioner, one_decoder.greedy(photos)
+    captions[2] = []
+    together = token_probabilities(model, VOCABULARY, photos, captions)
+    assert together[2] == ()
+    monkeypatch.setattr(decoding, "CAPTIONS_AT_ONCE", 2)
+    apart = token_probabilities(model, VOCABULARY, photos, captions)
+    for one, other in zip(together, apart, strict=True):
+        assert [token.word for token in one] == [token.word for token in other]
+        for token, same in zip(one, other, strict=True):
+            assert token.probability == pytest.approx(same.probability, rel=1e-5)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning import gallery
-from captioning.confidence import WordChoice
-from captioning.gallery import Caption, Card, Page, make_thumbnail, write_gallery
+from captioning.decoding import TokenProbability
+from captioning.gallery import Caption, Card, Page, thumbnails, write_gallery
+from captioning.gallery.thumbnails import make_thumbnail
 from captioning.photos import PhotoError
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -61,9 +61,9 @@ class Elements(HTMLParser):
 
 
 def caption(words, probability=0.5, decodings=("greedy",), score=None):
-    others = (("cat", 0.25), ("endseq", 0.0625), ("boat", 0.0001))
-    choices = [WordChoice(word, probability, others) for word in words.split()]
-    return Caption(decodings, tuple(choices), score)
+    alternatives = (("cat", 0.25), ("endseq", 0.0625), ("boat", 0.0001))
+    tokens = [TokenProbability(word, probability, alternatives) for word in words.split()]
+    return Caption(decodings, tuple(tokens), score)
 
 
 def card(title, *captions, photo=None, references=()):
@@ -77,8 +77,8 @@ def png(size=(40, 30)):
 
 
 def hostile_page(photo):
-    words = (WordChoice(ATTACK, 0.5, ((ATTACK, 0.25), ("\udc80", 0.1), ("cat", 0.05))),)
-    cards = [Card(ATTACK, photo, (Caption((ATTACK,), words, 12.0),), (ATTACK,))]
+    tokens = (TokenProbability(ATTACK, 0.5, ((ATTACK, 0.25), ("\udc80", 0.1), ("cat", 0.05))),)
+    cards = [Card(ATTACK, photo, (Caption((ATTACK,), tokens, 12.0),), (ATTACK,))]
     # The reason why a photo cannot be read names it.
     unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
     unreadable.write_bytes(b"no photo at all")
@@ -152,7 +152,7 @@ def test_thumbnail_is_upright_and_never_larger_than_the_photo(tmp_path):
 def test_large_jpegs_are_decoded_at_a_fraction_of_their_size(tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        gallery, "to_rgb", lambda image: decoded.append(image.size) or image.convert("RGB")
+        thumbnails, "to_rgb", lambda image: decoded.append(image.size) or image.convert("RGB")
     )
     Image.new("RGB", (4096, 4096), RED).save(tmp_path / "large.jpg")
     assert opened(make_thumbnail(tmp_path / "large.jpg")).size == (256, 256)
@@ -187,7 +187,7 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
         ),
         "Introduction.",
         (("", "BLEU-1"), ("greedy", "49.8")),
-        ("Remark.",),
+        ("Note.",),
         (("A plot", png()),),
     )
     elements = written(tmp_path, page)
@@ -198,7 +198,7 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
     assert [text for _, text in elements.named("td")] == ["49.8"]
     assert [text for _, text in elements.named("figcaption")] == ["A plot"]
     texts = [text for _, text in elements.named("p")]
-    for text in ("Introduction.", "Remark.", "greedy · beam 3CIDEr-D 94.1", " red <dog>\xa0■"):
+    for text in ("Introduction.", "Note.", "greedy · beam 3CIDEr-D 94.1", " red <dog>\xa0■"):
         assert text in texts
     placeholders = [text for _, text in elements.named("p", **{"class": "no-photo"})]
     assert placeholders[0] == "no photo file"
@@ -215,8 +215,8 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
 
 def test_shades_follow_the_probability(tmp_path):
     probabilities = (0.0, 0.09, 0.1, 0.3, 0.6, 0.75, 1.0)
-    words = tuple(WordChoice(f"word{p}", p, ()) for p in probabilities)
-    elements = written(tmp_path, Page("Title", [card("a", Caption(("greedy",), words, None))]))
+    tokens = tuple(TokenProbability(f"word{p}", p, ()) for p in probabilities)
+    elements = written(tmp_path, Page("Title", [card("a", Caption(("greedy",), tokens, None))]))
     shades = [
         attributes["class"]
         for attributes, _ in elements.named("span")
@@ -237,7 +237,7 @@ def test_hostile_text_stays_text(tmp_path, photo):
             *("type", "autocomplete", "spellcheck", "placeholder", "checked", "role", "tabindex"),
             *("aria-label", "aria-live", "src", "width", "height", "loading", "decoding", "alt"),
             *("scope", "data-scripted", "data-decodings", "data-values", "data-probability"),
-            "data-others",
+            "data-alternatives",
         }, tag
     for tag in ("title", "h1", "h2", "li", "td", "figcaption"):
         assert elements.named(tag)[0][1] == ATTACK, tag
@@ -435,10 +435,10 @@ def test_keys_move_between_cards(open_page, photo):
     assert card_in_hand() == "empty"
 
 
-def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
+def test_tooltip_shows_alternatives(open_page, photo):
     page = Page("Title", [card("a", caption("red dog endseq"), caption("blue ball"), photo=photo)])
     window = open_page(page)
-    rows = "it might have said\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
+    rows = "alternatives\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
     window.press("j", TAB)
     assert window.focused() == "red"
     assert window.text("#tooltip") == f"red\n50%\n{rows}"
@@ -465,7 +465,7 @@ def test_tooltip_follows_the_pointer(open_page):
     window = open_page(Page("Title", [card("a", caption("red dog endseq"))]))
     words = window.driver.find_elements("css selector", ".words span")
     ActionChains(window.driver).move_to_element(words[1]).perform()
-    assert window.text("#tooltip").startswith("dog\n50%\nit might have said\ncat\n25%")
+    assert window.text("#tooltip").startswith("dog\n50%\nalternatives\ncat\n25%")
     title = window.driver.find_element("tag name", "h1")
     ActionChains(window.driver).move_to_element(title).perform()
     assert not window.driver.find_element("id", "tooltip").is_displayed()

@@ -6,12 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from nltk.translate.bleu_score import corpus_bleu
+from nltk.translate import bleu_score
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-import evaluate
-from captioning import metrics
+from captioning import metrics, scoring
 from captioning.captions import read_captions, split_into_words
 from captioning.splits import read_split
 
@@ -73,42 +72,45 @@ def people(flickr8k):
     return [texts[1:] for texts in words], [texts[0] for texts in words]
 
 
-@pytest.mark.parametrize("weights", [metrics.STANDARD_WEIGHTS, evaluate.CLASSIC_WEIGHTS])
+@pytest.mark.parametrize("weights", [metrics.STANDARD_WEIGHTS, scoring.CLASSIC_WEIGHTS])
 def test_bleu_is_nltk_s_and_the_slow_one(noisy, weights):
     references, captions = noisy
     statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}, weights)
-    figures = statistics.figures()
-    assert list(figures) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
-    expected = corpus_bleu(references, captions, weights=weights)
-    for score, by_nltk in zip(figures.values(), expected, strict=True):
+    scores = statistics.scores()
+    assert list(scores) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+    expected = bleu_score.corpus_bleu(references, captions, weights=weights)
+    for score, by_nltk in zip(scores.values(), expected, strict=True):
         assert score[0] == pytest.approx(100 * by_nltk, rel=1e-12)
         assert 0 < score[0] < 100
     # NLTK counts one n-gram where a caption is too short to have any; the definition counts none.
     long = [row for row, caption in enumerate(captions) if len(caption) >= 4]
     references, captions = [references[row] for row in long], [captions[row] for row in long]
     sums = metrics.bleu_counts(captions, references).sum(axis=0)[None]
-    for score, of_figure in zip(metrics.bleu_of_sums(sums, weights)[0], weights, strict=True):
-        assert score == pytest.approx(slow_bleu(references, captions, of_figure), rel=1e-12)
+    for score, of_metric in zip(metrics.corpus_bleu(sums, weights)[0], weights, strict=True):
+        assert score == pytest.approx(slow_bleu(references, captions, of_metric), rel=1e-12)
 
 
-def test_figures_of_a_selection_are_those_of_the_selected_photos(noisy):
+def test_scores_of_a_selection_are_those_of_the_selected_photos(noisy):
     references, captions = noisy
     cider = metrics.CiderD(references)
-    means = {"CIDEr-D": cider.score(captions), "ROUGE-L": metrics.rouge_l(captions, references)}
-    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), means)
+    photo_scores = {
+        "CIDEr-D": cider.score(captions),
+        "ROUGE-L": metrics.rouge_l(captions, references),
+    }
+    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), photo_scores)
     counts = np.random.default_rng(1).integers(0, 3, (4, len(captions)))
-    figures = statistics.figures(counts)
+    scores = statistics.scores(counts)
     for row, selection in enumerate(counts):
         picked = np.repeat(np.arange(len(captions)), selection)
-        expected = corpus_bleu(
+        expected = bleu_score.corpus_bleu(
             [references[photo] for photo in picked],
             [captions[photo] for photo in picked],
             weights=metrics.STANDARD_WEIGHTS,
         )
-        for name, score in zip(metrics.BLEU_NAMES, expected, strict=True):
-            assert figures[name][row] == pytest.approx(100 * score, rel=1e-12)
-        for name, values in means.items():
-            assert figures[name][row] == pytest.approx(values[picked].mean(), rel=1e-12)
+        for name, by_nltk in zip(metrics.BLEU_NAMES, expected, strict=True):
+            assert scores[name][row] == pytest.approx(100 * by_nltk, rel=1e-12)
+        for name, values in photo_scores.items():
+            assert scores[name][row] == pytest.approx(values[picked].mean(), rel=1e-12)
 
 
 def test_rouge_l_is_the_coco_evaluation_s(noisy):
@@ -172,17 +174,17 @@ def test_rare_words_weigh_more_and_repetition_gains_nothing():
 def test_captions_without_a_right_word_score_0_in_silence(caption, recwarn):
     references = [[["a", "dog"]], [["a", "cat"]]]
     counts = metrics.bleu_counts([caption] * 2, references)
-    for values in metrics.PhotoStatistics(counts, {}).figures().values():
+    for values in metrics.PhotoStatistics(counts, {}).scores().values():
         assert values.tolist() == [0]
     assert metrics.rouge_l([caption] * 2, references).tolist() == [0, 0]
     assert metrics.CiderD(references).score([caption] * 2).tolist() == [0, 0]
     assert not recwarn.list
 
 
-def test_references_of_punctuation_only_give_finite_figures(recwarn):
+def test_references_of_punctuation_only_give_finite_scores(recwarn):
     references, captions = [[[]], [["a", "dog"], []]], [["a"], []]
     assert metrics.rouge_l(captions, references).tolist() == [0, 0]
     assert metrics.CiderD(references).score(captions).tolist() == [0, 0]
-    figures = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}).figures()
-    assert all(np.isfinite(values).all() for values in figures.values())
+    scores = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}).scores()
+    assert all(np.isfinite(values).all() for values in scores.values())
     assert not recwarn.list

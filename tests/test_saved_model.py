@@ -1,4 +1,4 @@
-"""What load_captioner lets in: models that are whole, harmless, and fit what lies beside them."""
+"""What load_model lets in: models that are whole, harmless, and fit the files beside them."""
 
 import contextlib
 import json
@@ -8,10 +8,12 @@ import zipfile
 import numpy as np
 import pytest
 
-import train
 from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.model_folder import Captioner, load_captioner, save_captioner
+from captioning.features import FORMAT, read_encoder_record
+from captioning.model import build_captioner
+from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.storage import write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
@@ -19,17 +21,17 @@ FLIPS = 60
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Writes a model folder as train.py does, with a network that was never trained."""
+    """Writes a model folder with a small network that was never trained."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     vocabulary = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
     record = {
-        "format": 1,
         **dict.fromkeys(("encoder", "layer", "weights_sha256", "resizing", "weights"), "x"),
         "input_size": [2, 2],
         "length": 6,
     }
     keras.utils.set_random_seed(1)
-    save_captioner(folder, Captioner(train.define_model(vocabulary.size, 6), vocabulary, record))
+    captioner = build_captioner(vocabulary.size, 6, units=8)
+    save_model(folder, SavedModel(captioner, vocabulary, record), {})
     return folder
 
 
@@ -41,10 +43,10 @@ def folder(trained, tmp_path):
 
 def probabilities(folder):
     inputs = [np.ones((1, 6), dtype=np.float32), np.array([[1, 3]], dtype=np.int32)]
-    return np.asarray(load_captioner(folder).model.predict_on_batch(inputs))
+    return np.asarray(load_model(folder).captioner(inputs))
 
 
-def test_what_train_writes_is_loaded(folder):
+def test_what_is_saved_is_loaded(folder):
     assert probabilities(folder).shape == (1, 2, 5)
 
 
@@ -53,14 +55,14 @@ def test_a_vocabulary_of_the_same_size_but_other_words_is_refused(folder):
     words = ("startseq", "endseq", "cat", "dog")
     write_vocabulary(folder, Vocabulary(words, vocabulary.maximum_length, vocabulary.cleaning))
     with pytest.raises(UserError, match=r"captioner\.keras was not trained with .*vocabulary"):
-        load_captioner(folder)
+        load_model(folder)
 
 
 def test_another_encoder_of_the_same_length_is_refused(folder):
-    path = folder / "features.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "weights_sha256": "y"}))
+    record = {**read_encoder_record(folder, ""), "weights_sha256": "y"}
+    write_json(folder / "features.json", record, FORMAT)
     with pytest.raises(UserError, match=r"was not trained with .*features\.json"):
-        load_captioner(folder)
+        load_model(folder)
 
 
 def rewrite(path, name, change):
@@ -73,6 +75,21 @@ def rewrite(path, name, change):
             archive.writestr(part, content)
 
 
+def plant(folder, change):
+    """Changes the configuration of the dropout layer in the saved photo half."""
+
+    def change_config(config):
+        content = json.loads(config)
+        layers = content["config"]["layers"]
+        (half,) = [layer for layer in layers if layer["config"].get("name") == "photo_half"]
+        inner = half["config"]["layers"]
+        (dropout,) = [layer for layer in inner if layer["config"].get("name") == "photo_dropout"]
+        change(dropout)
+        return json.dumps(content).encode()
+
+    rewrite(folder / "captioner.keras", "config.json", change_config)
+
+
 def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_path):
     """Hides a Lambda layer in the model; its code would leave a file behind."""
     trace = tmp_path / "trace"
@@ -80,33 +97,34 @@ def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_p
         keras.layers.Lambda(eval(f"lambda x: (open({str(trace)!r}, 'w'), x)[1]"))
     )
 
-    def plant(config):
-        content = json.loads(config)
-        content["config"]["layers"][2] = {
-            **content["config"]["layers"][2],
-            **{key: code[key] for key in ("module", "class_name", "registered_name")},
-            "config": {**code["config"], "name": "photo_dropout"},
-        }
-        return json.dumps(content).encode()
+    def hide(layer):
+        layer.update({key: code[key] for key in ("module", "class_name", "registered_name")})
+        layer["config"] = {**code["config"], "name": "photo_dropout"}
 
-    rewrite(folder / "captioner.keras", "config.json", plant)
+    plant(folder, hide)
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
     assert not trace.exists()
+    # The trap is a real one.
+    keras.models.load_model(folder / "captioner.keras", compile=False, safe_mode=False)
+    assert trace.exists()
 
 
 @pytest.mark.parametrize("module", ["os", "builtins", "subprocess"])
 def test_a_class_from_elsewhere_is_refused(folder, module):
-    def plant(config):
-        content = json.loads(config)
-        content["config"]["layers"][2].update(
-            module=module, class_name="system", registered_name="system"
-        )
-        return json.dumps(content).encode()
-
-    rewrite(folder / "captioner.keras", "config.json", plant)
+    plant(
+        folder,
+        lambda layer: layer.update(module=module, class_name="system", registered_name="system"),
+    )
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
+
+
+def test_another_keras_network_is_refused(folder):
+    network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5)])
+    network.save(folder / "captioner.keras")
+    with pytest.raises(UserError, match="no captioner"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("name", ["captioner.keras", "features.json", "vocabulary.json"])
@@ -135,4 +153,4 @@ def test_a_truncated_model_is_refused(folder, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UserError, match=r"captioner\.keras"):
-        load_captioner(folder)
+        load_model(folder)
