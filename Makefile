@@ -12,9 +12,9 @@ FLICKR8K_MODEL := models/flickr8k
 PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py features.py \
               extraction.py chunks.py)
 TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
-MODEL_CODE := train.py $(addprefix captioning/,decoding.py model_folder.py)
-SCORE_CODE := evaluate.py $(addprefix captioning/,decoding.py model_folder.py confidence.py \
-              metrics.py bootstrap.py scoreboard.py gallery.py gallery.css gallery.js)
+MODEL_CODE := train.py $(addprefix captioning/,model.py training.py decoding.py saved_model.py)
+SCORE_CODE := evaluate.py $(addprefix captioning/,model.py decoding.py saved_model.py metrics.py \
+              scoring.py notes.py report.py) $(wildcard captioning/gallery/*.*)
 
 # The steps of the demo, by what each writes last.
 STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \

@@ -7,19 +7,22 @@ Writes  docs/scaling.png
 Prints  a table: seconds and peak memory of each script at 1, 2, 4 and 8 times the data
 Takes   about three minutes on two cores. Run nothing beside it.
 
-The photos, vectors and captions of DATA are repeated under new names, so that the vocabulary stays
+The photos, features and captions of DATA are repeated under new names, so that the vocabulary stays
 as it is. Each script runs as a user runs it, with its start; train.py trains for one epoch. What is
 scored is always the model that was trained on 1 times the data: another one would write captions of
 another length, which take another time.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -40,27 +43,22 @@ ROOT = Path(__file__).resolve().parent.parent
 
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
 PLOT = ROOT / "docs" / "scaling.png"  # the curves go there
-CAPTIONED = 1000  # photos with captions and vectors, at 1 times
+CAPTIONED = 1000  # photos with captions and features, at 1 times
 ENCODED = 50  # photos that prepare_photos.py encodes, at 1 times
 FACTORS = (1, 2, 4, 8)
 ENCODER = ["--encoder", "VGG16", "--weights", "none"]  # weights change no time
 
 
-def write_text_data(source, folder, factor):
-    """Writes captions, splits and vectors of so many times `CAPTIONED` photos.
-
-    Args:
-        source: pathlib.Path of the data folder.
-        folder: pathlib.Path of the folder to write.
-        factor: int.
+def write_text_data(source: Path, folder: Path, factor: int) -> int:
+    """Writes captions, splits and features of `CAPTIONED` photos times a factor, copied from DATA.
 
     Returns:
-        int, photos.
+        number of photos.
     """
     captions, features = read_captions(source), read_features(source)
     usable = captions.keys() & features.keys()
     share = min(1, CAPTIONED / len(usable))
-    lines, vectors = [], {}
+    lines, copied = [], {}
     for split, file_name in SPLITS.items():
         names = [name for name in read_split(source, split) if name in usable]
         copies = [
@@ -70,25 +68,16 @@ def write_text_data(source, folder, factor):
         ]
         write_text(folder / file_name, "".join(f"{copy}.jpg\n" for copy, _ in copies))
         for copy, name in copies:
-            vectors[copy] = features[name]
+            copied[copy] = features[name]
             lines += [f"{copy}.jpg#{k}\t{text}\n" for k, text in enumerate(captions[name])]
     write_text(folder / CAPTIONS, "".join(lines))
     record = read_encoder_record(source, "")
-    write_features(folder, vectors, record, [])
-    return len(vectors)
+    write_features(folder, copied, record, [])
+    return len(copied)
 
 
-def write_photo_data(source, folder, factor):
-    """Copies so many times `ENCODED` photos.
-
-    Args:
-        source: pathlib.Path of the data folder.
-        folder: pathlib.Path of the folder to write.
-        factor: int.
-
-    Returns:
-        int, photos.
-    """
+def write_photo_data(source: Path, folder: Path, factor: int) -> int:
+    """Copies `ENCODED` photos times a factor from DATA; returns the number of photos."""
     paths = find_photos(source / PHOTOS)[:ENCODED]
     if not paths:
         raise UserError(f"{source / PHOTOS} holds no photos: put some there")
@@ -99,16 +88,8 @@ def write_photo_data(source, folder, factor):
     return factor * len(paths)
 
 
-def measure(script, *arguments):
-    """Runs a script.
-
-    Args:
-        script: str, its name.
-        arguments: its arguments.
-
-    Returns:
-        tuple of float, seconds, and float, its peak memory in GB (10**9 bytes).
-    """
+def measure(script: str, *arguments: Any) -> tuple[float, float]:
+    """Runs a script; returns its seconds and its peak memory in GB (10**9 bytes)."""
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output:
@@ -123,17 +104,17 @@ def measure(script, *arguments):
     return time.perf_counter() - started, usage.ru_maxrss * unit / 1e9
 
 
-def measure_all(source, place, scored, factor):
-    """Runs the stages on so many times the data.
+def measure_all(source: Path, place: Path, scored: Path, factor: int) -> Iterator[dict[str, Any]]:
+    """Runs the stages on the data times a factor.
 
     Args:
-        source: pathlib.Path of the data folder.
-        place: pathlib.Path of a folder for what is written.
-        scored: pathlib.Path of the model folder that is scored; the first training writes it.
-        factor: int.
+        source: the data folder.
+        place: a folder for what is written.
+        scored: the model folder that is scored; the first training writes it.
+        factor: how many copies of the data.
 
     Yields:
-        dict: `stage`, `factor`, `photos`, `seconds`, `memory` in GB.
+        `stage`, `factor`, `photos`, `seconds`, `memory` in GB.
     """
     text, photos = place / "text", place / "photos"
     model = place / "model" if scored.exists() else scored
@@ -155,13 +136,8 @@ def measure_all(source, place, scored, factor):
         }
 
 
-def draw(table, path):
-    """Draws time and memory of each stage against the number of photos.
-
-    Args:
-        table: pandas.DataFrame, rows of `measure_all`.
-        path: pathlib.Path of the picture.
-    """
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draws time and memory of each stage, rows of `measure_all`, against the size of the data."""
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
     for stage, rows in table.groupby("stage", sort=False):
@@ -180,7 +156,7 @@ def draw(table, path):
         figure.savefig(partial, dpi=150)
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; see the constants for the defaults."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
@@ -195,7 +171,7 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the table and draws the curves."""
     options = parse_arguments(arguments)
     rows = []

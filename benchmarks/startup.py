@@ -1,8 +1,8 @@
-"""Measures how much generate.py needs for one photo besides what nobody can do without.
+"""Measures how much time generate.py takes for one photo besides importing and loading.
 
     python benchmarks/startup.py --photo PHOTO
 
-Prints  seconds of generate.py on one photo, and of a process that imports the engine and loads the
+Prints  seconds of generate.py on one photo, and of a process that imports Keras and loads the
         encoder's weights and the model, nothing else; medians of alternating runs, after one of
         each that fills the file cache
 Takes   about a minute and a half with VGG16. Run nothing beside it.
@@ -11,30 +11,32 @@ The weights are untrained ones in a file of the real size, and the captioner is 
 Flickr8k's captions give it; neither changes the time.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import train
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
 from captioning.files import CAPTIONER
-from captioning.model_folder import Captioner, save_captioner
+from captioning.model import build_captioner
+from captioning.saved_model import SavedModel, save_model
 from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ENCODERS = ("VGG16", "VGG19")  # those whose vector is a layer's output
+ENCODERS = ("VGG16", "VGG19")  # those whose features are a layer's output
 VOCABULARY_SIZE = 7579  # that of Flickr8k
 REPETITIONS = 5
 
-# What nobody can do without.
+# Importing and loading alone.
 BARE = """
 import sys
 from captioning.backend import keras
@@ -44,16 +46,8 @@ keras.models.load_model(sys.argv[3], compile=False)
 """
 
 
-def write_model(folder, name):
-    """Writes weights of an encoder, and a model folder that belongs to them.
-
-    Args:
-        folder: pathlib.Path of the folder to write.
-        name: str, the encoder.
-
-    Returns:
-        pathlib.Path of the weights.
-    """
+def write_model(folder: Path, name: str) -> Path:
+    """Writes weights of an encoder, whose path it returns, and a model folder that uses them."""
     encoder = Encoder(name, UNTRAINED)
     weights = folder / "encoder.weights.h5"
     # With the layers that the encoder leaves out, as in the files that there are.
@@ -64,21 +58,14 @@ def write_model(folder, name):
     whole.save_weights(weights)
     words = (START_WORD, END_WORD, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, 34, {})
-    record = {"format": 1, **encoder.record(), "weights": str(weights)}
-    model = train.define_model(vocabulary.size, encoder.length)
-    save_captioner(folder / "model", Captioner(model, vocabulary, record))
+    record = {**encoder.record(), "weights": str(weights)}
+    captioner = build_captioner(vocabulary.size, encoder.length)
+    save_model(folder / "model", SavedModel(captioner, vocabulary, record), {})
     return weights
 
 
-def seconds_of(*command):
-    """Times a process.
-
-    Args:
-        command: str, the arguments of Python.
-
-    Returns:
-        float, seconds.
-    """
+def seconds_of(*command: str) -> float:
+    """Returns the seconds that Python takes with these arguments."""
     started = time.perf_counter()
     process = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
@@ -89,7 +76,7 @@ def seconds_of(*command):
     return seconds
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; see the constants for the defaults."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
@@ -97,7 +84,7 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints."""
     options = parse_arguments(arguments)
     with tempfile.TemporaryDirectory() as place:

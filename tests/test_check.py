@@ -46,7 +46,7 @@ def test_the_script_checks_people_s_own_captions(tmp_path):
     lines = (data / "Flickr8k.token.txt").read_text().splitlines()
     first = [line.split("\t") for line in lines if "#0\t" in line]
     model.mkdir()
-    table = {"photo": [name.split(".")[0] for name, _ in first]}
+    table = {"photo_id": [name.split(".")[0] for name, _ in first]}
     table["greedy"] = [caption.lower().rstrip(" .") for _, caption in first]
     pd.DataFrame(table).to_csv(model / "captions.csv", index=False)
     command = ["data/sample/check.py", "--data", data, "--model", model]

@@ -109,11 +109,11 @@ def read_tables(data, model, decoding):
     scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
     captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
     if decoding not in captions:
-        ways = ", ".join(name for name in captions if name not in ("photo", "references"))
+        ways = ", ".join(name for name in captions if name not in ("photo_id", "references"))
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
     captions["caption"] = captions[decoding]
-    scenes["identifier"] = scenes["photo"].map(photo_id)
-    joined = captions.merge(scenes, left_on="photo", right_on="identifier", suffixes=("_id", ""))
+    scenes["photo_id"] = scenes["photo"].map(photo_id)
+    joined = captions.merge(scenes, on="photo_id")
     if joined.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
     return joined, scenes[scenes["split"] == "train"]
