@@ -8,13 +8,12 @@ SAMPLE_MODEL := models/sample
 FLICKR8K := data/flickr8k
 FLICKR8K_MODEL := models/flickr8k
 
-# What a stage's result depends on besides its input.
-PHOTO_CODE := prepare_photos.py $(addprefix captioning/,photos.py encoders.py features.py \
-              extraction.py chunks.py)
-TEXT_CODE := prepare_text.py captioning/captions.py captioning/vocabulary.py captioning/splits.py
-MODEL_CODE := train.py $(addprefix captioning/,model.py training.py decoding.py saved_model.py)
-SCORE_CODE := evaluate.py $(addprefix captioning/,model.py decoding.py saved_model.py metrics.py \
-              scoring.py notes.py report.py) $(wildcard captioning/gallery/*.*)
+# What a stage's result depends on besides its input and its script.
+LIBRARY := $(wildcard captioning/*.py captioning/gallery/*)
+SAMPLE_RECIPE := recipes/sample.toml
+
+# Settings for make flickr8k: make flickr8k RECIPE=classic
+RECIPE ?= classic
 
 # The steps of the demo, by what each writes last.
 STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
@@ -48,34 +47,33 @@ $(SAMPLE)/scenes.csv: $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)
 	@echo; echo "== data/sample/draw.py draws captioned scenes, so that there is something to learn from =="
 	$(RUN) data/sample/draw.py --data $(SAMPLE)
 
-$(SAMPLE)/features.json: $(SAMPLE)/scenes.csv $(PHOTO_CODE)
-	@echo; echo "== prepare_photos.py turns each scene into 4,096 numbers, by an untrained VGG16: drawn scenes"
-	@echo "   need no trained one, and that would be a download of 528 MB =="
-	$(RUN) prepare_photos.py --data $(SAMPLE) --weights none
+$(SAMPLE)/features.json: $(SAMPLE)/scenes.csv prepare_photos.py $(LIBRARY) $(SAMPLE_RECIPE)
+	@echo; echo "== prepare_photos.py turns each scene into features, by a network that was trained on ImageNet =="
+	$(RUN) prepare_photos.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
-$(SAMPLE)/vocabulary.json: $(SAMPLE)/scenes.csv $(TEXT_CODE)
+$(SAMPLE)/vocabulary.json: $(SAMPLE)/scenes.csv prepare_text.py $(LIBRARY) $(SAMPLE_RECIPE)
 	@echo; echo "== prepare_text.py cleans the captions and numbers the words, since a network reads numbers =="
-	$(RUN) prepare_text.py --data $(SAMPLE)
+	$(RUN) prepare_text.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
-$(SAMPLE_MODEL)/curves.png: $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json $(MODEL_CODE)
+$(SAMPLE_MODEL)/curves.png: $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json train.py
 	@echo; echo "== train.py teaches the decoder to say the next word of a caption =="
-	$(RUN) train.py --data $(SAMPLE) --model $(SAMPLE_MODEL) --epochs 30 --batch-size 32
+	$(RUN) train.py --data $(SAMPLE) --model $(SAMPLE_MODEL) --recipe $(SAMPLE_RECIPE)
 
-$(SAMPLE_MODEL)/scores.json: $(SAMPLE_MODEL)/curves.png $(SCORE_CODE)
+$(SAMPLE_MODEL)/scores.json: $(SAMPLE_MODEL)/curves.png evaluate.py
 	@echo; echo "== evaluate.py captions the test split and scores the captions against people's =="
 	$(RUN) evaluate.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
 
-$(SAMPLE_MODEL)/truth.json: $(SAMPLE_MODEL)/scores.json $(SAMPLE)/check.py $(SAMPLE)/wording.py
+$(SAMPLE_MODEL)/truth.json: $(SAMPLE_MODEL)/scores.json $(wildcard $(SAMPLE)/*.py)
 	@echo; echo "== data/sample/check.py asks of each caption whether it is true of what was drawn =="
 	$(RUN) data/sample/check.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
 
 flickr8k: .venv/installed
 	$(RUN) $(FLICKR8K)/download.py --data $(FLICKR8K)
 	@# Status 1: done, but for some photos, which it has named.
-	$(RUN) prepare_photos.py --data $(FLICKR8K) || [ $$? -eq 1 ]
-	$(RUN) prepare_text.py --data $(FLICKR8K)
-	$(RUN) train.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL)
-	$(RUN) evaluate.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL)
+	$(RUN) prepare_photos.py --data $(FLICKR8K) --recipe recipes/$(RECIPE).toml || [ $$? -eq 1 ]
+	$(RUN) prepare_text.py --data $(FLICKR8K) --recipe recipes/$(RECIPE).toml
+	$(RUN) train.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL) --recipe recipes/$(RECIPE).toml
+	$(RUN) evaluate.py --data $(FLICKR8K) --model $(FLICKR8K_MODEL) --recipe recipes/$(RECIPE).toml
 	$(RUN) generate.py $(FLICKR8K)/photos/1000268201_693b08cb0e.jpg --model $(FLICKR8K_MODEL)
 
 venv: .venv/installed-dev
@@ -98,5 +96,5 @@ test: .venv/installed-dev
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis $(SAMPLE_MODEL)
-	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock unfinished-features)
+	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock features-cache)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,8 +35,9 @@ from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_spli
 from captioning.features import read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, HISTORY, RECIPE
 from captioning.model import build_captioner
+from captioning.recipes import make_recipe
 from captioning.saved_model import SavedModel, save_model
-from captioning.settings import SettingsParser, dropout_rate, make_recipe, seed_number
+from captioning.settings import SettingsParser, dropout_rate, seed_number
 from captioning.storage import locked
 from captioning.training import (
     CaptionTrainer,

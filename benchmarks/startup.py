@@ -28,7 +28,7 @@ from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
 from captioning.files import CAPTIONER
 from captioning.model import build_captioner
 from captioning.saved_model import SavedModel, save_model
-from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
+from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,7 +56,7 @@ def write_model(folder: Path, name: str) -> Path:
         if layer.weights:
             whole.get_layer(layer.name).set_weights(layer.get_weights())
     whole.save_weights(weights)
-    words = (START_WORD, END_WORD, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
+    words = (START_TOKEN, END_TOKEN, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, 34, {})
     record = {**encoder.record(), "weights": str(weights)}
     captioner = build_captioner(vocabulary.size, encoder.length)

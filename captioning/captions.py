@@ -1,15 +1,16 @@
-"""Reads and writes captions: the captions file, and the cleaned descriptions."""
+"""Reads, cleans and writes captions: the captions file, and the cleaned descriptions."""
 
 import re
 import string
 import sys
 import unicodedata
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id, require
 from captioning.storage import write_text
-from captioning.vocabulary import check_sources, read_vocabulary
+from captioning.vocabulary import END_TOKEN, START_TOKEN, check_sources, read_vocabulary
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
@@ -31,95 +32,99 @@ _COPY_NUMBER = re.compile(r"\.[0-9]+$")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-def split_into_words(caption):
+def split_into_words(caption: str) -> list[str]:
     """Lower-cases a caption, splits it at white space and removes punctuation from each word.
 
-    Args:
-        caption: str, as people wrote it.
-
-    Returns:
-        list of str, in order; a word of nothing but punctuation is left out.
+    A word of nothing but punctuation is left out.
     """
     # Composed: an accent that is a character of its own, as some systems write it, is no letter.
     composed = unicodedata.normalize("NFC", caption.lower())
     return composed.translate(_PUNCTUATION).split()
 
 
-def read_captions(data):
-    """Reads the captions alone; see `read_captions_file`.
+def clean_caption(caption: str, min_word_length: int) -> list[str]:
+    """Reduces a caption to words that are purely alphabetic and not shorter than the minimum.
 
-    Args:
-        data: pathlib.Path of the data folder.
+    The start and end tokens, which captions cleaned elsewhere may hold already, are left out.
+    """
+    return [
+        word
+        for word in split_into_words(caption)
+        if len(word) >= min_word_length and word.isalpha() and word not in (START_TOKEN, END_TOKEN)
+    ]
+
+
+def clean_captions(
+    captions: dict[str, list[str]], min_word_length: int
+) -> dict[str, list[list[str]]]:
+    """Cleans the captions of each photo id; one that cleans to nothing stays, empty."""
+    return {
+        photo: [clean_caption(caption, min_word_length) for caption in photo_captions]
+        for photo, photo_captions in captions.items()
+    }
+
+
+def read_captions(data: Path) -> dict[str, list[str]]:
+    """Reads the captions of each photo id, as `read_captions_file` does."""
+    return read_captions_file(data)[0]
+
+
+def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Reads the captions file of a data folder: `name.jpg#k<TAB>caption`, one a line.
+
+    A line that is repeated, with the same photo, number and caption, counts once; stderr says how
+    many are.
 
     Returns:
-        dict of str -> list of str: photo identifier -> its captions as written, both in the order
-        of the file.
+        Photo id -> its captions as written, both in the order of the file; and photo id -> the file
+        name that the captions give the photo.
 
     Raises:
         UserError: if the file is missing, is not UTF-8, holds no caption, or has a line of another
             form.
     """
-    return read_captions_file(data)[0]
-
-
-def read_captions_file(data):
-    """Reads the captions file: `name.jpg#k<TAB>caption`, one a line.
-
-    A line that stands in it twice, the same photo, number and caption, counts once; how many do is
-    said on stderr.
-
-    Args:
-        data: pathlib.Path of the data folder.
-
-    Returns:
-        tuple of dict of str -> list of str, as from `read_captions`; and dict of str -> str, photo
-        identifier -> the file name that the captions give it.
-
-    Raises:
-        UserError: as `read_captions`.
-    """
-    again = f"then run python prepare_text.py --data {data}"
+    command = f"then run python prepare_text.py --data {data}"
     form = "one a line as name.jpg#0<TAB>caption"
-    path = require(data / CAPTIONS, f"put the captions there, {form}, {again}")
+    path = require(data / CAPTIONS, f"put the captions there, {form}, {command}")
     captions, file_names, seen, repeated = {}, {}, set(), []
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         name, caption = _split_line(line)
-        identifier = photo_id(name)
-        fault = _fault_of(name, identifier, file_names.setdefault(identifier, name), caption)
+        photo = photo_id(name)
+        fault = _find_fault(name, photo, file_names.setdefault(photo, name), caption)
         if fault:
-            raise UserError(f"{path} line {number} {fault}: mend the line, {again}")
+            raise UserError(f"{path} line {number} {fault}: correct the line, {command}")
         if line in seen:
             repeated.append(number)
             continue
         seen.add(line)
-        captions.setdefault(identifier, []).append(caption)
+        captions.setdefault(photo, []).append(caption)
     if not captions:
-        raise UserError(f"{path} holds no captions: put them there, {form}, {again}")
+        raise UserError(f"{path} holds no captions: put them there, {form}, {command}")
     if repeated:
         print(
-            f"{path}: {len(repeated):,d} lines stand further up already and count once, the first "
-            f"of them line {repeated[0]}",
+            f"{path}: {len(repeated):,d} repeated lines ignored, the first of them line "
+            f"{repeated[0]}",
             file=sys.stderr,
         )
     return captions, file_names
 
 
-def _split_line(line):
-    """Gives the photo's file name and the caption; no name where the line has another form."""
+def _split_line(line: str) -> tuple[str, str]:
+    """Returns the photo's file name and the caption; no name if the line has another form."""
     photo, tab, caption = line.partition("\t")
     name, _, number = photo.rpartition("#")
     return name.rstrip() if tab and number.strip().isdecimal() else "", caption
 
 
-def _fault_of(name, identifier, earlier_name, caption):
+def _find_fault(name: str, photo: str, earlier_name: str, caption: str) -> str | None:
     if not name:
         return "is not name.jpg#0<TAB>caption"
-    if not identifier:
+    if not photo:
         return f"names a photo {name!r}, which is nothing but an extension"
     if name != earlier_name and _plain_name(name) != _plain_name(earlier_name):
-        return f"names {name!r}, which has the same identifier as {earlier_name!r} further up"
+        return f"names {name!r}, which has the same photo id as {earlier_name!r} in an earlier line"
     if _SECOND_CAPTION.search(caption):
         return "holds two captions, since a line end is missing"
     words = len(caption.split())
@@ -131,37 +136,26 @@ def _fault_of(name, identifier, earlier_name, caption):
     return None
 
 
-def _plain_name(name):
+def _plain_name(name: str) -> str:
     return _COPY_NUMBER.sub("", name).lower()
 
 
-def write_descriptions(data, descriptions):
-    """Writes the cleaned descriptions, one a line: `identifier word word …`.
+def write_descriptions(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
+    """Writes the cleaned descriptions of each photo id, one a line: `id word word …`.
 
-    White space and `%` in an identifier are percent-encoded, so that the first blank of a line
-    always ends the identifier.
-
-    Args:
-        data: pathlib.Path of the data folder.
-        descriptions: dict of str -> list of list of str: photo identifier -> the words of each of
-            its descriptions.
+    White space and `%` in an id are percent-encoded, so that the first blank of a line always ends
+    the id.
     """
     lines = [
-        f"{_encode_identifier(identifier)} {' '.join(words)}\n"
-        for identifier, photo_descriptions in descriptions.items()
+        f"{_quote_photo_id(photo)} {' '.join(words)}\n"
+        for photo, photo_descriptions in descriptions.items()
         for words in photo_descriptions
     ]
     write_text(data / DESCRIPTIONS, "".join(lines))
 
 
-def read_descriptions(data):
-    """Reads what `write_descriptions` wrote, if it is unchanged since.
-
-    Args:
-        data: pathlib.Path of the data folder.
-
-    Returns:
-        dict of str -> list of list of str: photo identifier -> the words of each description.
+def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
+    """Reads what `write_descriptions` wrote: photo id -> the words of each of its descriptions.
 
     Raises:
         UserError: if the file or the vocabulary is missing or damaged, or if the captions or the
@@ -172,25 +166,19 @@ def read_descriptions(data):
     check_sources(data, read_vocabulary(data, remedy))
     descriptions = {}
     for line in read_lines(path):
-        identifier, *words = line.split() or [""]
-        if identifier:
-            descriptions.setdefault(unquote(identifier), []).append(words)
+        photo, *words = line.split() or [""]
+        if photo:
+            descriptions.setdefault(unquote(photo), []).append(words)
     return descriptions
 
 
-def _encode_identifier(identifier):
+def _quote_photo_id(photo: str) -> str:
     # A byte-order mark at its start would be taken for one of the file.
-    return re.sub(rf"[\s%{_BYTE_ORDER_MARK}]", lambda match: quote(match.group()), identifier)
+    return re.sub(rf"[\s%{_BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)
 
 
-def read_lines(path):
-    """Reads a text file as lines, whichever way they end.
-
-    Args:
-        path: pathlib.Path of the file.
-
-    Returns:
-        list of str, without line ends.
+def read_lines(path: Path) -> list[str]:
+    """Reads a text file as lines without their ends, which may be of Unix, Windows or old Macs.
 
     Raises:
         UserError: if the file is not UTF-8, or holds NUL bytes.
@@ -207,7 +195,7 @@ def read_lines(path):
     if "\0" in text:
         number = text[: text.index("\0")].count("\n") + 1
         raise UserError(
-            f"{path} line {number} holds a NUL byte, as a damaged file does: mend the line, or "
+            f"{path} line {number} holds a NUL byte, as a damaged file does: correct the line, or "
             "save the file as UTF-8"
         )
     # A byte-order mark, as some editors put first, is no part of a name; files that were joined
@@ -216,5 +204,5 @@ def read_lines(path):
     return [line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n")]
 
 
-def _with_plain_line_ends(text):
+def _with_plain_line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -50,7 +50,7 @@ def load_split(
     """
     photo_ids = usable_photos(data, split, features, descriptions)
     pairs = [
-        (row, vocabulary.encode(words))
+        (row, vocabulary.tokenize(words))
         for row, photo_id in enumerate(photo_ids)
         for words in descriptions[photo_id]
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from captioning.backend import keras
 from captioning.beam import Hypotheses
 from captioning.model import halves, zero_states
-from captioning.vocabulary import END_WORD, PADDING_ID, Vocabulary
+from captioning.vocabulary import END_TOKEN, PADDING_ID, Vocabulary
 
 # Photos decoded together; memory grows with photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256
@@ -143,7 +143,7 @@ class TokenProbability:
     @property
     def is_end(self) -> bool:
         """Whether this is the token that ends the caption."""
-        return self.word == END_WORD
+        return self.word == END_TOKEN
 
 
 def token_probabilities(
@@ -226,16 +226,13 @@ def generate_desc(
     The captions have no start or end token.
     """
     captions = CaptionDecoder(captioner, vocabulary).decode(features, beam_width)
-    return [" ".join(vocabulary.decode(token_ids)) for token_ids in captions]
+    return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
 
 
-def decoded_token_ids(captions: list[str], vocabulary: Vocabulary) -> list[list[int]]:
-    """Returns the token ids that `generate_desc` wrote as captions, as `CaptionDecoder` does.
+def token_ids_of_caption(caption: str, vocabulary: Vocabulary) -> list[int]:
+    """Returns the token ids that decoding wrote a caption of `generate_desc` with.
 
-    A caption of fewer words than the maximum length has ended with the end token.
+    A caption shorter than the maximum length must have been ended by the end token.
     """
-    token_ids = []
-    for caption in captions:
-        ids = [vocabulary.ids[word] for word in caption.split()]
-        token_ids.append([*ids, vocabulary.end_id][: vocabulary.maximum_length])
-    return token_ids
+    token_ids = [vocabulary.token_ids[word] for word in caption.split()]
+    return [*token_ids, vocabulary.end_id][: vocabulary.maximum_length]

@@ -1,15 +1,15 @@
-"""The encoders: pretrained networks that turn a photo into one vector."""
+"""The encoders: pretrained networks that turn a photo into its features."""
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
+from captioning.architectures import ARCHITECTURES, AVERAGE_POOL, Architecture
 from captioning.backend import keras
 from captioning.cli import UserError
 
@@ -19,131 +19,94 @@ UNTRAINED = "none"
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 
-# Numbers of a weight matrix that are worked on at once; VGG16 has one of 103 million.
-PART = 2**22
+# Joins the names of encoders whose features are put end to end, and the weights of each.
+JOIN = "+"
 
 # What `--weights none` draws the weights from; another seed would be another encoder.
 UNTRAINED_SEED = 20130830
 
-# Which part of the mean of a first-layer filter is taken off in an untrained network: at 1 the
-# vectors tell shapes best but no longer the colour of the ground, at 0 the other way round. Chosen
-# on the validation split of data/sample.
-FIRST_LAYER_SHIFT = 0.7
 
-_applications = keras.applications
+def split_name(name: str) -> list[str]:
+    """Splits the name of joined encoders, such as `EfficientNetLite2+MobileNetV2`.
 
-
-@dataclass(frozen=True)
-class Architecture:
-    """One network of `keras.applications` and how photos become vectors with it.
-
-    Args:
-        network: callable of `keras.applications` that builds it.
-        preprocess_input: callable of the same module: pixels 0 to 255 -> what the network takes.
-        layer: str, the layer whose output is the vector, or `avg_pool` for the average over all
-            places of the last convolution.
-        size: int, height and width of the photos in pixels.
-        source: str, where Keras takes the ImageNet weights from, told to those whose computer
-            cannot reach it, or empty where only Keras's own message says so.
+    Raises:
+        UserError: if there is no such encoder, or one is named twice.
     """
-
-    network: Callable
-    preprocess_input: Callable
-    layer: str
-    size: int
-    source: str = ""
-
-
-# To add an encoder, add its line.
-ARCHITECTURES = {
-    "VGG16": Architecture(
-        _applications.VGG16,
-        _applications.vgg16.preprocess_input,
-        "fc2",
-        224,
-        source="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-        "vgg16_weights_tf_dim_ordering_tf_kernels.h5 (md5 64373286793e3c8b2b4e3219cbf3544b)",
-    ),
-    "VGG19": Architecture(_applications.VGG19, _applications.vgg19.preprocess_input, "fc2", 224),
-    "ResNet50": Architecture(
-        _applications.ResNet50, _applications.resnet50.preprocess_input, "avg_pool", 224
-    ),
-    "InceptionV3": Architecture(
-        _applications.InceptionV3, _applications.inception_v3.preprocess_input, "avg_pool", 299
-    ),
-    "EfficientNetV2B0": Architecture(
-        _applications.EfficientNetV2B0,
-        _applications.efficientnet_v2.preprocess_input,
-        "avg_pool",
-        224,
-    ),
-    "MobileNetV2": Architecture(
-        _applications.MobileNetV2, _applications.mobilenet_v2.preprocess_input, "avg_pool", 224
-    ),
-}
+    names = name.split(JOIN)
+    for part in names:
+        if part not in ARCHITECTURES:
+            raise UserError(f"there is no encoder {part}: choose one of {', '.join(ARCHITECTURES)}")
+    if len(set(names)) < len(names):
+        raise UserError(f"--encoder {name} names an encoder twice: name each once")
+    return names
 
 
 class Encoder:
-    """A network with its weights, ready to turn photos into vectors.
+    """A network with its weights, or several whose features are put end to end.
 
-    Args:
-        name: str, a key of `ARCHITECTURES`.
-        weights: str, `imagenet` (downloaded once by Keras), `none` (untrained, the same on every
-            machine), or the path of a weights file.
-        dtype: str, `float32`, or `bfloat16` for numbers of half the length, with which some
-            processors are faster.
+    `name` is a key of `ARCHITECTURES`, or several joined by `+`. `weights` is `imagenet`, `none`
+    (untrained, the same on every machine with the same Keras backend) or the path of a Keras
+    weights file; joined encoders take one for all, or one each, joined by `+` too. `dtype` is
+    `float32` or `bfloat16`, with which some processors are faster.
 
     Raises:
         UserError: if there is no such encoder, or its weights cannot be had.
     """
 
-    def __init__(self, name, weights, dtype=FLOAT32):
-        if name not in ARCHITECTURES:
-            raise UserError(f"there is no encoder {name}: choose one of {', '.join(ARCHITECTURES)}")
-        architecture = ARCHITECTURES[name]
+    def __init__(self, name: str, weights: str, dtype: str = FLOAT32):
+        names = split_name(name)
         self.name = name
         self.weights = weights
         self.dtype = dtype
-        self.layer = architecture.layer
-        self.input_size = (architecture.size, architecture.size)
-        self.preprocess = architecture.preprocess_input
-        with _computing_in(dtype), _sparing_memory():
-            self.network = _build_network(name, architecture, weights)
+        self.architectures = [ARCHITECTURES[part] for part in names]
+        self.input_sizes = [(each.size, each.size) for each in self.architectures]
+        sources = _split_weights(weights, len(names))
+        with _computing_in(dtype):
+            self.network = _join(
+                [_build_network(*pair) for pair in zip(names, sources, strict=True)]
+            )
         self.length = self.network.output_shape[-1]
 
-    def encode(self, images):
-        """Turns preprocessed photos into vectors.
+    def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Scales one photo, which is there in each of `input_sizes`, to what the networks take."""
+        return [
+            architecture.preprocess_input(pixels.astype(np.float32))
+            for architecture, pixels in zip(self.architectures, photo, strict=True)
+        ]
 
-        Args:
-            images: numpy.ndarray, float32, (photos, height, width, 3), as `preprocess` gives them.
-
-        Returns:
-            numpy.ndarray, float32, (photos, length).
-        """
+    def encode(self, photos: Sequence[list[np.ndarray]]) -> np.ndarray:
+        """Turns photos from `preprocess` into features, float32, (photos, length)."""
+        images = [np.stack(column) for column in zip(*photos, strict=True)]
         return np.asarray(self.network.predict_on_batch(images), dtype=np.float32)
 
-    def record(self):
-        """Describes what makes the vectors, for `features.json`.
-
-        Returns:
-            dict: the encoder, its layer, where its weights came from, their SHA-256 digest, what
-            it computes in, the input size in pixels, how photos are resized, and the length of a
-            vector.
-        """
+    def record(self) -> dict:
+        """Describes all that makes the features what they are, for `features.json`."""
+        sizes = [list(size) for size in self.input_sizes]
         return {
             "encoder": self.name,
-            "layer": self.layer,
+            "layer": JOIN.join(each.layer for each in self.architectures),
             "weights": self.weights,
             "weights_sha256": _digest(self.network),
             "dtype": self.dtype,
-            "input_size": list(self.input_size),
+            "input_size": sizes if len(sizes) > 1 else sizes[0],
             "resizing": "bilinear",
             "length": self.length,
         }
 
 
+def _split_weights(weights: str, count: int) -> list[str]:
+    # The name of a single encoder's file may hold a +.
+    sources = weights.split(JOIN) if count > 1 else [weights]
+    if len(sources) not in (1, count):
+        raise UserError(
+            f"--weights {weights} names {len(sources)} weights for {count} encoders: give one for "
+            f"all, or one for each, joined by {JOIN}"
+        )
+    return sources * (count // len(sources))
+
+
 @contextlib.contextmanager
-def _computing_in(dtype):
+def _computing_in(dtype: str) -> Iterator[None]:
     """Has layers that are built meanwhile compute in another type."""
     ordinary = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
@@ -153,87 +116,36 @@ def _computing_in(dtype):
         keras.config.set_dtype_policy(ordinary)
 
 
-@contextlib.contextmanager
-def _sparing_memory():
-    """Keeps the weights of networks that are built meanwhile from being in memory four times.
-
-    Keras first draws random ones, which nobody will use. TensorFlow then copies what is assigned
-    twice and keeps the memory of the old.
-    """
-    with contextlib.ExitStack() as stack:
-        glorot = keras.initializers.GlorotUniform
-        stack.enter_context(mock.patch.object(glorot, "__call__", _zeros))
-        if keras.backend.backend() == "tensorflow":
-            stack.enter_context(mock.patch.object(keras.Variable, "assign", _assign_in_parts))
-        yield
-
-
-def _zeros(initializer, shape, dtype=None):
-    return keras.ops.zeros(shape, dtype)
-
-
-def _assign_in_parts(variable, values):
-    if tuple(variable.shape) != tuple(values.shape):
-        raise ValueError(f"{variable.path} has shape {variable.shape}, not {values.shape}")
-    _assign_rows(variable, (values[start:stop] for start, stop in _parts(variable.shape)))
-
-
-def _assign_rows(variable, parts):
-    """Does what `variable.assign` does, on TensorFlow in place and with a part at a time.
-
-    Args:
-        variable: keras.Variable.
-        parts: iterable of arrays, of which each has the next rows.
-    """
-    if keras.backend.backend() != "tensorflow":
-        variable.assign(np.concatenate(list(parts)))
-        return
-    import tensorflow as tf
-
-    start = 0
-    for part in parts:
-        tf.raw_ops.ResourceStridedSliceAssign(
-            ref=variable.value.handle,
-            begin=[start],
-            end=[start + len(part)],
-            strides=[1],
-            value=tf.cast(part, variable.dtype),
-        )
-        start += len(part)
-    # Otherwise everyone who reads it would now get a copy.
-    tf.raw_ops.DisableCopyOnRead(resource=variable.value.handle)
-
-
-def _parts(shape):
-    """Divides an array along its first axis: yields tuples of int, start and stop."""
-    rows = max(1, PART // int(np.prod(shape[1:])))
-    for start in range(0, shape[0], rows):
-        yield start, min(start + rows, shape[0])
-
-
-def _build_network(name, architecture, weights):
-    """Builds the network up to the wanted layer and gives it its weights."""
-    pooled = architecture.layer == "avg_pool"
-    options = {"include_top": False, "pooling": "avg"} if pooled else {"include_top": True}
-    if pooled:
-        options["input_shape"] = (architecture.size, architecture.size, 3)
+def _build_network(name: str, weights: str) -> keras.Model:
+    """Builds a network up to the layer of its features, with its weights."""
+    architecture = ARCHITECTURES[name]
     if weights == IMAGENET:
-        network = _download(name, architecture, options)
+        network = _load_imagenet(name, architecture)
     else:
-        network = architecture.network(weights=None, **options)
+        network = architecture.network(weights=None)
         if weights == UNTRAINED:
-            _draw_weights(network, architecture.preprocess_input)
+            _draw_weights(network)
         else:
             _load_weights(network, name, Path(weights))
-    if pooled:
-        return network
-    return keras.Model(network.inputs, network.get_layer(architecture.layer).output)
+    is_last = architecture.layer == AVERAGE_POOL
+    output = network.output if is_last else network.get_layer(architecture.layer).output
+    return keras.Model(network.inputs, output, name=name)
 
 
-def _download(name, architecture, options):
-    """Has Keras fetch the weights, or take them from its folder where it fetched them before."""
+def _join(networks: list[keras.Model]) -> keras.Model:
+    if len(networks) == 1:
+        return networks[0]
+    inputs = [keras.Input(network.inputs[0].shape[1:]) for network in networks]
+    features = [network([images]) for network, images in zip(networks, inputs, strict=True)]
+    return keras.Model(inputs, keras.layers.concatenate(features))
+
+
+def _load_imagenet(name: str, architecture: Architecture) -> keras.Model:
+    """Has Keras download the weights, or takes those that are on this computer already."""
     try:
-        return architecture.network(weights=IMAGENET, **options)
+        return architecture.network(weights=IMAGENET)
+    except UserError:
+        raise
     # Keras reports a failed download as a plain Exception, "… on ADDRESS: NUMBER -- REASON", and a
     # damaged file as ValueError.
     except Exception as error:
@@ -247,13 +159,16 @@ def _download(name, architecture, options):
         ) from error
 
 
-def _load_weights(network, name, path):
+def _load_weights(network: keras.Model, name: str, path: Path) -> None:
     if not path.is_file():
         raise UserError(
             f"the weights {path} are missing: give a file, {IMAGENET} or {UNTRAINED} with --weights"
         )
     try:
-        network.load_weights(path)
+        with warnings.catch_warnings():
+            # Of layers that the file lacks Keras only warns.
+            warnings.filterwarnings("error", "Skipping nested container")
+            network.load_weights(path)
     # A damaged file fails in h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
         raise UserError(
@@ -261,66 +176,20 @@ def _load_weights(network, name, path):
         ) from error
 
 
-def _draw_weights(network, preprocess_input):
-    """Gives a network the same random weights on every machine, engine and run.
-
-    Kernels are uniform; all else keeps its initial constant. In a deep network of independent
-    weights all photos become alike, since what a rectifier gives is never negative and its mean
-    outgrows the rest. So each filter is shifted to sum to zero, those of the first layer not
-    wholly, since they see the colours. A rectified normal number has variance (pi - 1) / (2 pi), so
-    kernels of variance 2 pi / (pi - 1) / fan-in pass the contrast on unchanged; without the shift
-    it would be 2 / fan-in (He et al. 2015, arXiv:1502.01852, equation 10).
-    """
-    # Keras's own initializers differ from engine to engine; these bits do not.
-    generator = np.random.Generator(np.random.PCG64(UNTRAINED_SEED))
-    black, white = (np.full((1, 1, 3), level, dtype=np.float32) for level in (0, 255))
-    # Some networks take pixels of -128 to 128; their vectors should be of the size of the others'.
-    scale = 2 / float(np.max(preprocess_input(white) - preprocess_input(black)))
-    shift = FIRST_LAYER_SHIFT
-    for variable in network.weights:
-        if not variable.name.endswith("kernel"):
-            continue
-        shape = tuple(variable.shape)
-        # A depthwise kernel (height, width, channels, 1) reads one channel, any other all of them.
-        inputs = (0, 1) if "depthwise" in variable.path else tuple(range(len(shape) - 1))
-        fan_in = np.prod([shape[axis] for axis in inputs])
-        # Numbers that are uniform over a range of 1 have variance 1 / 12.
-        gain = np.float32(scale * np.sqrt(12 * 2 * np.pi / (np.pi - 1) / fan_in))
-        if inputs == (0,):
-            _draw_matrix(variable, generator, shift, gain)
-        else:
-            values = _draw(generator, shape)
-            means = values.mean(axis=inputs, keepdims=True, dtype=np.float64)
-            values -= (shift * means).astype(np.float32)
-            variable.assign(values * gain)
-        scale = shift = 1.0
+def _draw_weights(network: keras.Model) -> None:
+    """Draws kernels with a fixed seed (He et al. 2015, arXiv:1502.01852, equation 10)."""
+    for number, layer in enumerate(network.layers):
+        # Each filter of a depthwise convolution reads one channel: that is its fan-out in Keras.
+        mode = "fan_out" if isinstance(layer, keras.layers.DepthwiseConv2D) else "fan_in"
+        # Uniform numbers need no logarithm, whose last bits differ between processors.
+        draw = keras.initializers.VarianceScaling(2.0, mode, "uniform", UNTRAINED_SEED + number)
+        for variable in layer.weights:
+            if variable.name == "kernel":
+                variable.assign(draw(variable.shape, FLOAT32))
 
 
-def _draw(generator, shape):
-    values = generator.random(shape, dtype=np.float32)
-    values -= np.float32(0.5)
-    return values
-
-
-def _draw_matrix(variable, generator, shift, gain):
-    """Draws the kernel of a dense layer; no more than some rows are in memory twice."""
-    shape = tuple(variable.shape)
-    begun = generator.bit_generator.state
-    total = np.zeros((1, shape[1]))
-    for start, stop in _parts(shape):
-        # In one sum, so that the order of the additions is that of the rows.
-        rows = np.vstack([total, _draw(generator, (stop - start, shape[1]))])
-        total = rows.sum(axis=0, keepdims=True)
-    means = (shift * (total / shape[0])).astype(np.float32)
-    # The same numbers once more.
-    generator.bit_generator.state = begun
-    sizes = [(stop - start, shape[1]) for start, stop in _parts(shape)]
-    _assign_rows(variable, ((_draw(generator, size) - means) * gain for size in sizes))
-
-
-def _digest(network):
+def _digest(network: keras.Model) -> str:
     digest = hashlib.sha256()
     for variable in network.weights:
-        for start, stop in _parts(variable.shape):
-            digest.update(keras.ops.convert_to_numpy(variable[start:stop]).tobytes())
+        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     return digest.hexdigest()

@@ -1,257 +1,254 @@
-"""Keeps vectors over stops and changes: what each was made from, and those of a stopped run.
+"""Extracts the features of a folder of photos, and encodes a photo again only if it has changed.
 
-DATA/features-photos.json says of every vector in features.pkl which file it was made from, and that
-file's size and time. DATA/unfinished-features/ holds the vectors of a run that has not ended, a
-file for every 256 photos or fewer; captioning/chunks.py says what is in them.
+DATA/features-cache/ holds the features with the size and the time of the file that each was made
+from. A file is added every few batches, so that a run that is stopped loses little; features.pkl is
+put together from all of them.
 """
 
-import shutil
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
-from captioning.chunks import CHUNKS, VectorsOnDisk, read_chunk, write_chunk
 from captioning.cli import UserError
-from captioning.features import (
-    differing_keys,
-    digest_of_features,
-    load_features,
-    read_encoder_record,
-    write_encoder_record,
-    write_features,
-)
-from captioning.files import FEATURES, PHOTO_TABLE, PHOTOS, UNFINISHED_FEATURES, photo_id
-from captioning.photos import PhotoError
-from captioning.storage import read_json, write_json
+from captioning.features import differing_keys, read_encoder_record, write_features
+from captioning.files import FEATURES, FEATURES_CACHE, PHOTOS, photo_id
+from captioning.photos import PhotoError, encode_photos, list_photos
+from captioning.storage import atomic_path
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from captioning.encoders import Encoder
 
-# What is lost at most when a run is killed.
+# Photos that a kill can cost: features are saved whenever there are so many new ones.
 PHOTOS_AT_RISK = 256
 
 
-def signature(path):
-    """Returns what tells a file from the one that was there before: its size and time.
+@dataclass
+class FeatureCache:
+    """The features of photos that have not changed since an earlier run, and those made since.
 
     Args:
-        path: pathlib.Path of a photo.
-
-    Returns:
-        str, bytes and nanoseconds, or None where there is no such file.
+        data: the data folder, which the caller has locked.
+        photos: path below the folder of photos -> path, in the order of `features.pkl`.
+        signatures: the same names -> size and time of the file.
+        features: the same names -> (length,), float32.
+        earlier: the names of all photos that earlier runs encoded -> signature.
+        unreadable: photos that an earlier run could not read.
+        records: where earlier features are -> record of the encoder that made them.
+        damaged: files that cannot be used.
     """
+
+    data: Path
+    photos: dict[str, Path]
+    signatures: dict[str, str]
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+    earlier: dict[str, str] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    records: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    damaged: list[Path] = field(default_factory=list)
+
+    def files(self) -> list[Path]:
+        """Lists the files of the cache, oldest first."""
+        paths = (self.data / FEATURES_CACHE).glob(f"{'[0-9]' * 6}.npz")
+        # Opening a pipe of such a name would wait for ever.
+        return sorted(path for path in paths if path.is_file())
+
+    def missing(self) -> list[str]:
+        """Lists the photos that have no features yet, those that were unreadable before last.
+
+        In this order the batches of a resumed run are those of an undisturbed one.
+        """
+        names = [name for name in self.photos if name not in self.features]
+        return sorted(names, key=lambda name: name in self.unreadable)
+
+    def summary(self) -> str:
+        """Says how many photos were added, have changed or are gone since the earlier runs."""
+        known = [name for name in self.features if name in self.earlier]
+        kept = sum(self.earlier[name] == self.signatures[name] for name in known)
+        gone = sum(name not in self.features for name in self.earlier)
+        return (
+            f"{len(self.features) - len(known):,d} photos added, {len(known) - kept:,d} changed, "
+            f"{gone:,d} gone, {kept:,d} unchanged"
+        )
+
+
+def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
+    """Reads what earlier runs left."""
+    cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
+    for path in cache.files():
+        try:
+            run, rows = _read_file(path)
+        # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
+        except Exception:
+            cache.damaged.append(path)
+            continue
+        cache.records[path.parent] = run["record"]
+        cache.unreadable.update(run["unreadable"])
+        for (name, signature), row in zip(run["photos"].items(), rows, strict=True):
+            cache.earlier[name] = signature
+            if cache.signatures.get(name) == signature:
+                cache.features[name] = row
+    if not cache.records and (data / FEATURES).exists():
+        try:
+            cache.records[data / FEATURES] = read_encoder_record(data, "")
+        except UserError:
+            # What made these features is unknown, so they are made anew.
+            return cache
+    return cache
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        run, rows = json.loads(str(file["run"])), file["features"]
+    # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
+    if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
+        raise ValueError(f"{path} does not hold the features that it describes")
+    return run, rows
+
+
+def _signature(path: Path) -> str:
+    """Returns the size and time of a file, which change when the file does."""
     try:
         status = path.stat()
     except OSError:
-        return None
+        return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-@dataclass
-class Changes:
-    """How the photos differ from those of the last finished run, in numbers.
+def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
+    """Checks that what made the earlier features will also make those of this run.
+
+    The record is that of the encoder, or as much of it as is known before it is loaded.
+
+    Raises:
+        UserError: if they differ; it names both.
+    """
+    results = (cache.data / FEATURES_CACHE, cache.data / FEATURES)
+    remove = " and ".join(str(path) for path in results if path.exists())
+    for place, other in cache.records.items():
+        for key in differing_keys(record, other):
+            raise UserError(
+                f"{place} holds features of {other['encoder']} with weights {other['weights']}, "
+                f"not of {record['encoder']} with weights {record['weights']} ({key} is "
+                f"{other[key]} there and {record[key]} here), and they must not be mixed: name the "
+                f"former with --encoder and --weights, or remove {remove} to begin anew"
+            )
+
+
+def encode_missing(
+    cache: FeatureCache,
+    names: list[str],
+    encoder: "Encoder",
+    batch_size: int,
+    on_skip: Callable[[str, str], None],
+) -> None:
+    """Encodes photos and adds their features to the cache every few batches.
+
+    Whole batches are added, so that a resumed run makes the same batches, and to the last bit the
+    same features, as an undisturbed one. `on_skip` is called with the path and the reason of each
+    photo that cannot be read.
+    """
+    paths = {cache.photos[name]: name for name in names}
+    waiting: dict[str, np.ndarray | PhotoError] = {}
+    for path, result in encode_with_progress(list(paths), encoder, batch_size):
+        waiting[paths[path]] = result
+        if isinstance(result, PhotoError):
+            on_skip(str(path), str(result))
+        if len(waiting) == max(1, PHOTOS_AT_RISK // batch_size) * batch_size:
+            _add(cache, encoder.record(), waiting)
+            waiting = {}
+    _add(cache, encoder.record(), waiting)
+
+
+def _add(
+    cache: FeatureCache, record: dict[str, Any], results: dict[str, np.ndarray | PhotoError]
+) -> None:
+    features = {name: row for name, row in results.items() if not isinstance(row, PhotoError)}
+    cache.features.update(features)
+    cache.unreadable.update(name for name in results if name not in features)
+    if features:
+        _write_file(cache, record, features)
+
+
+def _write_file(
+    cache: FeatureCache, record: dict[str, Any], features: dict[str, np.ndarray]
+) -> None:
+    files = cache.files()
+    number = int(files[-1].stem) + 1 if files else 1
+    run = {
+        "record": record,
+        "photos": {name: cache.signatures[name] for name in features},
+        "unreadable": sorted(cache.unreadable.difference(cache.features)),
+    }
+    with atomic_path(cache.data / FEATURES_CACHE / f"{number:06d}.npz") as partial:
+        rows = np.stack(list(features.values()))
+        np.savez(partial, run=np.array(json.dumps(run)), features=rows)
+
+
+def write_result(
+    cache: FeatureCache, record: dict[str, Any], skipped: list[dict[str, str]]
+) -> None:
+    """Writes `features.pkl` and `features.json`, and leaves one file in the cache.
+
+    Raises:
+        UserError: if no photo has features.
+    """
+    features = {name: cache.features[name] for name in cache.photos if name in cache.features}
+    if not features:
+        place = cache.data / PHOTOS
+        raise UserError(f"none of the {len(skipped)} photos in {place} can be read")
+    by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
+    write_features(cache.data, by_id, record, skipped)
+    files = cache.files()
+    # What was added may be gone again: someone may have removed the folder meanwhile.
+    if len(files) != 1 or cache.earlier != {name: cache.signatures[name] for name in features}:
+        _write_file(cache, record, features)
+        # A killed run leaves the file that it was writing.
+        for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
+            path.unlink()
+
+
+def encode_with_progress(
+    paths: list[Path], encoder: "Encoder", batch_size: int
+) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+    """Does what `photos.encode_photos` does, and shows a progress bar."""
+    # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
+    with tqdm(total=len(paths), unit=" photos", delay=1, disable=None) as progress:
+        for path, result in encode_photos(paths, encoder, batch_size):
+            yield path, result
+            progress.update()
+
+
+def extract_features(
+    folder: Path,
+    encoder: "Encoder",
+    batch_size: int = 6,
+    on_skip: Callable[[str, str], None] = lambda path, reason: None,
+) -> dict[str, np.ndarray]:
+    """Extracts the features of a folder of photos and keeps nothing on disk.
 
     Args:
-        added: int, photos that had no vector.
-        changed: int, photos whose file is another.
-        gone: int, vectors whose photo is no longer there, or can no longer be read.
-        kept: int, vectors that are as before.
+        folder: it is searched with the folders below it.
+        encoder: turns photos into features.
+        batch_size: photos that the network takes at once.
+        on_skip: called with the path and the reason of each photo that is left out.
+
+    Returns:
+        Photo id -> (length,), float32.
+
+    Raises:
+        UserError: if the folder is missing or holds no photo.
     """
-
-    added: int
-    changed: int
-    gone: int
-    kept: int
-
-
-class VectorKeeper:
-    """Finds the vectors that earlier runs left, and keeps those of this run as they come.
-
-    Args:
-        data: pathlib.Path of the data folder, which the caller has locked.
-        photos: dict of str -> pathlib.Path, in the order that `features.pkl` shall have: where a
-            photo lies below the folder of photos, and the same from here.
-
-    Attributes:
-        table: dict that says what the vectors in `features.pkl` were made from, or None.
-        record: dict, the encoder's record of the vectors that are there already, or None.
-        failed: set of str, photos that an earlier run could not read.
-        damaged: list of pathlib.Path, files of the unfinished run that are of no use.
-        found: int, photos whose vectors an unfinished run left.
-    """
-
-    def __init__(self, data, photos):
-        self.data = data
-        self.photos = photos
-        self._folder = data / UNFINISHED_FEATURES
-        self._signatures = {name: signature(path) for name, path in photos.items()}
-        self.table = self._read_table()
-        self._finished = self.table["photos"] if self.table else {}
-        self.failed = set(self.table["unreadable"] if self.table else [])
-        self._made_by = self._finished_record()
-        self._stored = {}
-        self.damaged = []
-        for path in sorted(self._folder.glob(CHUNKS)):
-            self._take_chunk(path)
-        self.record = self._made_by[0][1] if self._made_by else None
-        self.found = len(self._stored)
-
-    def _read_table(self):
-        digest = digest_of_features(self.data)
-        # A run that was killed at its very end has left the new table among the unfinished; whether
-        # the vectors have come to their place, the digest tells.
-        for folder in (self.data, self._folder):
-            try:
-                table = read_json(folder / PHOTO_TABLE, FORMAT, "")
-            except UserError:
-                continue
-            if table.get("features_sha256") == digest:
-                return table
-        return None
-
-    def _finished_record(self):
-        """Lists `features.pkl` with what made it, if it is there and that can be known."""
-        path = self.data / FEATURES
-        if self.table:
-            return [(path, self.table["record"])]
-        try:
-            return [(path, read_encoder_record(self.data, ""))] if path.exists() else []
-        except UserError:
-            return []  # Of these vectors nothing is known, so none is used.
-
-    def _take_chunk(self, path):
-        """Takes those vectors of a file whose photos are still the same."""
-        chunk = read_chunk(path)
-        if chunk is None:
-            self.damaged.append(path)
-            return
-        header, places = chunk
-        self._made_by.append((self._folder, header["record"]))
-        self.failed.update(header["unreadable"])
-        for (name, made_from), place in zip(header["photos"].items(), places, strict=True):
-            if self._is_unchanged(name, made_from) and not self._is_finished(name):
-                self._stored[name] = place
-
-    def _is_unchanged(self, name, made_from):
-        return made_from is not None and self._signatures.get(name) == made_from
-
-    def _is_finished(self, name):
-        return self._is_unchanged(name, self._finished.get(name))
-
-    def refuse_others(self, record):
-        """Checks that what made the vectors that are there will also make those of this run.
-
-        Args:
-            record: dict, `Encoder.record` or, before there is an encoder, a part of it with at
-                least `encoder` and `weights`.
-
-        Raises:
-            UserError: if they differ; it names both.
-        """
-        for place, other in self._made_by:
-            for key in differing_keys(record, other):
-                raise UserError(
-                    f"{place} holds vectors of {other['encoder']} with weights "
-                    f"{other['weights']}, not of {record['encoder']} with weights "
-                    f"{record['weights']} ({key} is {other[key]} there and {record[key]} "
-                    "here), and they must not be mixed: name the former with --encoder and "
-                    f"--weights, or remove {place} to begin anew"
-                )
-
-    def missing(self):
-        """Lists the photos that have no vector yet.
-
-        Returns:
-            list of str, keys of `photos`.
-        """
-        return [name for name in self.photos if not self._has_vector(name)]
-
-    def _has_vector(self, name):
-        return name in self._stored or self._is_finished(name)
-
-    def keep(self, results, record, batch_size):
-        """Takes vectors as they come, and puts every few batches where they outlast a stop.
-
-        Args:
-            results: iterable of tuple of str, a key of `photos`, and numpy.ndarray, float32,
-                (length,), or PhotoError.
-            record: dict, from `Encoder.record`.
-            batch_size: int, results that were made together. What is kept ends with a batch, so
-                that a run that goes on makes the same batches, and to the last bit the same
-                vectors, as a run left alone.
-        """
-        waiting = {}
-        for name, result in results:
-            waiting[name] = result
-            if len(waiting) == max(1, PHOTOS_AT_RISK // batch_size) * batch_size:
-                self._put(waiting, record)
-                waiting = {}
-        self._put(waiting, record)
-
-    def _put(self, results, record):
-        vectors = {name: x for name, x in results.items() if not isinstance(x, PhotoError)}
-        if not vectors:
-            return
-        numbers = [int(path.stem) for path in self._folder.glob(CHUNKS)]
-        path = self._folder / f"{max(numbers, default=0) + 1:06d}.vectors"
-        header = {
-            "record": record,
-            "photos": {name: self._signatures[name] for name in vectors},
-            "unreadable": [name for name in results if name not in vectors],
-        }
-        places = write_chunk(path, header, np.stack(list(vectors.values())))
-        self._stored.update(zip(vectors, places, strict=True))
-
-    def finish(self, record, skipped):
-        """Writes `features.pkl`, if anything in it changes, and what describes it.
-
-        Args:
-            record: dict, from `Encoder.record`.
-            skipped: list of dict, `photo` and `reason` of each photo that was left out.
-
-        Returns:
-            Changes.
-
-        Raises:
-            UserError: if there is no vector at all.
-        """
-        names = [name for name in self.photos if self._has_vector(name)]
-        if not names:
-            place = self.data / PHOTOS
-            raise UserError(f"none of the {len(skipped)} photos in {place} can be read")
-        changes = self._compare(names)
-        unchanged = changes.kept == len(names) and not changes.gone
-        features = {} if unchanged else self._gather(names)
-        digest = digest_of_features(self.data, None if unchanged else features)
-        table = {
-            "record": record,
-            "features_sha256": digest,
-            "photos": {name: self._signatures[name] for name in names},
-            "unreadable": [name for name in self.photos if not self._has_vector(name)],
-        }
-        if unchanged:
-            write_encoder_record(self.data, record, len(names), skipped, digest)
+    features = {}
+    for path, result in encode_with_progress(
+        list(list_photos(folder, on_skip).values()), encoder, batch_size
+    ):
+        if isinstance(result, PhotoError):
+            on_skip(str(path), str(result))
         else:
-            write_json(self._folder / PHOTO_TABLE, table, FORMAT)
-            write_features(self.data, features, record, skipped)
-        write_json(self.data / PHOTO_TABLE, table, FORMAT)
-        shutil.rmtree(self._folder, ignore_errors=not self._folder.exists())
-        return changes
-
-    def _compare(self, names):
-        known = sum(name in self._finished for name in names)
-        kept = sum(self._is_finished(name) for name in names)
-        return Changes(len(names) - known, known - kept, len(self._finished) - known, kept)
-
-    def _gather(self, names):
-        """Puts the vectors together, those of the last finished run and those since."""
-        earlier = {}
-        if any(name not in self._stored for name in names):
-            remedy = f"remove it and run python prepare_photos.py --data {self.data}"
-            earlier = load_features(self.data / FEATURES, self.table["record"]["length"], remedy)
-        identifiers = {name: photo_id(self.photos[name].name) for name in names}
-        return VectorsOnDisk(
-            {
-                identifier: self._stored.get(name, earlier.get(identifier))
-                for name, identifier in identifiers.items()
-            }
-        )
+            features[photo_id(path.name)] = result
+    return features

@@ -1,24 +1,23 @@
-"""Writes and reads the photos' vectors, and what made them."""
+"""Writes and reads `features.pkl`, the photos' features, and `features.json`, what made them."""
 
 import hashlib
-import os
+import io
 import pickle
-from types import SimpleNamespace
+import pickletools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from captioning.cli import UserError
 from captioning.files import ENCODER_RECORD, FEATURES, require
 from captioning.storage import atomic_path, read_json, write_json
-from captioning.unpickling import load_vectors
 
+# Of features.json.
 FORMAT = 1
 
-# Of the pickle. In later ones what may be referred back to is numbered through the whole file, and
-# then it cannot be put together from pieces.
-PROTOCOL = 3
-
-# Two sets of vectors may be used together only where all of these agree; the type of each.
+# Two sets of features may be used together only where all of these agree; the type of each.
 ENCODER_KEYS = {
     "encoder": str,
     "layer": str,
@@ -29,154 +28,179 @@ ENCODER_KEYS = {
 }
 
 
-def write_features(data, features, encoder_record, skipped):
-    """Writes `features.pkl` and `features.json`.
+def write_features(
+    data: Path,
+    features: Mapping[str, np.ndarray],
+    encoder_record: dict[str, Any],
+    skipped: list[dict[str, str]],
+) -> None:
+    """Writes `features.pkl`, a plain dict, and `features.json`.
 
     Args:
-        data: pathlib.Path of the data folder.
-        features: mapping of str -> numpy.ndarray, float32, (length,): photo identifier -> vector.
-            It is asked for one vector at a time, so that they need not be in memory together.
-        encoder_record: dict, from `Encoder.record`.
-        skipped: list of dict, `photo` and `reason` of each photo that could not be read.
+        data: the data folder.
+        features: photo id -> (length,), float32.
+        encoder_record: from `Encoder.record`.
+        skipped: `photo` and `reason` of each photo that could not be read.
     """
-    if not (data / FEATURES).exists():
-        # A record without its vectors must not come to stand beside those of another encoder. Where
-        # there are vectors, a stop between the two writes leaves a record whose digest is another.
-        (data / ENCODER_RECORD).unlink(missing_ok=True)
     with atomic_path(data / FEATURES) as partial:
-        with open(partial, "wb") as file:
-            _dump(features, file)
-        digest = _digest_of_file(partial)
-    write_encoder_record(data, encoder_record, len(features), skipped, digest)
+        dump_features(partial, features)
+    write_encoder_record(data, encoder_record, len(features), skipped)
 
 
-def write_encoder_record(data, encoder_record, count, skipped, features_sha256):
-    """Writes `features.json` alone, beside a `features.pkl` that stays as it is.
+def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
+    """Writes features to a file that is not in its final place yet."""
+    plain = {name: np.ascontiguousarray(row, dtype="<f4") for name, row in features.items()}
+    with open(path, "wb") as file:
+        # A fixed protocol: the same features make the same bytes.
+        pickle.dump(plain, file, protocol=4)
 
-    Args:
-        data: pathlib.Path of the data folder.
-        encoder_record: dict, from `Encoder.record` or `read_encoder_record`.
-        count: int, vectors in `features.pkl`.
-        skipped: list of dict, `photo` and `reason` of each photo that could not be read.
-        features_sha256: str, from `digest_of_features`.
-    """
+
+def write_encoder_record(
+    data: Path, encoder_record: dict[str, Any], count: int, skipped: list[dict[str, str]]
+) -> None:
+    """Writes `features.json` for the `features.pkl` that is there, with its digest."""
     record = {
         **encoder_record,
         "count": count,
         "skipped": skipped,
-        "features_sha256": features_sha256,
+        "features_sha256": digest_of_file(data / FEATURES),
     }
     write_json(data / ENCODER_RECORD, record, FORMAT)
 
 
-def digest_of_features(data, features=None):
-    """Computes the SHA-256 digest that `features.pkl` has, or will have.
-
-    Args:
-        data: pathlib.Path of the data folder.
-        features: mapping of str -> numpy.ndarray that is to be written, or None for the file as it
-            is.
-
-    Returns:
-        str, 64 hexadecimal digits, or None where there is no file.
-    """
-    if features is None:
-        path = data / FEATURES
-        return _digest_of_file(path) if path.is_file() else None
-    digest = hashlib.sha256()
-    # A pickler writes to anything that has a method `write`.
-    _dump(features, SimpleNamespace(write=digest.update))
-    return digest.hexdigest()
-
-
-def _dump(features, file):
-    """Writes the pickle of a dict a vector at a time; `pickle.dump` wants all of them at once."""
-    file.write(pickle.PROTO + bytes([PROTOCOL]) + pickle.EMPTY_DICT)
-    for identifier, vector in features.items():
-        file.write(_step(identifier) + _step(vector) + pickle.SETITEM)
-    file.write(pickle.STOP)
-
-
-def _step(item):
-    """Pickles one item, without the header and the end of a pickle of its own."""
-    return pickle.dumps(item, protocol=PROTOCOL)[2:-1]
-
-
-def _digest_of_file(path):
+def digest_of_file(path: Path) -> str | None:
+    """Returns the SHA-256 digest of a file in hexadecimal, or None if there is no such file."""
+    if not path.is_file():
+        return None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_features(data):
-    """Reads `features.pkl`.
-
-    Args:
-        data: pathlib.Path of the data folder.
-
-    Returns:
-        dict of str -> numpy.ndarray, float32, (length,): photo identifier -> vector, all of the
-        length that `features.json` names.
+def read_features(data: Path) -> dict[str, np.ndarray]:
+    """Reads `features.pkl`: photo id -> (length,), float32, read-only.
 
     Raises:
-        UserError: if the file is missing, damaged, holds anything but vectors of finite numbers,
-            or does not fit `features.json`.
+        UserError: if the file is missing or damaged, holds anything but features of finite numbers,
+            or does not match `features.json`.
     """
     remedy = f"run python prepare_photos.py --data {data}"
     path = require(data / FEATURES, f"{remedy} first")
     record = read_encoder_record(data, remedy)
-    if record.get("features_sha256", digest := digest_of_features(data)) != digest:
+    if record.get("features_sha256") != digest_of_file(path):
         raise UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
     return load_features(path, record["length"], remedy)
 
 
-def load_features(path, length, remedy):
-    """Reads a file of vectors without asking what `features.json` says of it.
+def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]:
+    """Reads a pickle of features without asking what `features.json` says of it.
 
-    Args:
-        path: pathlib.Path of the file.
-        length: int, numbers in each vector.
-        remedy: str, the command to run where the file is damaged.
-
-    Returns:
-        dict of str -> numpy.ndarray, float32, (length,): photo identifier -> vector.
+    The file may come from a stranger: it cannot run code, and arrays cannot claim more memory than
+    the file has bytes. A pickle that is made to keep the processor busy, or to exhaust the stack by
+    deep nesting, is not caught.
 
     Raises:
-        UserError: if the file is damaged or holds anything but vectors of finite numbers.
+        UserError: if the file is damaged or holds anything but finite features of that length.
     """
     try:
-        with open(path, "rb") as file:
-            features = load_vectors(file, os.fstat(file.fileno()).st_size)
+        features = _FeatureUnpickler(path.read_bytes()).load()
+        if not isinstance(features, dict) or not features:
+            raise ValueError("it holds no dict of features")
+        return {name: _checked(name, item, length) for name, item in features.items()}
     # A damaged pickle fails in as many ways as there are bytes in it.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}): {remedy} again") from error
-    for identifier, vector in features.items():
-        fault = _fault_of(vector, length)
-        if fault:
-            raise UserError(f"{path} is damaged ({identifier!r}: {fault}): {remedy} again")
-    return features
+        raise UserError(f"{path} is damaged ({reason}): {remedy} again") from error
 
 
-def _fault_of(vector, length):
-    if vector.shape != (length,):
-        return f"shape {vector.shape}, where {ENCODER_RECORD} says ({length},)"
-    if not np.isfinite(vector).all():
-        return "a number that is not finite"
-    return None
+def _checked(name: Any, item: Any, length: int) -> np.ndarray:
+    if not isinstance(name, str):
+        raise ValueError("a photo id is not a string")
+    if not isinstance(item, _Array) or item.values is None:
+        raise ValueError(f"{name!r} is not a float32 array")
+    if item.values.shape != (length,):
+        raise ValueError(
+            f"{name!r} has shape {item.values.shape}, where {ENCODER_RECORD} says ({length},)"
+        )
+    if not np.isfinite(item.values).all():
+        raise ValueError(f"{name!r} holds a number that is not finite")
+    return item.values
 
 
-def read_encoder_record(folder, remedy):
-    """Reads and checks `features.json`.
+class _Array:
+    """Takes the place of an array while it is unpickled, and accepts float32 rows only."""
 
-    Args:
-        folder: pathlib.Path of a data or model folder.
-        remedy: str, the command to run where the file is missing or damaged.
+    values: np.ndarray | None = None
 
-    Returns:
-        dict, as `write_features` wrote it.
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, _, content = state
+        if not isinstance(dtype, _Float32) or not isinstance(content, bytes):
+            raise pickle.UnpicklingError("an array is not one of float32 numbers")
+        # Shares the memory of the bytes.
+        self.values = np.frombuffer(content, "<f4")
+        if shape != self.values.shape:
+            raise pickle.UnpicklingError(f"an array of shape {shape} is not one row of its numbers")
+
+
+class _Float32:
+    """Takes the place of the dtype of an array, and accepts little-endian float32 only."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False):
+        if code != "f4":
+            raise pickle.UnpicklingError("an array is not one of float32 numbers")
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] != "<":
+            raise pickle.UnpicklingError("an array is not little-endian")
+
+
+class _FeatureUnpickler(pickle.Unpickler):
+    """Unpickles dicts of float32 arrays, and refuses every other global (see the pickle docs)."""
+
+    def __init__(self, content: bytes):
+        super().__init__(io.BytesIO(content))
+        self._unencoded = len(content)
+        # Reads the instructions without following them: one that claims more bytes than there are
+        # fails here, before memory is allocated for it.
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name.endswith("PUT") and argument > len(content):
+                raise pickle.UnpicklingError("its memo is larger than the file")
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns the stand-in for one of the few names that NumPy's pickles of arrays hold."""
+        allowed = {
+            ("numpy._core.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
+            ("numpy.core.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
+            ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+            ("numpy", "ndarray"): None,
+            ("numpy", "dtype"): _Float32,
+            ("_codecs", "encode"): self._encode,
+        }
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no features need")
+        return allowed[module, name]
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        """Makes the bytes that the oldest protocols write as text, never more than the file has."""
+        self._unencoded -= len(text)
+        if encoding != "latin1" or self._unencoded < 0:
+            raise pickle.UnpicklingError("its text is encoded in a way that no features need")
+        return text.encode("latin1")
+
+
+def _from_buffer(content: bytes, dtype: _Float32, shape: tuple, order: str) -> _Array:
+    """Makes the array that protocol 5 writes."""
+    array = _Array()
+    array.__setstate__((1, shape, dtype, False, bytes(content)))
+    return array
+
+
+def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
+    """Reads and checks the `features.json` of a data or model folder.
 
     Raises:
-        UserError: if the file is missing, damaged, or of another format version.
+        UserError: if the file is missing, damaged, or of another format version; it ends with the
+            remedy.
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
@@ -189,32 +213,20 @@ def read_encoder_record(folder, remedy):
     return record
 
 
-def differing_keys(record, other):
-    """Lists in what two records of encoders differ that changes the vectors.
-
-    Args:
-        record: dict, from `Encoder.record`, or a part of it.
-        other: dict, the other one.
-
-    Returns:
-        list of str. Of another type of numbers the weights are others too, but those who wonder
-        should be told of the type; records that other programs wrote may leave it out.
-    """
+def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Lists in what two records of encoders, or parts of records, differ that changes features."""
+    # With another dtype the weights differ too, but the dtype is what people should be told of.
     keys = (key for key in ("dtype", *ENCODER_KEYS) if key in record and key in other)
     return [key for key in keys if record[key] != other[key]]
 
 
-def check_same_encoder(record, place, other_record, other_place):
-    """Checks that two sets of vectors were made alike.
-
-    Args:
-        record: dict, from `read_encoder_record` or `Encoder.record`.
-        place: str, where it is from, for the message.
-        other_record: dict, the other one.
-        other_place: str, where that is from.
+def check_same_encoder(
+    record: dict[str, Any], place: Path | str, other_record: dict[str, Any], other_place: Path | str
+) -> None:
+    """Checks that two sets of features were made alike; the places are named in the message.
 
     Raises:
-        UserError: if they differ in anything that changes the vectors; it names both.
+        UserError: if the records differ in anything that changes the features.
     """
     for key in differing_keys(record, other_record):
         raise UserError(

@@ -14,8 +14,7 @@ SPLITS = {
     "test": "Flickr_8k.testImages.txt",
 }
 FEATURES = "features.pkl"
-PHOTO_TABLE = "features-photos.json"
-UNFINISHED_FEATURES = "unfinished-features"
+FEATURES_CACHE = "features-cache"
 DESCRIPTIONS = "descriptions.txt"
 
 # In DATA, and copied to MODEL so that it is self-contained.

@@ -10,8 +10,8 @@ import pandas as pd
 
 from captioning.cli import LINE_WIDTH, UserError
 from captioning.files import RECIPE, require
+from captioning.recipes import MADE_WITH
 from captioning.scoring import GREEDY, read_scores
-from captioning.settings import MADE_WITH
 
 # Metrics in the table.
 METRICS = ("BLEU-4", "CIDEr-D")

@@ -1,4 +1,4 @@
-"""Finds photos, reads them in background threads, and turns each into a vector."""
+"""Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
 import functools
@@ -6,21 +6,27 @@ import os
 import stat
 import warnings
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from captioning.cli import one_line
+from captioning.cli import UserError, one_line
+from captioning.files import photo_id
+
+if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
+    from captioning.encoders import Encoder
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
 DECODING_THREADS = 2
 BATCHES_AHEAD = 2
 
-# Formats that Pillow leaves to other programs to read; EPS is itself a program, which a stranger's
-# file would have run.
-_LEFT_TO_OTHERS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG"}
+# Formats of photos. Others are refused, since some of Pillow's readers start another program (EPS)
+# or open what is inside a file whatever that is (IPTC).
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
 _NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weights damaged?"
 
@@ -31,19 +37,12 @@ class PhotoError(Exception):
     """A photo that cannot be read; the message says why."""
 
 
-def find_photos(folder, on_skip=None):
-    """Lists the photos in a folder and the folders below it.
+def find_photos(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> list[Path]:
+    """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
-    Args:
-        folder: pathlib.Path of a folder.
-        on_skip: callable that is given the path and the reason, both str, of each link that points
-            outside the folder and of each folder that cannot be read, or None to leave them out
-            unsaid.
-
-    Returns:
-        list of pathlib.Path, sorted: the files that have the extension of a format that Pillow
-        reads. Hidden files are left out, and so are links that point outside. Links to folders
-        inside are not followed, since the photos there are found without.
+    Hidden files are left out. So are links that point outside the folder and folders that cannot be
+    read: `on_skip` is given the path of each and the reason. Links to folders inside are not
+    followed, since the photos there are found without.
     """
     report = on_skip or (lambda path, reason: None)
     extensions = _readable_extensions()
@@ -63,32 +62,27 @@ def find_photos(folder, on_skip=None):
     return sorted(found)
 
 
-def _points_outside(path, root):
+def _points_outside(path: Path, root: str) -> bool:
     return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
-def _readable_extensions():
-    formats = Image.registered_extensions().items()
-    readable = {name for name, kind in formats if kind in _readable_formats()}
-    # What some cameras write is a JPEG with more photos behind it, and is opened as one.
-    return readable | {".mpo"}
+def _readable_extensions() -> set[str]:
+    extensions = Image.registered_extensions().items()
+    return {name for name, kind in extensions if kind in FORMATS}
 
 
 @functools.cache
-def _readable_formats():
+def _readable_formats() -> tuple[str, ...]:
+    """Lists those of `FORMATS` that this Pillow has a reader for; that of JPEG reads MPO too."""
     Image.init()
-    return tuple(kind for kind in Image.ID if kind not in _LEFT_TO_OTHERS)
+    return tuple(kind for kind in FORMATS if kind in Image.ID)
 
 
-def to_rgb(image):
+def to_rgb(image: Image.Image) -> Image.Image:
     """Converts an image of any mode to 8-bit RGB.
 
-    Args:
-        image: PIL.Image.Image; transparent parts are laid on white, as a page would show them, and
-            16-bit greys keep their upper 8 bits, where Pillow alone would cut them off at 255.
-
-    Returns:
-        PIL.Image.Image of mode `RGB`.
+    Transparent parts are laid on white, as a page would show them, and 16-bit greys keep their
+    upper 8 bits, where Pillow alone would cut them off at 255.
     """
     if image.mode.startswith("I"):
         greys = np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8
@@ -99,36 +93,31 @@ def to_rgb(image):
     return image.convert("RGB")
 
 
-def read_photo(path, size):
-    """Reads a photo as a network wants it: upright, RGB, resized.
-
-    Args:
-        path: pathlib.Path of the photo.
-        size: tuple of int, height and width in pixels.
-
-    Returns:
-        numpy.ndarray, uint8, (height, width, 3).
+def read_photo(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Reads a photo upright, in RGB and resized to a height and width: uint8, (height, width, 3).
 
     Raises:
-        PhotoError: if it cannot be read, wholly, as a photo; see `opened`.
+        PhotoError: if not all of it can be read as a photo; see `opened`.
     """
-    # Vectors of photos read in another way must not be mixed with these: whoever changes the pixels
-    # changes `resizing` in Encoder.record.
-    height, width = size
+    (pixels,) = read_in_sizes(path, [size])
+    return pixels
+
+
+def read_in_sizes(path: Path, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
+    # Features of photos read in another way must not be mixed with these: whoever changes the
+    # pixels changes `resizing` in Encoder.record.
     with opened(path) as image:
         upright = to_rgb(ImageOps.exif_transpose(image))
-        return np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+        return [
+            np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+            for height, width in sizes
+        ]
 
 
 @contextlib.contextmanager
-def opened(path):
-    """Opens a photo that a stranger may have made, and says in one way what is wrong with it.
-
-    Args:
-        path: pathlib.Path of the photo.
-
-    Yields:
-        PIL.Image.Image, whose pixels are read when they are asked for.
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
     Raises:
         PhotoError: if it cannot be opened, if what is done with it fails, or if it has more than
@@ -154,16 +143,35 @@ def opened(path):
         raise PhotoError(one_line(reason) or type(error).__name__) from error
 
 
-@contextlib.contextmanager
-def decoding_threads(count):
-    """Gives threads for work on photos; who leaves does not wait for what they have not begun.
+def list_photos(folder: Path, on_skip: Callable[[str, str], None]) -> dict[str, Path]:
+    """Lists the photos of a folder, sorted, one of each photo id: path below the folder -> path.
 
-    Args:
-        count: int, how many.
+    `on_skip` is called with the path and the reason of each photo that is left out.
 
-    Yields:
-        concurrent.futures.ThreadPoolExecutor.
+    Raises:
+        UserError: if the folder is missing or holds no photo.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: put the photos there")
+    skipped = []
+    paths = find_photos(folder, lambda path, reason: skipped.append((path, reason)))
+    if not paths:
+        why = f" ({skipped[0][1]})" if skipped else ""
+        raise UserError(f"{folder} holds no photos{why}: put some there, such as dog.jpg")
+    # Features are found by the photo id alone.
+    first: dict[str, Path] = {}
+    for path in paths:
+        kept = first.setdefault(photo_id(path.name), path)
+        if kept is not path:
+            skipped.append((str(path), f"{one_line(kept.name)} has the same photo id"))
+    for path, reason in skipped:
+        on_skip(path, reason)
+    return {str(path.relative_to(folder)): path for path in first.values()}
+
+
+@contextlib.contextmanager
+def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Starts threads for work on photos; leaving does not wait for what they have not begun."""
     threads = ThreadPoolExecutor(count)
     with warnings.catch_warnings():
         # Of photos up to twice its limit Pillow only warns; `opened` refuses them.
@@ -174,23 +182,19 @@ def decoding_threads(count):
             threads.shutdown(cancel_futures=True)
 
 
-def encode_photos(paths, encoder, batch_size):
-    """Turns photos into vectors, decoding the next ones in threads while the network runs.
+def encode_photos(
+    paths: Sequence[Path], encoder: "Encoder", batch_size: int
+) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+    """Encodes photos, decoding the next ones in threads while the network runs.
 
-    Args:
-        paths: list of pathlib.Path.
-        encoder: captioning.encoders.Encoder.
-        batch_size: int, photos that the network takes at once.
-
-    Yields:
-        tuple of pathlib.Path and either a numpy.ndarray, float32, (encoder.length,), or the
-        PhotoError that says why there is none; in the order of `paths`.
+    Yields each path, in their order, with its features, float32, (encoder.length,), or with the
+    error that says why it has none.
     """
     batches = deque(paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
 
-    def prepare(path):
+    def prepare(path: Path) -> list[np.ndarray] | PhotoError:
         try:
-            return encoder.preprocess(read_photo(path, encoder.input_size).astype(np.float32))
+            return encoder.preprocess(read_in_sizes(path, encoder.input_sizes))
         except PhotoError as error:
             return error
 
@@ -205,12 +209,39 @@ def encode_photos(paths, encoder, batch_size):
             yield from zip(batch, results, strict=True)
 
 
-def _encode_batch(prepared, encoder):
-    """Encodes the arrays of a batch and leaves its PhotoErrors where they are."""
-    images = [item for item in prepared if not isinstance(item, PhotoError)]
-    vectors = iter(encoder.encode(np.stack(images)) if images else [])
-    results = [item if isinstance(item, PhotoError) else next(vectors) for item in prepared]
+def _encode_batch(
+    prepared: list[list[np.ndarray] | PhotoError], encoder: "Encoder"
+) -> list[np.ndarray | PhotoError]:
+    """Encodes the photos of a batch and leaves its errors where they are."""
+    photos = [item for item in prepared if not isinstance(item, PhotoError)]
+    features = iter(encoder.encode(photos) if photos else [])
+    results = [item if isinstance(item, PhotoError) else next(features) for item in prepared]
     return [
         item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
         for item in results
     ]
+
+
+def expand_places(
+    places: Iterable[Path], on_skip: Callable[[str, str], None] | None = None
+) -> list[Path]:
+    """Lists the photos at places that a user named, each once: photos, and those of folders.
+
+    Photos that are named stay even if their extension is unknown. `on_skip` is that of
+    `find_photos`.
+
+    Raises:
+        UserError: if a place does not exist, or a folder holds no photos.
+    """
+    photos = []
+    for place in places:
+        if place.is_dir():
+            found = find_photos(place, on_skip)
+            if not found:
+                raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
+            photos += found
+        elif place.exists():
+            photos.append(place)
+        else:
+            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
+    return list(dict.fromkeys(photos))

@@ -116,7 +116,7 @@ def print_comparison(
         ):
             cells = [f"{scores[name][key]:{form}}" for name in names]
             lines.append((title if label == "A" else "", label, *cells))
-    print(f"\n{model} (A) compared with {other} (B) on the same photos\n")
+    print(f"\n{model} (A) against {other} (B) on the same photos\n")
     print_columns(lines)
     explanation = (
         "p: how often chance alone makes two equally good models differ so much (paired bootstrap "

@@ -20,7 +20,7 @@ from captioning.files import (
     require,
 )
 from captioning.model import halves
-from captioning.settings import write_recipe
+from captioning.recipes import write_recipe
 from captioning.storage import atomic_path, write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
@@ -52,7 +52,7 @@ def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
 
 
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
-    """Writes a model folder, `recipe` being what `settings.make_recipe` returns.
+    """Writes a model folder, `recipe` being what `recipes.make_recipe` returns.
 
     Scores and captions of an earlier model are removed: they would pass for those of this one.
     """

@@ -19,7 +19,7 @@ from captioning.files import SCORES
 from captioning.metrics import Caption, Captions, PhotoStatistics
 from captioning.splits import read_split, usable_photos
 from captioning.storage import read_json, write_json
-from captioning.vocabulary import END_WORD, START_WORD, Vocabulary
+from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 # The titles of the rows.
 GREEDY = "greedy"
@@ -126,10 +126,10 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     whether it ended before the maximum length, `cleaned` is that of `References`.
     """
     with_tokens = [
-        [START_WORD, *words, *([END_WORD] if end else [])]
+        [START_TOKEN, *words, *([END_TOKEN] if end else [])]
         for words, end in zip(captions, ended, strict=True)
     ]
-    references = [[[START_WORD, *words, END_WORD] for words in texts] for texts in cleaned]
+    references = [[[START_TOKEN, *words, END_TOKEN] for words in texts] for texts in cleaned]
     counts = metrics.bleu_counts(with_tokens, references)
     return Row(captions, PhotoStatistics(counts, {}, CLASSIC_WEIGHTS), captions)
 
@@ -171,7 +171,7 @@ def score_rows(
         vocabulary: that of the token ids.
         references: of the same photos.
     """
-    captions = {title: [*map(vocabulary.decode, ids)] for title, ids in decoded.items()}
+    captions = {title: [*map(vocabulary.detokenize, ids)] for title, ids in decoded.items()}
     ended = [ids[-1:] == [vocabulary.end_id] for ids in decoded[GREEDY]]
     cider = metrics.CiderD(references.words)
     rows = {
@@ -202,7 +202,7 @@ def _summarize_row(
 ) -> dict[str, Any]:
     scores = row.statistics.scores()
     resampled = row.statistics.scores(resample(len(row.captions)))
-    known = set(vocabulary.words) - {START_WORD, END_WORD}
+    known = set(vocabulary.words) - {START_TOKEN, END_TOKEN}
     used = known.intersection(*[{word for words in row.captions for word in words}])
     copied = sum(tuple(words) in training for words in row.cleaned)
     return {

@@ -1,44 +1,28 @@
-"""Settings: the constants at the top of a script, replaced by a recipe, replaced by flags.
-
-A recipe is a TOML file with a table for each script, named after it without `.py`, and the script's
-constants in lower case as keys.
-"""
+"""Settings: the constants at the top of a script, replaced by a recipe, replaced by flags."""
 
 import argparse
 import ast
 import io
 import math
-import platform
-import subprocess
 import textwrap
 import tokenize
-import tomllib
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from captioning.cli import LINE_WIDTH, ArgumentParser, UserError
-from captioning.storage import write_text
-
-# The tables that a recipe may have, and the one that `write_recipe` adds for people to read.
-SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
-MADE_WITH = "made_with"
+from captioning.recipes import read_recipe
 
 # Constants that say where things are, not how they are done.
 _FOLDERS = ("data", "model")
-
-# Packages whose versions are written beside the settings.
-_PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
 
 
 class SettingsParser(ArgumentParser):
     """An argument parser with a flag for every constant at the top of a script, and `--recipe`.
 
     `EPOCHS = 15  # the most epochs` becomes the flag `--epochs` with that default and help. Flags
-    win over the recipe, and the recipe wins over the constants.
+    win over the recipe, and the recipe wins over the constants. A name with a leading underscore is
+    no setting.
 
     Args:
         script: the script's `globals()`.
@@ -49,13 +33,18 @@ class SettingsParser(ArgumentParser):
     def __init__(self, script: dict[str, Any], types: dict[str, Any] | None = None):
         path = Path(script["__file__"])
         self.table = path.stem
-        self.constants = {name: script[name] for name, _ in _read_constants(path)}
+        comments = _read_constants(path)
+        self.constants = {name: script[name] for name in comments}
         self.flags = argparse.ArgumentParser(add_help=False)
-        for name, comment in _read_constants(path):
+        for name, comment in comments.items():
             _add_flag(self.flags, name, script[name], comment, (types or {}).get(name))
         super().__init__(script["__doc__"], parents=[self.flags])
         self.add_argument(
-            "--recipe", type=Path, metavar="FILE", help="a TOML file whose settings replace these"
+            "--recipe",
+            type=Path,
+            metavar="FILE",
+            default=argparse.SUPPRESS,
+            help="a TOML file whose settings replace these defaults",
         )
 
     def parse_settings(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -70,7 +59,11 @@ class SettingsParser(ArgumentParser):
         if recipe:
             names = [name.lower() for name in self.constants]
             self.set_defaults(**self._convert(recipe, read_recipe(recipe, self.table, names)))
-        return self.parse_args(arguments)
+        options = self.parse_args(arguments)
+        for name, constant in self.constants.items():
+            if isinstance(constant, tuple):
+                setattr(options, name.lower(), tuple(getattr(options, name.lower())))
+        return options
 
     def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
         """Checks the settings of a recipe just as if each were typed as a flag."""
@@ -78,6 +71,11 @@ class SettingsParser(ArgumentParser):
         checker.prog = self.prog
         typed = []
         for name, value in replaced.items():
+            kind, toml_types = _TOML_TYPES[type(self.constants[name.upper()])]
+            if type(value) not in toml_types:
+                raise UserError(
+                    f"{recipe} sets {name} in [{self.table}] to {value!r}: expected {kind}"
+                )
             flag = name.replace("_", "-")
             if isinstance(value, bool):
                 typed += [f"--{flag}" if value else f"--no-{flag}"]
@@ -102,30 +100,44 @@ class SettingsParser(ArgumentParser):
         for name, value in self.settings_in_force(options).items():
             text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
             parts[value == _plain(self.constants[name.upper()])].append(f"{name} {text}")
-        lines = [f"settings: {', '.join(parts[True])}"]
-        if parts[False]:
-            lines.insert(0, f"settings changed by recipe or flag: {', '.join(parts[False])}")
+        lines = [
+            f"{title}: {', '.join(settings)}"
+            for title, settings in (
+                ("settings changed by recipe or flag", parts[False]),
+                ("settings", parts[True]),
+            )
+            if settings
+        ]
         return "\n".join(textwrap.fill(line, LINE_WIDTH, subsequent_indent="  ") for line in lines)
 
 
 def _plain(value: Any) -> Any:
-    """Returns what TOML knows: a list for a tuple."""
+    """Returns what TOML knows: a list for a tuple, a string for a path."""
+    if isinstance(value, Path):
+        return str(value)
     return list(value) if isinstance(value, tuple) else value
 
 
-def _read_constants(path: Path) -> list[tuple[str, str]]:
-    """Lists the UPPER_CASE constants at the top level of a script, each with its comment."""
+def _read_constants(path: Path) -> dict[str, str]:
+    """Returns the UPPER_CASE constants at the top level of a script -> the comment of each."""
     source = path.read_text(encoding="utf-8")
     comments = {
         token.start[0]: token.string.lstrip("# ")
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    return [
-        (node.targets[0].id, comments.get(node.end_lineno, ""))
+    targets = {
+        target.id: node.end_lineno
         for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and node.targets[0].id.isupper()
-    ]
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {
+        name: comments.get(line, "")
+        for name, line in targets.items()
+        if name.isupper() and not name.startswith("_")
+    }
 
 
 def _add_flag(
@@ -192,83 +204,12 @@ _CONVERSIONS = {
     type(Path()): (Path, "DIR"),
 }
 
-
-def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
-    """Reads the settings of one script from a recipe.
-
-    Args:
-        path: the TOML file.
-        table: the script's name without `.py`.
-        names: the settings that the script has.
-
-    Raises:
-        UserError: if the file is missing or no TOML, or names a script or setting that is unknown.
-    """
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): name a recipe") from error
-    except ValueError as error:
-        raise UserError(f"{path} is no TOML file ({error}): correct it") from error
-    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
-    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
-        raise UserError(
-            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
-            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
-        )
-    settings = recipe.get(table, {})
-    for name in settings:
-        if name not in names:
-            raise UserError(
-                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
-                f"{', '.join(names)}"
-            )
-    return settings
-
-
-def make_recipe(
-    tables: dict[str, dict[str, Any]], data: Path, backend: str
-) -> dict[str, dict[str, Any]]:
-    """Returns settings in force as a recipe, with what they were used on and with.
-
-    Args:
-        tables: script without `.py` -> its settings.
-        data: the data folder.
-        backend: the Keras backend.
-    """
-    made_with = {
-        "data": str(data),
-        "python": platform.python_version(),
-        "backend": backend,
-        **_versions(),
-        **_git_commit(),
-    }
-    return {**tables, MADE_WITH: made_with}
-
-
-def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
-    """Writes what `make_recipe` returned; `--recipe` reads it again."""
-    write_text(path, tomli_w.dumps(recipe))
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_commit() -> dict[str, str]:
-    """Returns the commit of the project, with `-dirty` for uncommitted changes, if there is one."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return {}
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"git_commit": process.stdout.strip()}
+# Type of a constant -> what a recipe may replace it with, in words and as types.
+_TOML_TYPES = {
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("a text", (str,)),
+    type(Path()): ("a path as text", (str,)),
+    tuple: ("a list", (list,)),
+}

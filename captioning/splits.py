@@ -2,6 +2,8 @@
 
 import hashlib
 import sys
+from collections.abc import Collection
+from pathlib import Path
 
 from captioning.captions import read_lines
 from captioning.cli import UserError
@@ -9,19 +11,16 @@ from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_id, require
 from captioning.storage import write_text
 
 
-def read_split(data, split):
-    """Reads which photos belong to a split, and checks that no other split names one of them.
+def read_split(data: Path, split: str) -> list[str]:
+    """Reads the photo ids of a split in the order of its file, each once.
 
     Args:
-        data: pathlib.Path of the data folder.
-        split: str, `train`, `dev` (validation) or `test`.
-
-    Returns:
-        list of str, the photo identifiers in the order of the file, each once.
+        data: the data folder.
+        split: `train`, `dev` (validation) or `test`.
 
     Raises:
         UserError: if the file is missing, is not UTF-8, names no photo, or names one that another
-            split has too.
+            split names too.
     """
     remedy = f"put the names of the {split} photos there, one a line"
     path = require(
@@ -29,79 +28,82 @@ def read_split(data, split):
         f"{remedy}, or remove the files of the other splits and python prepare_text.py "
         f"--data {data} will split the photos at random",
     )
-    identifiers = _read_identifiers(path)
-    if not identifiers:
+    photos = _read_photo_ids(path)
+    if not photos:
         raise UserError(f"{path} is empty: {remedy}")
     for other, name in SPLITS.items():
         if other != split and (data / name).is_file():
-            _check_apart(path, identifiers, data / name, data)
-    return identifiers
+            _check_disjoint(path, photos, data / name, data)
+    return photos
 
 
-def _read_identifiers(path):
-    # A name may begin with a blank, but what stands behind one is an editor's leaving.
+def _read_photo_ids(path: Path) -> list[str]:
+    # A name may begin with a blank, but editors leave blanks at the end of a line.
     names = [line.rstrip() for line in read_lines(path)]
     return list(dict.fromkeys(photo_id(name) for name in names if name))
 
 
-def _check_apart(path, identifiers, other_path, data):
-    others = set(_read_identifiers(other_path))
-    shared = [identifier for identifier in identifiers if identifier in others]
+def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path) -> None:
+    others = set(_read_photo_ids(other_path))
+    shared = [photo for photo in photos if photo in others]
     if shared:
         raise UserError(
             f"{path} and {other_path} share {len(shared):,d} photos, the first of them "
-            f"{shared[0]!r}: what is scored must not be trained on, so take each out of one of the "
-            f"two, then run python prepare_text.py --data {data}"
+            f"{shared[0]!r}: a photo that is scored must not be trained on, so remove each from "
+            f"one of the two, then run python prepare_text.py --data {data}"
         )
 
 
-def draw_splits(names, held_out, seed):
+def draw_splits(photos: Collection[str], held_out: int, seed: int) -> dict[str, list[str]]:
     """Splits photos at random into training, validation and test photos.
 
+    The same seed and photos give the same split, whatever the order of the photos.
+
     Args:
-        names: collection of str, the photo identifiers, at least three.
-        held_out: int; one photo in so many is for validation, and one in so many for the test.
-        seed: int; the same seed and photos give the same split, in whatever order they are named.
+        photos: the photo ids, at least three.
+        held_out: one photo in so many is for validation, and one in so many for the test.
+        seed: of the random choice.
 
     Returns:
-        dict of str -> list of str: split -> the identifiers of its photos, in the order of `names`.
+        Split -> the ids of its photos, in the order of `photos`.
     """
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
-    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    order = sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
     count = max(1, len(order) // held_out)
     parts = {"train": order[2 * count :], "dev": order[:count], "test": order[count : 2 * count]}
-    chosen = {name: split for split, part in parts.items() for name in part}
-    return {split: [name for name in names if chosen[name] == split] for split in SPLITS}
+    chosen = {photo: split for split, part in parts.items() for photo in part}
+    return {split: [photo for photo in photos if chosen[photo] == split] for split in SPLITS}
 
 
-def find_splits(data, captions, held_out, seed):
-    """Reads the split files, or draws a split where there is none of them.
+def read_or_draw_splits(
+    data: Path, captioned: Collection[str], held_out: int, seed: int
+) -> tuple[dict[str, list[str]], bool]:
+    """Reads the split files, or draws a random split if there is none of them.
 
     Args:
-        data: pathlib.Path of the data folder.
-        captions: dict of str -> captions, by photo identifier.
-        held_out: int, for `draw_splits`.
-        seed: int, for `draw_splits`.
+        data: the data folder.
+        captioned: the ids of the photos with captions.
+        held_out: as for `draw_splits`.
+        seed: as for `draw_splits`.
 
     Returns:
-        tuple of dict of str -> list of str, split -> identifiers of its photos; and bool, whether
-        it was drawn.
+        Split -> the ids of its photos; and whether the split was drawn.
 
     Raises:
         UserError: if some of the files are missing or damaged, a split names no photo with
             captions, two share a photo, or there are too few photos to split.
     """
     if not any((data / name).exists() for name in SPLITS.values()):
-        if len(captions) < len(SPLITS):
+        if len(captioned) < len(SPLITS):
             raise UserError(
-                f"{data / CAPTIONS} has captions of {len(captions)} photos, too few to split: add "
+                f"{data / CAPTIONS} has captions of {len(captioned)} photos, too few to split: add "
                 f"photos, then run python prepare_text.py --data {data}"
             )
-        return draw_splits(captions, held_out, seed), True
+        return draw_splits(captioned, held_out, seed), True
     splits = {split: read_split(data, split) for split in SPLITS}
-    for split, identifiers in splits.items():
-        if captions.keys().isdisjoint(identifiers):
+    for split, photos in splits.items():
+        if set(captioned).isdisjoint(photos):
             raise UserError(
                 f"{data / SPLITS[split]} names no photo of {data / CAPTIONS}: put names of "
                 f"captioned photos there, then run python prepare_text.py --data {data}"
@@ -109,49 +111,42 @@ def find_splits(data, captions, held_out, seed):
     return splits, False
 
 
-def write_splits(data, splits, file_names):
-    """Writes the split files.
+def write_splits(data: Path, splits: dict[str, list[str]], file_names: dict[str, str]) -> None:
+    """Writes the split files: the file name of each photo id, one a line."""
+    for split, photos in splits.items():
+        write_text(data / SPLITS[split], "".join(f"{file_names[photo]}\n" for photo in photos))
+
+
+def usable_photos(
+    data: Path, split: str, features: Collection[str], captions: Collection[str]
+) -> list[str]:
+    """Selects the photos of a split that have features and captions, in the order of the file.
+
+    How many lack one or the other is said on stderr.
 
     Args:
-        data: pathlib.Path of the data folder.
-        splits: dict of str -> list of str: split -> identifiers of its photos.
-        file_names: dict of str -> str: photo identifier -> file name.
-    """
-    for split, identifiers in splits.items():
-        lines = [f"{file_names[identifier]}\n" for identifier in identifiers]
-        write_text(data / SPLITS[split], "".join(lines))
-
-
-def usable_photos(data, split, features, captions):
-    """Picks the photos of a split that have both a vector and captions, and says how many do not.
-
-    Args:
-        data: pathlib.Path of the data folder.
-        split: str, `train`, `dev` or `test`.
-        features: dict of str -> vector, by photo identifier.
-        captions: dict of str -> captions, by photo identifier.
-
-    Returns:
-        list of str, the photo identifiers in the order of the split file.
+        data: the data folder.
+        split: `train`, `dev` or `test`.
+        features: the photo ids that have features, or a dict of these.
+        captions: the photo ids that have captions, or a dict of these.
 
     Raises:
         UserError: if the split file is missing or none of its photos can be used.
     """
-    identifiers = read_split(data, split)
-    without_vector = sum(identifier not in features for identifier in identifiers)
-    without_captions = sum(identifier not in captions for identifier in identifiers)
-    usable = [name for name in identifiers if name in features and name in captions]
+    photos = read_split(data, split)
+    usable = [photo for photo in photos if photo in features and photo in captions]
     if not usable:
         raise UserError(
-            f"{data / SPLITS[split]} names no photo that has both a vector in {FEATURES} and "
-            f"captions in {CAPTIONS}: mend it, or run python prepare_photos.py --data {data} and "
-            f"python prepare_text.py --data {data} again"
+            f"{data / SPLITS[split]} names no photo that has both features in {FEATURES} and "
+            f"captions in {CAPTIONS}: correct it, or run python prepare_photos.py --data {data} "
+            f"and python prepare_text.py --data {data} again"
         )
-    if len(usable) < len(identifiers):
+    if len(usable) < len(photos):
+        without_features = sum(photo not in features for photo in photos)
+        without_captions = sum(photo not in captions for photo in photos)
         print(
-            f"{split} split: {len(identifiers) - len(usable):,d} of {len(identifiers):,d} photos "
-            f"left out ({without_vector:,d} without a vector, {without_captions:,d} without "
-            "captions)",
+            f"{split} split: {len(photos) - len(usable):,d} of {len(photos):,d} photos left out "
+            f"({without_features:,d} without features, {without_captions:,d} without captions)",
             file=sys.stderr,
         )
     return usable

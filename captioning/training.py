@@ -145,7 +145,7 @@ class ShowCaptions(keras.callbacks.Callback):
         """Decodes greedily with the current weights."""
         captions = self.decoder.greedy(self.features)
         for token_ids, reference in zip(captions, self.references, strict=True):
-            caption = " ".join(self.vocabulary.decode(token_ids))
+            caption = " ".join(self.vocabulary.detokenize(token_ids))
             print(f"  model:     {caption}\n  reference: {' '.join(reference)}\n")
 
 

@@ -1,8 +1,12 @@
-"""The vocabulary: which words the decoder knows, and the id of each."""
+"""The vocabulary: the words that the decoder knows, and the token id of each."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
@@ -10,127 +14,125 @@ from captioning.storage import read_json, write_json
 
 FORMAT = 2
 PADDING_ID = 0
-START_WORD = "startseq"
-END_WORD = "endseq"
+START_TOKEN = "startseq"
+END_TOKEN = "endseq"
 
 # The files in DATA that belong to a vocabulary: its words are those of the first two, and the third
 # is written together with it.
-SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
+_SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of the training split and how captions become ids.
+    """The words of the training split, and their token ids.
 
     Args:
-        words: tuple of str in id order, `startseq` and `endseq` among them; the first has id 1,
+        words: in the order of their ids, the start and end tokens among them; the first has id 1,
             since 0 is padding.
-        maximum_length: int, words of the longest training description, both markers counted.
-        cleaning: dict, the settings that the words were cleaned with.
-        sources: dict of str -> str, from `digest_sources`: the files that it belongs to.
+        maximum_length: tokens of the longest training description, start and end tokens counted.
+        cleaning: the settings that the words were cleaned with.
+        sources: from `digest_sources`: the files that it belongs to.
     """
 
-    words: tuple
+    words: tuple[str, ...]
     maximum_length: int
-    cleaning: dict
-    sources: dict = field(default_factory=dict)
+    cleaning: dict[str, Any]
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
-    def size(self):
-        """Number of ids, padding included: int."""
+    def size(self) -> int:
+        """Number of token ids, padding included."""
         return len(self.words) + 1
 
     @cached_property
-    def ids(self):
-        """Id of each word: dict of str -> int."""
-        return {word: word_id for word_id, word in enumerate(self.words, start=1)}
+    def token_ids(self) -> dict[str, int]:
+        """Token id of each word."""
+        return {word: token_id for token_id, word in enumerate(self.words, start=1)}
 
     @property
-    def start_id(self):
-        """Id of the word that every description starts with: int."""
-        return self.ids[START_WORD]
+    def start_id(self) -> int:
+        """Id of the token that every description starts with."""
+        return self.token_ids[START_TOKEN]
 
     @property
-    def end_id(self):
-        """Id of the word that every description ends with: int."""
-        return self.ids[END_WORD]
+    def end_id(self) -> int:
+        """Id of the token that every description ends with."""
+        return self.token_ids[END_TOKEN]
 
-    def encode(self, words):
-        """Turns a description into ids, markers added, unknown words left out.
+    def tokenize(self, words: Iterable[str]) -> list[int]:
+        """Turns the words of a description into token ids, start and end tokens added.
 
-        Args:
-            words: list of str, without markers.
-
-        Returns:
-            list of int, at most `maximum_length` long.
+        Unknown words are left out, and what exceeds `maximum_length` is cut off.
         """
-        known = [self.ids[word] for word in words if word in self.ids]
+        known = [self.token_ids[word] for word in words if word in self.token_ids]
         return [self.start_id, *known, self.end_id][: self.maximum_length]
 
-    def decode(self, word_ids):
-        """Turns ids back into words, leaving out padding and markers.
-
-        Args:
-            word_ids: iterable of int.
-
-        Returns:
-            list of str.
-        """
-        markers = {PADDING_ID, self.start_id, self.end_id}
-        return [self.words[word_id - 1] for word_id in word_ids if word_id not in markers]
+    def detokenize(self, token_ids: Iterable[int]) -> list[str]:
+        """Turns token ids back into words; padding, start and end tokens are left out."""
+        special = {PADDING_ID, self.start_id, self.end_id}
+        return [self.words[token_id - 1] for token_id in token_ids if token_id not in special]
 
 
-def digest_sources(data):
-    """Identifies the files that a vocabulary belongs to.
+def build_vocabulary(
+    descriptions: Sequence[Sequence[str]], min_word_length: int, min_word_count: int
+) -> Vocabulary:
+    """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
-    Args:
-        data: pathlib.Path of the data folder.
-
-    Returns:
-        dict of str -> str: the name of each file that is there -> its SHA-256, in hexadecimal.
+    The most frequent words come first, equally frequent ones in the order of first appearance.
+    Words rarer than `min_word_count` are left out; `min_word_length` is only recorded.
     """
-    paths = {name: data / name for name in SOURCES}
-    return {name: _sha256(path.read_bytes()) for name, path in paths.items() if path.is_file()}
+    # Counter.most_common keeps the order of first appearance among equals.
+    counts = Counter()
+    for words in descriptions:
+        counts.update([START_TOKEN, *words, END_TOKEN])
+    words = [
+        word
+        for word, count in counts.most_common()
+        if count >= min_word_count or word in (START_TOKEN, END_TOKEN)
+    ]
+    maximum_length = 2 + max(len(description) for description in descriptions)
+    cleaning = {"min_word_length": min_word_length, "min_word_count": min_word_count}
+    return Vocabulary(tuple(words), maximum_length, cleaning)
 
 
-def check_sources(data, vocabulary):
+def digest_sources(data: Path) -> dict[str, str]:
+    """Returns name -> SHA-256, in hexadecimal, of the files that a vocabulary belongs to.
+
+    Files that are missing are left out.
+    """
+    paths = {name: data / name for name in _SOURCES}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
+        if path.is_file()
+    }
+
+
+def check_sources(data: Path, vocabulary: Vocabulary) -> None:
     """Checks that the files that a vocabulary belongs to are as they were.
 
-    A source that is gone is not missed here: who needs it will say so.
-
-    Args:
-        data: pathlib.Path of the data folder.
-        vocabulary: Vocabulary of that folder.
+    A missing file passes: whatever reads it reports that.
 
     Raises:
         UserError: if one of them has changed.
     """
-    again = f"run python prepare_text.py --data {data} again"
+    remedy = f"run python prepare_text.py --data {data} again"
     for name, digest in digest_sources(data).items():
         if vocabulary.sources.get(name) == digest:
             continue
         if name == DESCRIPTIONS:
             raise UserError(
-                f"{data / name} is not as it was written together with {VOCABULARY}: {again}; what "
-                f"is to be changed, change in {CAPTIONS}"
+                f"{data / name} does not match {VOCABULARY}: {remedy}; to change a description, "
+                f"edit {CAPTIONS}"
             )
         raise UserError(
-            f"{data / name} has changed since {data / DESCRIPTIONS} and {VOCABULARY} were made of "
-            f"it: {again}"
+            f"{data / name} has changed since {data / DESCRIPTIONS} and {VOCABULARY} were made "
+            f"from it: {remedy}"
         )
 
 
-def _sha256(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def write_vocabulary(folder, vocabulary):
-    """Writes `vocabulary.json`, with a digest by which damage is noticed.
-
-    Args:
-        folder: pathlib.Path of a data or model folder.
-        vocabulary: Vocabulary.
-    """
+def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Writes `vocabulary.json` to a data or model folder."""
     content = {
         "maximum_length": vocabulary.maximum_length,
         "cleaning": vocabulary.cleaning,
@@ -141,22 +143,16 @@ def write_vocabulary(folder, vocabulary):
     write_json(folder / VOCABULARY, content, FORMAT)
 
 
-def read_vocabulary(folder, remedy):
-    """Reads and checks `vocabulary.json`.
-
-    Args:
-        folder: pathlib.Path of a data or model folder.
-        remedy: str, the command to run where the file is missing or damaged.
-
-    Returns:
-        Vocabulary.
+def read_vocabulary(folder: Path, remedy: str) -> Vocabulary:
+    """Reads and checks `vocabulary.json` of a data or model folder.
 
     Raises:
-        UserError: if the file is missing, damaged, or of another format version.
+        UserError: if the file is missing, damaged, or of another format version; it ends with the
+            remedy.
     """
     path = folder / VOCABULARY
     content = read_json(path, FORMAT, remedy)
-    fault = _fault_of(content)
+    fault = _find_fault(content)
     if fault:
         raise UserError(f"{path} is damaged ({fault}): {remedy}")
     return Vocabulary(
@@ -164,18 +160,19 @@ def read_vocabulary(folder, remedy):
     )
 
 
-def _fault_of(content):
+def _find_fault(content: dict[str, Any]) -> str | None:
     words, maximum_length = content.get("words"), content.get("maximum_length")
     if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-        return "its words are no list of words"
+        return "words is not a list of words"
     if len(set(words)) != len(words):
-        return "a word stands in it twice"
-    if START_WORD not in words or END_WORD not in words:
-        return f"{START_WORD} or {END_WORD} is missing"
+        return "a word is repeated"
+    if START_TOKEN not in words or END_TOKEN not in words:
+        return f"{START_TOKEN} or {END_TOKEN} is missing"
     if type(maximum_length) is not int or maximum_length < 2:
-        return "its maximum length is no whole number of at least 2"
-    if content.get("padding_id") != PADDING_ID or not isinstance(content.get("cleaning"), dict):
-        return "the padding id or the cleaning settings are missing"
-    if not isinstance(content.get("sources"), dict):
-        return "the digests of its sources are missing"
+        return "maximum_length is not a whole number of at least 2"
+    if content.get("padding_id") != PADDING_ID:
+        return f"padding_id is not {PADDING_ID}"
+    for name in ("cleaning", "sources"):
+        if not isinstance(content.get(name), dict):
+            return f"{name} is missing"
     return None

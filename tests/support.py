@@ -1,5 +1,6 @@
 """What several tests need: running scripts, and a tiny data set drawn on the spot."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import prepare_text
+from captioning.cli import run
 from captioning.features import write_features
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,3 +93,135 @@ def make_prepared_data(folder):
                 vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32)
     write_features(folder, vectors, ENCODER_RECORD, [])
     assert prepare_text.main(["--data", str(folder)]) == 0
+
+
+class StandIn:
+    """An encoder of a few lines, quick to start.
+
+    Its features depend a little on the other photos of the batch, as a network's do in the last
+    bits, so that batches that are composed differently are noticed.
+    """
+
+    length = 6
+    input_sizes = ((8, 8),)
+
+    def __init__(self, name="MobileNetV2", weights="none", dtype="float32", digest="0" * 64):
+        self.name = name
+        self.weights = weights
+        self.digest = digest
+
+    def preprocess(self, photo):
+        """Leaves the pixels as they are."""
+        return photo
+
+    def encode(self, photos):
+        """Takes means of halves, and a little of the whole batch."""
+        images = np.stack([pixels for (pixels,) in photos])
+        halves = np.concatenate(np.split(images.mean(axis=2), 2, axis=1), axis=-1)
+        return (halves.mean(axis=1) + images.mean() / 1000).astype(np.float32)
+
+    def record(self):
+        """Describes itself as an encoder does."""
+        return {
+            "encoder": self.name,
+            "layer": "avg_pool",
+            "weights": self.weights,
+            "weights_sha256": self.digest,
+            "input_size": list(self.input_sizes[0]),
+            "resizing": "bilinear",
+            "length": self.length,
+        }
+
+
+def draw_photos(folder, count):
+    """Draws small photos, all different, and one file that is none."""
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(1)
+    for number in range(count):
+        pixels = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"photo {number:04d}.png")
+    (folder / f"photo {count // 3:04d}.png").write_text("not a photo")
+
+
+# Photos of a bench, and the files that prepare_photos.py writes for the next stage.
+PHOTO_COUNT = 30
+PHOTO_RESULTS = ("features.pkl", "features.json")
+
+
+class PhotoBench:
+    """Runs prepare_photos.py in the tests' own process, and counts what its encoder encodes."""
+
+    def __init__(self, folder, capsys, monkeypatch):
+        import prepare_photos
+        from captioning import extraction
+
+        self.main = prepare_photos.main
+        self.folder = folder
+        self.photos = folder / "photos"
+        self.capsys = capsys
+        self.encoded = self.loaded = 0
+        self.digest = "0" * 64
+        bench = self
+
+        class Encoder(StandIn):
+            def __init__(self, name, weights, dtype):
+                bench.loaded += 1
+                super().__init__(name, weights, dtype, bench.digest)
+
+            def encode(self, photos):
+                bench.encoded += len(photos)
+                return super().encode(photos)
+
+        monkeypatch.setattr(prepare_photos, "Encoder", Encoder)
+        monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
+        draw_photos(self.photos, PHOTO_COUNT)
+
+    def run(self, *flags, encoder="MobileNetV2", weights="none"):
+        """Runs prepare_photos.py and gives status, output and errors; counts what it encodes."""
+        self.encoded = self.loaded = 0
+        arguments = ["--data", str(self.folder), "--encoder", encoder, "--weights", weights]
+        status = run(self.main, [*arguments, "--batch-size", "4", *flags])
+        captured = self.capsys.readouterr()
+        return status, captured.out, captured.err
+
+    def results(self):
+        """Reads what the script has written."""
+        return {name: (self.folder / name).read_bytes() for name in PHOTO_RESULTS}
+
+    def state(self):
+        """Reads everything but the photos, for `restore`."""
+        paths = [path for path in self.folder.rglob("*") if path.is_file()]
+        return {
+            path.relative_to(self.folder): path.read_bytes()
+            for path in paths
+            if self.photos not in path.parents
+        }
+
+    def photo(self, number):
+        """Gives the path of a photo."""
+        return self.photos / f"photo {number:04d}.png"
+
+    def stop_at(self, patch, owner, name, count, before=True):
+        """Makes the count-th call of a function a stop, before or after its work."""
+        ordinary = getattr(owner, name)
+        calls = []
+
+        def stop(*arguments, **options):
+            calls.append(1)
+            if len(calls) == count and before:
+                raise KeyboardInterrupt
+            result = ordinary(*arguments, **options)
+            if len(calls) == count:
+                raise KeyboardInterrupt
+            return result
+
+        patch.setattr(owner, name, stop)
+
+    def restore(self, state):
+        """Makes all but the photos what it was."""
+        for path in self.folder.iterdir():
+            if path != self.photos:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, content in state.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_bytes(content)

@@ -6,22 +6,41 @@ import pytest
 
 from captioning.cli import run
 
-# The flags that take numbers, and what to give besides so that only the number is wrong.
+# The flags of each script that take a whole number, with the least one allowed; the flags that take
+# a folder; and others, each with what is wrong and words of the sentence.
 NUMBERS = {
-    "prepare_photos": ["--batch-size"],
-    "prepare_text": ["--min-word-length", "--min-word-count", "--seed"],
-    "train": ["--epochs", "--batch-size", "--seed"],
-    "evaluate": ["--beam"],
-    "generate": ["--beam"],
+    "prepare_photos": {"--batch-size": 1},
+    "prepare_text": {
+        "--min-word-length": 1,
+        "--min-word-count": 1,
+        "--held-out": 3,
+        "--seed": 0,
+    },
+    "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0},
+    "evaluate": {"--beam": 1},
+    "generate": {"--beam": 1},
 }
-BAD_NUMBERS = ["-3", "0", "1.5", "one", "", "1e3", "٣x", "9" * 5000]
 FOLDERS = {
     "prepare_photos": ["--data"],
     "prepare_text": ["--data"],
     "train": ["--data", "--model"],
     "evaluate": ["--data", "--model"],
     "generate": ["--model"],
+    "download": ["--data", "--archives"],
 }
+OTHERS = [
+    # Not more photos than may be lost at once.
+    ("prepare_photos", ["--batch-size", "257"], ["--batch-size", "256"]),
+    ("prepare_photos", ["--encoder", "VGG99", "--weights", "none"], ["VGG99", "MobileNetV2"]),
+    ("prepare_text", ["--seed", str(2**31)], ["--seed", 2**31]),
+    ("train", ["--epochs", "2", "--data"], ["--data", "--help"]),
+    ("train", ["--epochs", "2", "--model"], ["--model", "--help"]),
+    ("download", ["--base-url"], ["--base-url", "--help"]),
+]
+BAD_NUMBERS = ["-3", "1.5", "one", "", "nan", "1e3", "٣x", "9" * 5000]
+
+# The scripts whose flags come from `SettingsParser`.
+WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "download"]
 
 
 @pytest.fixture
@@ -38,7 +57,7 @@ def refuse(prepared_data, capsys):
         places = {"--data": prepared_data, "--model": prepared_data / "model"}
         given = [str(part) for part in arguments]
         for flag in {"--data", "--model"}.intersection(FOLDERS[script]).difference(given):
-            given += [flag, str(places[flag])]
+            given = [flag, str(places[flag]), *given]
         if script == "generate":
             given.append(str(prepared_data / "photos" / "red_ball_snow.png"))
         assert run(importlib.import_module(script).main, given) == 2
@@ -58,9 +77,8 @@ def refuse(prepared_data, capsys):
     [
         (script, flag, value)
         for script, flags in NUMBERS.items()
-        for flag in flags
-        for value in BAD_NUMBERS
-        if (flag, value) != ("--seed", "0")
+        for flag, least in flags.items()
+        for value in (*BAD_NUMBERS, str(least - 1))
     ],
 )
 def test_what_is_no_number_of_the_wanted_kind_is_refused(refuse, script, flag, value):
@@ -74,8 +92,9 @@ def test_what_is_no_number_of_the_wanted_kind_is_refused(refuse, script, flag, v
         for script, flags in FOLDERS.items()
         for flag in flags
         for kind in ("file", "missing", "below a file")
-        # That folder train.py makes.
-        if (script, flag, kind) != ("train", "--model", "missing")
+        # These folders are made.
+        if (script, flag, kind)
+        not in (("train", "--model", "missing"), ("download", "--data", "missing"))
     ],
 )
 def test_what_is_no_folder_is_refused(refuse, tmp_path, script, flag, kind):
@@ -85,28 +104,39 @@ def test_what_is_no_folder_is_refused(refuse, tmp_path, script, flag, kind):
     refuse(script, [flag, place / "below" if kind == "below a file" else place], place)
 
 
-@pytest.mark.parametrize("script", NUMBERS)
+@pytest.mark.parametrize("script", FOLDERS)
 @pytest.mark.parametrize("arguments", [["--no-such-flag"], ["--da", "x"], ["--split", "dog"]])
 def test_flags_that_there_are_not_are_refused(refuse, script, arguments):
     refuse(script, arguments, "--help")
 
 
-@pytest.mark.parametrize("flag", ["--data", "--model"])
-def test_a_flag_without_its_value_is_refused(refuse, flag):
-    refuse("train", ["--epochs", "2", flag], flag, "--help")
+@pytest.mark.parametrize("script", WITH_RECIPE)
+@pytest.mark.parametrize(
+    ("recipe", "word"),
+    [
+        (None, "cannot be read"),
+        ("[train", "not a TOML file"),
+        ("[nothing]\nseed = 1\n", "nothing"),
+        ("[{script}]\nno_such_setting = 1\n", "no_such_setting"),
+        ("[{script}]\ndata = 1\n", "expected a path"),
+    ],
+    ids=["missing", "no TOML", "unknown table", "unknown setting", "wrong type"],
+)
+def test_a_wrong_recipe_is_refused(refuse, tmp_path, script, recipe, word):
+    path = tmp_path / "wrong.toml"
+    if recipe is not None:
+        path.write_text(recipe.replace("{script}", script))
+    refuse(script, ["--recipe", path], path, word)
+
+
+@pytest.mark.parametrize(("script", "arguments", "words"), OTHERS)
+def test_other_wrong_values_are_refused(refuse, script, arguments, words):
+    refuse(script, arguments, *words)
 
 
 @pytest.mark.parametrize("flag", ["--csv", "--html"])
 def test_a_folder_is_no_file_to_write_to(refuse, tmp_path, flag):
     refuse("generate", [flag, tmp_path], flag, tmp_path)
-
-
-def test_more_photos_than_may_be_lost_are_no_batch(refuse):
-    refuse("prepare_photos", ["--batch-size", "257"], "--batch-size", "256")
-
-
-def test_an_encoder_that_there_is_not_is_refused(refuse):
-    refuse("prepare_photos", ["--encoder", "VGG99", "--weights", "none"], "VGG99", "MobileNetV2")
 
 
 def test_line_breaks_of_a_name_do_not_make_two_sentences(refuse, tmp_path):

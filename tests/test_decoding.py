@@ -10,8 +10,8 @@ from captioning import decoding
 from captioning.backend import keras
 from captioning.decoding import (
     CaptionDecoder,
-    decoded_token_ids,
     generate_desc,
+    token_ids_of_caption,
     token_probabilities,
     word_for_id,
 )
@@ -197,16 +197,17 @@ def test_generate_desc_writes_what_is_decoded(one_decoder, photos, beam_width):
     words = [[word_for_id(token_id, VOCABULARY) for token_id in caption] for caption in token_ids]
     captions = generate_desc(one_decoder.captioner, VOCABULARY, photos, beam_width)
     assert captions == [" ".join(word for word in caption if word != "endseq") for caption in words]
-    assert decoded_token_ids(captions, VOCABULARY) == token_ids
+    assert [token_ids_of_caption(caption, VOCABULARY) for caption in captions] == token_ids
 
 
 def test_captions_become_token_ids_whether_they_ended_or_not():
     full = " ".join(["ant"] * VOCABULARY.maximum_length)
-    assert decoded_token_ids(["", "bee dog", full], VOCABULARY) == [
-        [VOCABULARY.end_id],
-        [3, 6, VOCABULARY.end_id],
-        [1] * VOCABULARY.maximum_length,
-    ]
+    for caption, token_ids in (
+        ("", [VOCABULARY.end_id]),
+        ("bee dog", [3, 6, VOCABULARY.end_id]),
+        (full, [1] * VOCABULARY.maximum_length),
+    ):
+        assert token_ids_of_caption(caption, VOCABULARY) == token_ids
 
 
 def test_word_for_id():
@@ -227,7 +228,7 @@ def test_token_probabilities_are_those_of_every_prefix(decoder, photos):
     captions = [*decoder.greedy(photos[:3]), *decoder.beam(photos[3:], 2)]
     found = token_probabilities(model, VOCABULARY, photos, captions)
     for photo, caption, tokens in zip(photos, captions, found, strict=True):
-        assert [VOCABULARY.ids[token.word] for token in tokens] == caption
+        assert [VOCABULARY.token_ids[token.word] for token in tokens] == caption
         prefix = [VOCABULARY.start_id]
         for token_id, token in zip(caption, tokens, strict=True):
             probabilities = next_word_probabilities(model, photo, prefix)
@@ -235,7 +236,9 @@ def test_token_probabilities_are_those_of_every_prefix(decoder, photos):
             assert token.is_end == (token_id == VOCABULARY.end_id)
             probabilities[token_id] = 0
             likeliest = np.argsort(-probabilities)[:3]
-            assert [VOCABULARY.ids[word] for word, _ in token.alternatives] == likeliest.tolist()
+            assert [
+                VOCABULARY.token_ids[word] for word, _ in token.alternatives
+            ] == likeliest.tolist()
             for (_, probability), other in zip(token.alternatives, likeliest, strict=True):
                 assert probability == pytest.approx(probabilities[other], rel=1e-4)
             prefix.append(token_id)

@@ -33,8 +33,8 @@ DRIVER = """\
 import resource, sys
 import download
 from captioning.cli import run
-download.ARCHIVES = [download.Archive(*fields) for fields in {archives!r}]
-download.EXPECTED = {expected!r}
+download._ARCHIVES = [download.Archive(*fields) for fields in {archives!r}]
+download._EXPECTED = {expected!r}
 if {limit!r}:
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit!r}, {limit!r}))
 sys.exit(run(download.main))
@@ -153,8 +153,8 @@ def download(server, tmp_path, monkeypatch, capsys):
 
     def run_in_process(*arguments, files=None, base_url=server.url):
         fields = archive_fields(files or server.files)
-        monkeypatch.setattr(script, "ARCHIVES", [script.Archive(*each) for each in fields])
-        monkeypatch.setattr(script, "EXPECTED", EXPECTED)
+        monkeypatch.setattr(script, "_ARCHIVES", [script.Archive(*each) for each in fields])
+        monkeypatch.setattr(script, "_EXPECTED", EXPECTED)
         command = ["--data", tmp_path / "data", "--base-url", base_url, *arguments]
         status = run(script.main, [str(word) for word in command])
         written = capsys.readouterr()
@@ -252,7 +252,7 @@ def test_a_broken_download_goes_on_where_it_stopped(download, server, tmp_path):
 
 
 def test_a_server_that_falls_silent(download, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "TIMEOUT", 0.2)
+    monkeypatch.setattr(script, "_TIMEOUT", 0.2)
     server.cut_after, server.stalls = 200, True
     process = download()
     assert_failed(process, tmp_path / "data", TEXT_ARCHIVE, "timed out", partial=[TEXT_ARCHIVE])
@@ -320,7 +320,7 @@ def test_a_refused_connection_and_wrong_addresses(download, tmp_path):
         refused = download(base_url=url)
     assert_failed(refused, tmp_path / "data", url, "Connection refused", "--archives")
     for url in ("file:///tmp", "github.com", "http://127.0.0.1:x", "http://[::1", "http://a b"):
-        assert_failed(download(base_url=url), tmp_path / "data", url, "could not be had")
+        assert_failed(download(base_url=url), tmp_path / "data", url, "could not be downloaded")
 
 
 def special_member(name, mode):
@@ -488,12 +488,12 @@ def test_only_what_is_missing_is_fetched(download, server, tmp_path):
 
 def test_what_a_killed_run_leaves_is_cleared_away(download, server, tmp_path):
     data = tmp_path / "data"
-    (data / script.UNPACKING / PHOTOS).mkdir(parents=True)
+    (data / script._UNPACKING / PHOTOS).mkdir(parents=True)
     published = dict(server.files)
     server.files = {}
     assert_failed(download(files=published), data, "404")
     server.files = published
-    (data / script.UNPACKING / PHOTOS).mkdir(parents=True)
+    (data / script._UNPACKING / PHOTOS).mkdir(parents=True)
     (data / f"{PHOTO_ARCHIVE}.partial").write_bytes(published[PHOTO_ARCHIVE])
     assert_finished(download(), data)
     assert server.sent == len(published[TEXT_ARCHIVE])
@@ -503,4 +503,4 @@ def test_what_a_killed_run_leaves_is_cleared_away(download, server, tmp_path):
 
 
 def test_the_real_captions_have_the_expected_number(flickr8k):
-    assert script._count(flickr8k / CAPTIONS) == script.EXPECTED[CAPTIONS]
+    assert script._count(flickr8k / CAPTIONS) == script._EXPECTED[CAPTIONS]

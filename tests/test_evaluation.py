@@ -34,7 +34,7 @@ class MockDecoder:
 
     def decode(self, features, beam_width):
         """Returns them whatever the photos are."""
-        return [self.vocabulary.encode(words)[1:] for words in self.captions]
+        return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_a_model_compared_with_itself(places, evaluate_captions):
         for metric in metrics.values():
             assert metric["this"] == metric["other"]
             assert metric["p_value"] == 1
-    assert "(A) compared with" in out
+    assert "(A) against" in out
     assert " 1.000" in out
 
 
@@ -213,7 +213,7 @@ def test_captions_of_a_real_model_are_scored_with_those_of_every_beam(places, ru
     references = [[split_into_words(text) for text in texts[name]] for name in names]
     decoder = CaptionDecoder(captioner, vocabulary)
     for title, ids in (("greedy", decoder.greedy(photos)), ("beam 3", decoder.beam(photos, 3))):
-        captions = [vocabulary.decode(caption) for caption in ids]
+        captions = [vocabulary.detokenize(caption) for caption in ids]
         row = scoring.standard_row(captions, references, CiderD(references))
         for name, values in row.statistics.scores().items():
             assert scores["results"][title][name] == pytest.approx(values[0])

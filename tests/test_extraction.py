@@ -8,8 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from kill_prepare_photos import AT_RISK, Disturber, StandIn, draw_photos
-from photo_bench import COUNT, RESULTS, Bench
+from kill_prepare_photos import AT_RISK, Disturber
+from support import PHOTO_COUNT as COUNT
+from support import PHOTO_RESULTS as RESULTS
+from support import PhotoBench, StandIn, draw_photos
 
 from captioning.features import read_features, write_features
 from captioning.storage import LOCK, locked
@@ -17,12 +19,12 @@ from captioning.storage import LOCK, locked
 
 @pytest.fixture
 def bench(tmp_path, capsys, monkeypatch):
-    return Bench(tmp_path / "data", capsys, monkeypatch)
+    return PhotoBench(tmp_path / "data", capsys, monkeypatch)
 
 
 @pytest.fixture
-def left_alone(bench):
-    """Gives what an undisturbed run writes; the folder holds it."""
+def undisturbed(bench):
+    """Returns what an undisturbed run writes; the folder holds it."""
     assert bench.run()[0] == 1
     assert bench.encoded == COUNT - 1
     return bench.results()
@@ -38,7 +40,7 @@ def change_photos(bench):
     bench.photo(7).unlink()
 
 
-def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, left_alone, monkeypatch):
+def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, monkeypatch):
     for name, before, most in (("replace", True, 8), ("replace", False, 8), ("fsync", True, 8)):
         for count in range(1, 100):
             bench.restore({})
@@ -51,21 +53,28 @@ def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, left_alone, mon
             assert status == 130
             assert bench.run()[0] == 1
             assert first + bench.encoded <= COUNT - 1 + most
-            assert bench.results() == left_alone
-            assert {path.name for path in bench.folder.iterdir()} == {"photos", LOCK, *RESULTS}
+            assert bench.results() == undisturbed
+            assert {path.name for path in bench.folder.iterdir()} == {
+                "photos",
+                "features-cache",
+                LOCK,
+                *RESULTS,
+            }
+            assert len(list((bench.folder / "features-cache").iterdir())) == 1
         assert count > 7
 
 
-def test_a_stop_in_an_update_costs_little_and_changes_nothing(bench, left_alone, monkeypatch):
+def test_a_stop_in_an_update_costs_little_and_changes_nothing(bench, undisturbed, monkeypatch):
+    before_update = bench.state()
     change_photos(bench)
     status, output, _ = bench.run()
     assert status == 1
     assert bench.encoded == 4
-    assert "2 photos added, 2 changed, 2 gone, 25 as they were" in output
+    assert "2 photos added, 2 changed, 2 gone, 25 unchanged" in output
     expected = bench.results()
     for before in (True, False):
         for count in range(1, 100):
-            bench.restore(left_alone)
+            bench.restore(before_update)
             with monkeypatch.context() as patch:
                 bench.stop_at(patch, os, "replace", count, before)
                 status, _, _ = bench.run()
@@ -79,7 +88,7 @@ def test_a_stop_in_an_update_costs_little_and_changes_nothing(bench, left_alone,
 
 
 @pytest.mark.parametrize("number", [1, 3, 5, 7])
-def test_a_stop_in_the_network_is_gone_on_from(bench, left_alone, monkeypatch, number):
+def test_a_stop_in_the_network_is_resumed(bench, undisturbed, monkeypatch, number):
     bench.restore({})
     with monkeypatch.context() as patch:
         bench.stop_at(patch, StandIn, "encode", number)
@@ -92,23 +101,21 @@ def test_a_stop_in_the_network_is_gone_on_from(bench, left_alone, monkeypatch, n
     kept -= kept > 10  # One of these is no photo.
     assert bench.encoded == COUNT - 1 - kept
     if kept:
-        assert f"found {kept} vectors of a run that was stopped" in output
-    assert bench.results() == left_alone
+        assert f"found {kept} features of earlier runs" in output
+    assert bench.results() == undisturbed
 
 
-def test_a_run_where_nothing_changed_needs_no_network(bench, left_alone):
-    written = (bench.folder / "features.pkl").stat().st_mtime_ns
+def test_a_run_where_nothing_changed_needs_no_network(bench, undisturbed):
     status, output, errors = bench.run()
     assert (status, bench.encoded, bench.loaded) == (1, 0, 0)
-    assert "0 photos added, 0 changed, 0 gone, 29 as they were" in output
+    assert "0 photos added, 0 changed, 0 gone, 29 unchanged" in output
     assert "photo 0010.png" in errors
-    assert bench.results() == left_alone
-    assert (bench.folder / "features.pkl").stat().st_mtime_ns == written
+    assert bench.results() == undisturbed
     bench.run("--batch-size", "3")
-    assert bench.results() == left_alone
+    assert bench.results() == undisturbed
 
 
-def test_changed_photos_get_the_vectors_that_a_new_folder_would(bench, left_alone):
+def test_changed_photos_get_the_vectors_that_a_new_folder_would(bench, undisturbed):
     change_photos(bench)
     draw_photos(bench.folder / "other", COUNT + 3)
     shutil.copy(bench.folder / "other" / "photo 0031.png", bench.photo(10))
@@ -117,7 +124,7 @@ def test_changed_photos_get_the_vectors_that_a_new_folder_would(bench, left_alon
     status, output, errors = bench.run()
     assert status == 1
     assert "photo 0011.png" in errors
-    assert "3 photos added, 2 changed, 3 gone, 24 as they were" in output
+    assert "3 photos added, 2 changed, 3 gone, 24 unchanged" in output
     kept = read_features(bench.folder)
     bench.restore({})
     bench.run()
@@ -135,36 +142,38 @@ def test_changed_photos_get_the_vectors_that_a_new_folder_would(bench, left_alon
     ],
 )
 @pytest.mark.parametrize("unfinished", [False, True])
-def test_vectors_of_others_are_refused_and_named(
-    bench, left_alone, monkeypatch, encoder, weights, words, unfinished
+def test_features_of_other_encoders_are_refused_and_named(
+    bench, undisturbed, monkeypatch, encoder, weights, words, unfinished
 ):
     if unfinished:
         bench.restore({})
         with monkeypatch.context() as patch:
             bench.stop_at(patch, StandIn, "encode", 4)
             assert bench.run()[0] == 130
-    place = bench.folder / ("unfinished-features" if unfinished else "features.pkl")
-    before = sorted(path.name for path in bench.folder.rglob("*"))
+    cache, features = bench.folder / "features-cache", bench.folder / "features.pkl"
+    before = bench.state()
     bench.digest = "1" * 64
     status, output, errors = bench.run(encoder=encoder, weights=weights)
     assert (status, output, bench.encoded) == (2, "", 0)
     (sentence,) = errors.splitlines()
-    for word in [*words, f"remove {place} to begin anew", "--encoder", "--weights"]:
+    remove = cache if unfinished else f"{cache} and {features}"
+    for word in [*words, f"remove {remove} to begin anew", "--encoder", "--weights"]:
         assert word in sentence
-    assert sorted(path.name for path in bench.folder.rglob("*")) == before
-    shutil.rmtree(place) if unfinished else place.unlink()
+    assert bench.state() == before
+    shutil.rmtree(cache)
+    features.unlink(missing_ok=True)
     assert bench.run(encoder=encoder, weights=weights)[0] == 1
     assert bench.encoded == COUNT - 1
     assert json.loads((bench.folder / "features.json").read_text())["encoder"] == encoder
 
 
-def test_the_same_weights_under_another_name_go_on(bench, left_alone):
+def test_the_same_weights_under_another_name_go_on(bench, undisturbed):
     status, _, _ = bench.run(weights="a file.h5")
     assert (status, bench.encoded, bench.loaded) == (1, 0, 1)
     assert json.loads((bench.folder / "features.json").read_text())["weights"] == "a file.h5"
 
 
-def test_another_programs_vectors_are_refused_or_made_anew(bench, left_alone):
+def test_features_of_another_program_are_refused_or_made_anew(bench, undisturbed):
     bench.restore({})
     other = {**StandIn().record(), "layer": "fc7"}
     write_features(bench.folder, {"a": np.ones(6, dtype=np.float32)}, other, [])
@@ -174,8 +183,26 @@ def test_another_programs_vectors_are_refused_or_made_anew(bench, left_alone):
     write_features(bench.folder, {"a": np.ones(6, dtype=np.float32)}, StandIn().record(), [])
     status, output, _ = bench.run()
     assert status == 1
-    assert "made from is not known: all of it is made anew" in output
-    assert bench.results() == left_alone
+    assert "has no cache that says which photos it was made from" in output
+    assert bench.results() == undisturbed
+
+
+def test_the_cache_removed_during_the_run_changes_nothing(bench, undisturbed, monkeypatch):
+    """Features of this run are in memory: their place in the cache is not trusted."""
+    bench.restore({})
+    ordinary, calls = StandIn.encode, []
+
+    def remove(encoder, photos):
+        calls.append(1)
+        if len(calls) == 5:
+            shutil.rmtree(bench.folder / "features-cache")
+        return ordinary(encoder, photos)
+
+    monkeypatch.setattr(StandIn, "encode", remove)
+    assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
+    assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
 
 
 def flip_somewhere(path, generator):
@@ -185,33 +212,35 @@ def flip_somewhere(path, generator):
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_damaged_result_is_made_anew(bench, left_alone, name):
+def test_a_damaged_result_is_made_anew(bench, undisturbed, name):
     generator = np.random.default_rng(2)
     for _ in range(40):
         flip_somewhere(bench.folder / name, generator)
         assert bench.run()[0] == 1
-        assert bench.results() == left_alone
+        assert bench.results() == undisturbed
 
 
-def test_damaged_unfinished_vectors_are_done_again(bench, left_alone, monkeypatch):
+def test_damaged_unfinished_vectors_are_done_again(bench, undisturbed, monkeypatch):
     generator = np.random.default_rng(3)
+    bench.restore({})
+    with monkeypatch.context() as patch:
+        bench.stop_at(patch, StandIn, "encode", 6)
+        bench.run()
+    stopped = bench.state()
     for trial in range(40):
-        bench.restore({})
-        with monkeypatch.context() as patch:
-            bench.stop_at(patch, StandIn, "encode", 6)
-            bench.run()
-        path = bench.folder / "unfinished-features" / "000001.vectors"
+        bench.restore(stopped)
+        path = bench.folder / "features-cache" / "000001.npz"
         if trial % 4:
             flip_somewhere(path, generator)
         else:
             path.write_bytes(path.read_bytes()[: generator.integers(path.stat().st_size)])
         status, output, _ = bench.run()
         assert status == 1
-        assert f"{path} is damaged: its photos are done again" in output
-        assert bench.results() == left_alone
+        assert f"{path} is damaged: its photos are encoded again" in output
+        assert bench.results() == undisturbed
 
 
-def test_a_full_disk_keeps_what_there_is(bench, left_alone, monkeypatch):
+def test_a_full_disk_keeps_what_there_is(bench, undisturbed, monkeypatch):
     change_photos(bench)
     with monkeypatch.context() as patch:
 
@@ -221,26 +250,20 @@ def test_a_full_disk_keeps_what_there_is(bench, left_alone, monkeypatch):
         patch.setattr(os, "fsync", fail)
         status, _, errors = bench.run()
     assert status == 2
-    assert errors.splitlines()[-1].endswith("000001.vectors: No space left on device")
-    assert bench.results() == left_alone
+    assert errors.splitlines()[-1].endswith(".npz: No space left on device")
+    assert bench.results() == undisturbed
     assert not list(bench.folder.rglob(".partial-*"))
     assert bench.run()[0] == 1
 
 
-def test_a_second_run_says_so_and_does_nothing(bench, left_alone):
+def test_a_second_run_says_so_and_does_nothing(bench, undisturbed):
     with locked(bench.folder, "prepare_photos.py"):
         status, output, errors = bench.run()
     assert (status, output) == (2, "")
     (sentence,) = errors.splitlines()
     assert f"another run of prepare_photos.py is at work in {bench.folder}" in sentence
-    assert bench.results() == left_alone
+    assert bench.results() == undisturbed
     assert bench.run()[0] == 1
-
-
-def test_a_batch_too_large_to_be_kept_is_refused(bench):
-    status, _, errors = bench.run("--batch-size", "257")
-    assert status == 2
-    assert errors.endswith(": --batch-size 257 is more than 256\n")
 
 
 def test_a_killed_script_goes_on(tmp_path):
@@ -260,8 +283,51 @@ def test_a_stop_from_outside_is_said_plainly(tmp_path, stop):
         time.sleep(0.001)
     process.send_signal(stop)
     output, errors = process.communicate()
-    assert (process.returncode, output) == (128 + stop, "")
+    assert process.returncode == 128 + stop
+    assert "next:" not in output
     assert errors == "\nprepare_photos.py: stopped\n"
     disturber.finish(disturber.start())
     assert disturber.results() == disturber.expected
     assert disturber.encoded() - disturber.readable <= AT_RISK
+
+
+def test_a_cache_file_of_another_shape_is_damaged(bench, undisturbed):
+    (path,) = (bench.folder / "features-cache").glob("*.npz")
+    with np.load(path) as file:
+        run, rows = file["run"], file["features"]
+    for wrong in (rows[:, :2], rows[:-1], rows.astype(np.float64)):
+        np.savez(path, run=run, features=wrong)
+        status, output, _ = bench.run()
+        assert status == 1
+        assert f"{path} is damaged" in output
+        assert bench.results() == undisturbed
+
+
+def test_odd_files_in_the_cache_change_nothing(bench, undisturbed):
+    cache = bench.folder / "features-cache"
+    (path,) = cache.glob("*.npz")
+    shutil.copy(path, cache / "999999 (1).npz")
+    (cache / "999998.npz").mkdir()
+    os.mkfifo(cache / "999997.npz")
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+    assert bench.results() == undisturbed
+
+
+def test_photos_keep_their_features_when_the_cache_is_removed_meanwhile(
+    bench, undisturbed, monkeypatch
+):
+    bench.restore({})
+    cache, ordinary = bench.folder / "features-cache", StandIn.encode
+
+    def remove(self, photos):
+        shutil.rmtree(cache, ignore_errors=True)
+        return ordinary(self, photos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", remove)
+        assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+    assert bench.results() == undisturbed

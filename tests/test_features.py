@@ -6,66 +6,107 @@ import json
 import os
 import pickle
 import resource
+import struct
+import tracemalloc
+from pickle import (
+    BINBYTES8,
+    BININT1,
+    BINUNICODE,
+    BUILD,
+    EMPTY_DICT,
+    FRAME,
+    GLOBAL,
+    LONG_BINPUT,
+    MARK,
+    NEWFALSE,
+    NEWTRUE,
+    NONE,
+    PROTO,
+    REDUCE,
+    SETITEM,
+    SHORT_BINBYTES,
+    STOP,
+    TUPLE,
+    TUPLE1,
+)
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import ENCODER_RECORD
 
 from captioning.cli import UserError
 from captioning.features import (
     check_same_encoder,
-    digest_of_features,
-    read_encoder_record,
+    load_features,
     read_features,
+    write_encoder_record,
     write_features,
 )
-from captioning.storage import atomic_path
 
 RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
-VECTORS = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
+FEATURES = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
+HUGE = 2**62
 
 
 @pytest.fixture
 def data(tmp_path):
-    write_features(tmp_path, VECTORS, RECORD, [])
+    write_features(tmp_path, FEATURES, RECORD, [])
     return tmp_path
 
 
 def replace(data, content, protocol=4):
-    """Puts another file of vectors there, as another program would: without a digest."""
+    """Writes another features.pkl, as another program would, and a record that fits it."""
     (data / "features.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-    (data / "features.json").write_text(json.dumps({"format": 1, **RECORD}))
+    write_encoder_record(data, RECORD, 1, [])
+
+
+def test_the_file_is_a_plain_pickle_that_anyone_can_read(data):
+    with open(data / "features.pkl", "rb") as file:
+        plain = pickle.load(file)
+    assert type(plain) is dict
+    assert list(plain) == ["a", "b"]
+    assert plain["a"].dtype == np.float32
+    record = json.loads((data / "features.json").read_text())
+    digest = hashlib.sha256((data / "features.pkl").read_bytes()).hexdigest()
+    assert record["features_sha256"] == digest
+    write_features(data, read_features(data), RECORD, [])
+    assert hashlib.sha256((data / "features.pkl").read_bytes()).hexdigest() == digest
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_every_protocol_is_read(data, protocol):
-    replace(data, VECTORS, protocol)
+    replace(data, FEATURES, protocol)
     read = read_features(data)
     assert list(read) == ["a", "b"]
-    np.testing.assert_array_equal(read["a"], VECTORS["a"])
+    np.testing.assert_array_equal(read["a"], FEATURES["a"])
 
 
 def test_pickles_of_numpy_1_are_read(data):
-    replace(data, VECTORS)
-    renamed = pickle.dumps(VECTORS, protocol=2).replace(b"numpy._core", b"numpy.core")
+    renamed = pickle.dumps(FEATURES, protocol=2).replace(b"numpy._core", b"numpy.core")
     assert b"numpy.core" in renamed
     (data / "features.pkl").write_bytes(renamed)
-    np.testing.assert_array_equal(read_features(data)["a"], VECTORS["a"])
+    write_encoder_record(data, RECORD, 2, [])
+    np.testing.assert_array_equal(read_features(data)["a"], FEATURES["a"])
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ({}, "no dict of vectors"),
-        ([1, 2], "no dict of vectors"),
-        ({1: VECTORS["a"]}, "no text"),
-        ({None: VECTORS["a"]}, "no text"),
-        ({"a": [1.0, 2.0, 3.0]}, "no dict of vectors"),
-        ({"a": {"b": VECTORS["a"]}}, "no float32 array"),
-        ({"a": VECTORS["a"].astype(np.float64)}, "no float32 array"),
-        ({"a": VECTORS["a"][:2]}, "shape"),
-        ({"a": VECTORS["a"][None]}, "shape"),
-        ({**VECTORS, "c": np.ones(4, dtype=np.float32)}, "shape"),
+        ({}, "no dict of features"),
+        ([1, 2], "no dict of features"),
+        ({1: FEATURES["a"]}, "not a string"),
+        ({None: FEATURES["a"]}, "not a string"),
+        ({"a": [1.0, 2.0, 3.0]}, "not a float32 array"),
+        ({"a": {"b": FEATURES["a"]}}, "not a float32 array"),
+        ({"a": FEATURES["a"].astype(np.float64)}, "float32"),
+        ({"a": FEATURES["a"].astype(">f4")}, "little-endian"),
+        ({"a": np.array([{}], dtype=object)}, "float32"),
+        ({"a": np.zeros(3, dtype=[("x", "f4")])}, "float32"),
+        ({"a": FEATURES["a"][:2]}, "shape"),
+        ({"a": FEATURES["a"][None]}, "shape"),
+        ({**FEATURES, "c": np.ones(4, dtype=np.float32)}, "shape"),
         ({"a": np.full(3, np.nan, dtype=np.float32)}, "not finite"),
         ({"a": np.full(3, np.inf, dtype=np.float32)}, "not finite"),
     ],
@@ -83,9 +124,8 @@ def test_truncated_and_missing_files_are_refused(data):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match="is not the file that"):
         read_features(data)
-    replace(data, VECTORS)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match="cannot be read"):
+    write_encoder_record(data, RECORD, 2, [])
+    with pytest.raises(UserError, match="is damaged"):
         read_features(data)
     path.unlink()
     with pytest.raises(UserError, match=r"missing.*prepare_photos.py"):
@@ -96,7 +136,7 @@ def test_truncated_and_missing_files_are_refused(data):
     ("key", "value"),
     [("encoder", "VGG19"), ("weights_sha256", "1" * 64), ("length", 4), ("layer", "fc1")],
 )
-def test_vectors_of_another_encoder_do_not_go_together(key, value):
+def test_features_of_another_encoder_do_not_go_together(key, value):
     check_same_encoder(RECORD, "one", {**RECORD, "weights": "elsewhere"}, "two")
     with pytest.raises(UserError, match="one and two do not go together") as error:
         check_same_encoder(RECORD, "one", {**RECORD, key: value}, "two")
@@ -108,91 +148,26 @@ def stop(*arguments):
     raise KeyboardInterrupt
 
 
-def test_a_stop_between_vectors_and_record_leaves_no_false_pair(data, monkeypatch):
+def test_a_stop_between_features_and_record_leaves_no_false_pair(data, monkeypatch):
     other = {**RECORD, "layer": "fc1"}
-    with monkeypatch.context() as patch:
-        patch.setattr("captioning.features.write_json", stop)
-        with pytest.raises(KeyboardInterrupt):
-            write_features(data, {"c": np.ones(3, dtype=np.float32)}, other, [])
-        with pytest.raises(UserError, match=r"is not the file that features\.json describes"):
-            read_features(data)
-        # A record that someone forgot to remove with its vectors, and that has no digest.
-        replace(data, VECTORS)
-        (data / "features.pkl").unlink()
-        with pytest.raises(KeyboardInterrupt):
-            write_features(data, VECTORS, other, [])
-    with pytest.raises(UserError, match=r"features\.json is missing"):
+    monkeypatch.setattr("captioning.features.write_json", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_features(data, {"c": np.ones(3, dtype=np.float32)}, other, [])
+    with pytest.raises(UserError, match=r"is not the file that features\.json describes"):
         read_features(data)
-
-
-def test_the_record_holds_the_digest_that_anyone_can_check(data):
-    record = json.loads((data / "features.json").read_text())
-    digest = hashlib.sha256((data / "features.pkl").read_bytes()).hexdigest()
-    assert record["features_sha256"] == digest
-    assert digest_of_features(data, VECTORS) == digest == digest_of_features(data)
-    write_features(data, read_features(data), RECORD, [])
-    assert digest_of_features(data) == digest
-
-
-@pytest.mark.parametrize("name", ["features.pkl", "features.json"])
-def test_any_changed_byte_is_refused_or_changes_nothing(data, name):
-    path = data / name
-    skipped = [{"photo": os.fsdecode(b"caf\xe9\n.jpg"), "reason": "no photo"}]
-    write_features(data, VECTORS, RECORD, skipped)
-    record, content = read_encoder_record(data, ""), path.read_bytes()
-    refused = 0
-    for place in range(len(content)):
-        for flip in (1, 0x20, 0x80):
-            changed = bytearray(content)
-            changed[place] ^= flip
-            path.write_bytes(changed)
-            try:
-                vectors = read_features(data)
-            except UserError as error:
-                assert len(str(error).splitlines()) == 1  # noqa: PT017  Both outcomes are right.
-                refused += 1
-                continue
-            # White space between the parts of a JSON file says nothing.
-            assert name == "features.json"
-            assert read_encoder_record(data, "") == record
-            assert vectors.keys() == VECTORS.keys()
-    assert refused > 2.5 * len(content)
-
-
-def test_a_deep_record_is_refused(data):
-    for depth in (300, 900, 950, 990, 100_000):
-        deep = "[" * depth + "]" * depth
-        record = json.dumps({"format": 1, **RECORD, "features_sha256": "", "x": 0})
-        (data / "features.json").write_text(record.replace('"x": 0', f'"x": {deep}'))
-        with pytest.raises(UserError, match="damaged"):
-            read_features(data)
+    # A record whose features someone removed.
+    (data / "features.pkl").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        write_features(data, {"c": np.ones(3, dtype=np.float32)}, other, [])
+    with pytest.raises(UserError, match=r"is not the file that features\.json describes"):
+        read_features(data)
 
 
 @pytest.mark.parametrize(("key", "value"), [("weights", None), ("length", "3"), ("encoder", 5)])
 def test_a_record_of_wrong_types_is_refused(data, key, value):
-    path = data / "features.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    write_encoder_record(data, {**RECORD, key: value}, 2, [])
     with pytest.raises(UserError, match=f"{key} is missing or wrong"):
         read_features(data)
-
-
-def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "kept.txt"
-    path.write_text("old")
-
-    def stop_while_writing():
-        with atomic_path(path) as partial:
-            partial.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stop_while_writing()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    with atomic_path(path) as partial:
-        partial.write_text("new")
-    assert path.read_text() == "new"
-    assert path.stat().st_mode & 0o444 == 0o444
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -210,30 +185,220 @@ def test_a_full_disk_leaves_the_old_files_and_is_named(data, monkeypatch, call):
 
 
 def test_a_file_that_may_not_grow_leaves_the_old_files(data):
-    """Writes against a real limit, where the disk says no in the middle of the vectors."""
+    """Writes against a real limit, where the disk says no in the middle of the features."""
     before = {path.name: path.read_bytes() for path in data.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    vectors = {str(number): np.ones(3, dtype=np.float32) for number in range(5000)}
+    features = {str(number): np.ones(3, dtype=np.float32) for number in range(5000)}
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            write_features(data, vectors, RECORD, [])
+            write_features(data, features, RECORD, [])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
 
 
-def test_what_is_written_is_flushed_before_and_after_the_move(tmp_path, monkeypatch):
-    done = []
-    for name in ("fsync", "replace"):
-        ordinary = getattr(os, name)
+# Hostile pickles: whatever the bytes, there are features or one sentence, and nothing is run.
 
-        def note(*arguments, name=name, ordinary=ordinary):
-            target = os.readlink(f"/proc/self/fd/{arguments[0]}") if name == "fsync" else None
-            done.append((name, target == str(tmp_path)))
-            return ordinary(*arguments)
 
-        monkeypatch.setattr(os, name, note)
-    with atomic_path(tmp_path / "a.txt") as partial:
-        partial.write_text("content")
-    assert done == [("fsync", False), ("replace", False), ("fsync", True)]
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("pickles") / "features.pkl"
+
+
+def load(path, content):
+    path.write_bytes(content)
+    return load_features(path, 3, "run prepare_photos.py")
+
+
+def assert_refused(path, content):
+    with pytest.raises(UserError) as error:
+        load(path, content)
+    assert len(str(error.value).splitlines()) == 1
+
+
+class Calls:
+    """Is pickled as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    "value",
+    [
+        Calls(os.mkdir, "harm"),
+        Calls(eval, "open('harm', 'w')"),
+        Calls(np.load, "harm.npy"),
+        Calls(np.ndarray, (2**40,), "f4"),
+        Calls(np.dtype, "O"),
+        Calls(getattr, np.ndarray, "dump"),
+        np.array([{}], dtype=object),
+        np.array(["text"]),
+        np.array([1, 2, 3]),
+        np.float32(1),
+        [FEATURES["a"]],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_a_float32_array_is_refused_unrun(path, value, protocol, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(path, pickle.dumps({"a": FEATURES["a"], "b": value}, protocol))
+    assert not list(tmp_path.iterdir())
+
+
+def text(value):
+    content = value.encode()
+    return BINUNICODE + struct.pack("<I", len(content)) + content
+
+
+def named(module, name):
+    return GLOBAL + f"{module}\n{name}\n".encode()
+
+
+def number(value):
+    return pickle.dumps(value, 2)[2:-1]
+
+
+TYPE = b"".join(
+    [
+        *(named("numpy", "dtype"), MARK, text("f4"), NEWFALSE, NEWTRUE, TUPLE, REDUCE),
+        *(MARK, BININT1, b"\3", text("<"), NONE, TUPLE, BUILD),
+    ]
+)
+RECONSTRUCT = named("numpy.core.multiarray", "_reconstruct")
+ARRAY_CLASS = named("numpy", "ndarray")
+TWELVE_BYTES = SHORT_BINBYTES + b"\x0c" + bytes(12)
+START = RECONSTRUCT + MARK + ARRAY_CLASS + MARK + BININT1 + b"\0" + TUPLE + NONE + TUPLE + REDUCE
+
+
+def array(shape, content=TWELVE_BYTES):
+    """Makes the steps of an array, as NumPy would, of any shape that is claimed."""
+    state = MARK + BININT1 + b"\1" + shape + TYPE + NEWFALSE + content + TUPLE
+    return START + state + BUILD
+
+
+def stored(value):
+    return PROTO + b"\4" + EMPTY_DICT + text("a") + value + SETITEM + STOP
+
+
+def test_the_steps_of_these_tests_make_an_array(path):
+    (row,) = load(path, stored(array(BININT1 + b"\3" + TUPLE1))).values()
+    np.testing.assert_array_equal(row, np.zeros(3))
+
+
+ENCODE = named("_codecs", "encode")
+MEGABYTE = text("x" * 2**20) + b"q\0" + b"0"
+HOSTILE = {
+    "a shape of exabytes": stored(array(number(HUGE) + TUPLE1)),
+    "shape that overflows": stored(array(number(2**70) + TUPLE1)),
+    "negative shape": stored(array(number(-2) + TUPLE1)),
+    "shape of no numbers": stored(array(text("3") + TUPLE1)),
+    "shape of two": stored(array(MARK + number(3) + number(1) + TUPLE)),
+    "too few numbers": stored(array(number(4) + TUPLE1)),
+    "text for numbers": stored(array(number(3) + TUPLE1, text("x" * 12))),
+    "the class called": stored(ARRAY_CLASS + MARK + number(2**40) + TUPLE1 + TUPLE + REDUCE),
+    "reconstructed of exabytes": stored(
+        RECONSTRUCT + MARK + ARRAY_CLASS + number(HUGE) + TUPLE1 + text("b") + TUPLE + REDUCE
+    ),
+    "bytes of exabytes": PROTO + b"\4" + BINBYTES8 + struct.pack("<Q", HUGE) + b"x" + STOP,
+    "bytes of gigabytes": PROTO + b"\4" + BINBYTES8 + struct.pack("<Q", 2**34) + b"x" + STOP,
+    "a frame of exabytes": PROTO + b"\4" + FRAME + struct.pack("<Q", HUGE) + STOP,
+    "a memo of gigabytes": PROTO + b"\2" + EMPTY_DICT + LONG_BINPUT + b"\xff\xff\xff\xff" + STOP,
+    "a dict in itself": PROTO + b"\2" + EMPTY_DICT + b"q\0" + text("a") + b"h\0" + SETITEM + STOP,
+    "an encoding that unpacks": stored(ENCODE + MARK + text("a") + text("zlib") + TUPLE + REDUCE),
+    "an encoding of bytes": stored(ENCODE + MARK + number(1) + text("latin1") + TUPLE + REDUCE),
+    "a text encoded again and again": PROTO
+    + b"\2"
+    + MEGABYTE
+    + (ENCODE + MARK + b"h\0" + text("latin1") + TUPLE + REDUCE) * 3000
+    + STOP,
+    "bytes given to many arrays": PROTO
+    + b"\4"
+    + (BINBYTES8 + struct.pack("<Q", 2**20) + bytes(2**20) + b"q\0")
+    + array(number(2**18) + TUPLE1, b"h\0") * 3000
+    + STOP,
+    "a function completed": stored(RECONSTRUCT + EMPTY_DICT + text("x") + NONE + SETITEM + BUILD),
+    "a class completed": stored(ARRAY_CLASS + NONE + EMPTY_DICT + b"\x86" + BUILD),
+    "an array without numbers": stored(START),
+    "nothing": b"",
+    "no end": stored(array(BININT1 + b"\3" + TUPLE1))[:-1],
+    "an empty stack": STOP,
+    "a mark": MARK + STOP,
+    "a name with line breaks": PROTO + b"\4" + text("os\nx") + text("a\nb") + b"\x93" + STOP,
+    "a number of many digits": b"I" + b"9" * 100_000 + b"\n.",
+    "a persistent object": b"Pharm\n.",
+    "an instance": b"(ios\nsystem\n.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_pickle_is_refused_without_much_memory(path, name):
+    tracemalloc.start()
+    try:
+        assert_refused(path, HOSTILE[name])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000_000
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise_anything_else(path, content):
+    try:
+        load(path, content)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017  Both outcomes are right.
+
+
+@given(
+    st.integers(0, 5),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=5),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_changed_pickles_raise_nothing_else(path, protocol, changes, insert):
+    content = bytearray(pickle.dumps(FEATURES, protocol))
+    for place, value in changes:
+        start = int(place * (len(content) - 1))
+        content[start : start + (not insert)] = bytes([value])
+    try:
+        features = load(path, bytes(content))
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017  Both outcomes are right.
+    else:
+        assert all(row.shape == (3,) for row in features.values())
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text() | st.integers(), PLAIN), st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_other_pickles_are_refused(path, content, protocol):
+    assert_refused(path, pickle.dumps(content, protocol))
+
+
+THREE_NUMBERS = st.lists(st.floats(width=32), min_size=3, max_size=3)
+
+
+@given(st.dictionaries(st.text(), THREE_NUMBERS, min_size=1), st.integers(0, 5))
+@settings(max_examples=150, deadline=None)
+def test_any_names_and_numbers_come_back(path, content, protocol):
+    features = {name: np.array(numbers, dtype=np.float32) for name, numbers in content.items()}
+    if not all(np.isfinite(row).all() for row in features.values()):
+        assert_refused(path, pickle.dumps(features, protocol))
+        return
+    read = load(path, pickle.dumps(features, protocol))
+    assert list(read) == list(features)
+    for name, row in features.items():
+        np.testing.assert_array_equal(read[name], row)

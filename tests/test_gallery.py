@@ -1,4 +1,4 @@
-"""The page that shows photos with their captions: what it holds, and how it behaves."""
+"""The page that shows photos with their captions: its content, and its behavior in a browser."""
 
 import io
 import os
@@ -35,7 +35,7 @@ class Elements(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag, attrs):
-        """Notes an element, none of whose attributes may come twice."""
+        """Records an element, none of whose attributes may come twice."""
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names)), (tag, names)
         self.found.append((tag, dict(attrs), []))
@@ -43,16 +43,16 @@ class Elements(HTMLParser):
             self.open.append(self.found[-1])
 
     def handle_endtag(self, tag):
-        """Checks that elements end in turn."""
+        """Checks that elements are nested."""
         assert self.open.pop()[0] == tag
 
     def handle_data(self, data):
-        """Gives text to every element that it stands in."""
+        """Adds text to every element that contains it."""
         for _, _, texts in self.open:
             texts.append(data)
 
     def named(self, tag, **wanted):
-        """Lists attributes and text of the elements of a name that have all these attributes."""
+        """Lists attributes and text of the elements of a tag that have all these attributes."""
         return [
             (attributes, "".join(texts))
             for name, attributes, texts in self.found
@@ -61,8 +61,8 @@ class Elements(HTMLParser):
 
 
 def caption(words, probability=0.5, decodings=("greedy",), score=None):
-    alternatives = (("cat", 0.25), ("endseq", 0.0625), ("boat", 0.0001))
-    tokens = [TokenProbability(word, probability, alternatives) for word in words.split()]
+    others = (("cat", 0.25), ("endseq", 0.0625), ("boat", 0.0001))
+    tokens = [TokenProbability(word, probability, others) for word in words.split()]
     return Caption(decodings, tuple(tokens), score)
 
 
@@ -79,7 +79,7 @@ def png(size=(40, 30)):
 def hostile_page(photo):
     tokens = (TokenProbability(ATTACK, 0.5, ((ATTACK, 0.25), ("\udc80", 0.1), ("cat", 0.05))),)
     cards = [Card(ATTACK, photo, (Caption((ATTACK,), tokens, 12.0),), (ATTACK,))]
-    # The reason why a photo cannot be read names it.
+    # The reason why a photo cannot be read contains its name.
     unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
     unreadable.write_bytes(b"no photo at all")
     cards.append(Card("\udcff.jpg", unreadable, (), ()))
@@ -120,7 +120,7 @@ def test_thumbnail_of_noise_keeps_to_the_limit(tmp_path, size):
     assert height == pytest.approx(width * size[1] / size[0], abs=1)
 
 
-def test_thumbnail_leaves_out_what_the_photo_carries(tmp_path):
+def test_thumbnail_has_no_metadata(tmp_path):
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     options = {
@@ -141,7 +141,7 @@ def test_thumbnail_is_upright_and_never_larger_than_the_photo(tmp_path):
     image = Image.new("RGB", (80, 40), BLUE)
     image.paste(RED, (0, 0, 40, 40))
     exif = Image.Exif()
-    exif[0x0112] = 6  # To be turned a quarter to the right: what is left comes on top.
+    exif[0x0112] = 6  # To be turned 90 degrees clockwise: the left side comes on top.
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     upright = opened(make_thumbnail(tmp_path / "turned.jpg"))
     assert upright.size == (40, 80)
@@ -172,7 +172,7 @@ def test_an_unreadable_photo_says_why(tmp_path, monkeypatch):
         make_thumbnail(tmp_path / "bomb.png")
 
 
-# ---- What the file holds ----
+# ---- Content ----
 
 
 def test_page_shows_everything_without_its_script(tmp_path, photo):
@@ -237,7 +237,7 @@ def test_hostile_text_stays_text(tmp_path, photo):
             *("type", "autocomplete", "spellcheck", "placeholder", "checked", "role", "tabindex"),
             *("aria-label", "aria-live", "src", "width", "height", "loading", "decoding", "alt"),
             *("scope", "data-scripted", "data-decodings", "data-values", "data-probability"),
-            "data-alternatives",
+            "data-others",
         }, tag
     for tag in ("title", "h1", "h2", "li", "td", "figcaption"):
         assert elements.named(tag)[0][1] == ATTACK, tag
@@ -271,12 +271,12 @@ def test_page_without_cards_is_written(tmp_path):
     assert written(tmp_path, Page("Title", ())).named("main")[0][1].strip() == ""
 
 
-# ---- How it behaves ----
+# ---- Behavior ----
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    """Gives a headless Chromium, or skips where there is none."""
+    """Starts a headless Chromium once for all tests, or skips them where there is none."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not browser or not driver:
@@ -297,7 +297,7 @@ def chromium():
 
 
 class Window:
-    """A page in the browser, and what the tests do with it."""
+    """A page in the browser, as a person uses it."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -323,7 +323,7 @@ class Window:
         )
 
     def text(self, selector):
-        """Returns the text that is seen of an element."""
+        """Returns the visible text of an element."""
         return self.driver.find_element("css selector", selector).text
 
     def focused(self):
@@ -333,7 +333,7 @@ class Window:
 
 @pytest.fixture
 def open_page(chromium, tmp_path):
-    """Gives a function that writes and opens a page; checks that the console stays silent."""
+    """A function that writes and opens a page; afterwards the console must have stayed silent."""
 
     def open_page(page):
         write_gallery(tmp_path / "page.html", page)
@@ -349,7 +349,7 @@ def open_page(chromium, tmp_path):
 
 
 def scored_page(photo):
-    """Makes a page of three scored cards, and one whose photo has no score and no words."""
+    """Makes a page of three scored cards, and one without score and words."""
 
     def both(first, second, greedy, beam):
         return (
@@ -417,7 +417,7 @@ def test_only_orders_that_apply_are_offered(open_page):
 def test_keys_move_between_cards(open_page, photo):
     window = open_page(scored_page(photo))
 
-    def card_in_hand():
+    def focused_card():
         return window.run("return document.activeElement.querySelector('h2').textContent")
 
     window.press("/")
@@ -430,15 +430,15 @@ def test_keys_move_between_cards(open_page, photo):
         "jjnkp", ("empty", "dog_7.jpg", "b", "dog_7.jpg", "empty"), strict=True
     ):
         window.press(key)
-        assert card_in_hand() == expected
+        assert focused_card() == expected
     window.press("p")
-    assert card_in_hand() == "empty"
+    assert focused_card() == "empty"
 
 
-def test_tooltip_shows_alternatives(open_page, photo):
+def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
     page = Page("Title", [card("a", caption("red dog endseq"), caption("blue ball"), photo=photo)])
     window = open_page(page)
-    rows = "alternatives\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
+    rows = "it might have said\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
     window.press("j", TAB)
     assert window.focused() == "red"
     assert window.text("#tooltip") == f"red\n50%\n{rows}"
@@ -465,7 +465,7 @@ def test_tooltip_follows_the_pointer(open_page):
     window = open_page(Page("Title", [card("a", caption("red dog endseq"))]))
     words = window.driver.find_elements("css selector", ".words span")
     ActionChains(window.driver).move_to_element(words[1]).perform()
-    assert window.text("#tooltip").startswith("dog\n50%\nalternatives\ncat\n25%")
+    assert window.text("#tooltip").startswith("dog\n50%\nit might have said\ncat\n25%")
     title = window.driver.find_element("tag name", "h1")
     ActionChains(window.driver).move_to_element(title).perform()
     assert not window.driver.find_element("id", "tooltip").is_displayed()
@@ -479,22 +479,23 @@ def test_shading_can_be_switched_off(open_page):
     assert window.run(shade) == "rgba(0, 0, 0, 0)"
 
 
-def relative_luminance(colour):
+def relative_luminance(color):
+    """Computes it from 8-bit sRGB, as the Web Content Accessibility Guidelines 2.2 define it."""
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-        for part in np.array(colour) / 255
+        for part in np.array(color) / 255
     ]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_from_their_shade(open_page, scheme):
+def test_words_have_contrast_to_their_shade(open_page, scheme):
     window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
     feature = {"name": "prefers-color-scheme", "value": scheme}
     window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     ink, shade, ground = (
-        [float(part) for part in re.findall(r"[\d.]+", colour)]
-        for colour in window.run(
+        [float(part) for part in re.findall(r"[\d.]+", color)]
+        for color in window.run(
             "const style = name => getComputedStyle(document.querySelector(name));"
             "return [style('.words span').color, style('.words span').backgroundColor,"
             " style('.card').backgroundColor]"

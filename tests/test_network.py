@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-import prepare_text
 from benchmarks.classic import build_classic_model, copy_weights, examples_of
 from captioning.backend import keras
-from captioning.captions import read_captions
+from captioning.captions import clean_captions, read_captions
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.model import build_captioner
 from captioning.splits import read_split
 from captioning.training import CaptionTrainer
+from captioning.vocabulary import build_vocabulary
 
 MAXIMUM_LENGTH = 34
 NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
@@ -19,16 +19,16 @@ NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
 @pytest.fixture(scope="module")
 def real(flickr8k):
     """Returns the vocabulary, and captions and features of real photos."""
-    captions = prepare_text.clean_captions(read_captions(flickr8k))
+    captions = clean_captions(read_captions(flickr8k), min_word_length=2)
     training = [words for name in read_split(flickr8k, "train") for words in captions[name]]
-    vocabulary = prepare_text.build_vocabulary(training)
+    vocabulary = build_vocabulary(training, min_word_length=2, min_word_count=1)
     stored = np.load(flickr8k / "features_mobilenet_v2.npz")
     names = [str(name) for name in stored["ids"][:12]]
     split = CaptionedSplit(
         names,
         [captions[name][0] for name in names],
         stored["features"][:12].astype(np.float32),
-        [vocabulary.encode(words) for name in names for words in captions[name]],
+        [vocabulary.tokenize(words) for name in names for words in captions[name]],
         np.repeat(np.arange(12), 5),
     )
     return vocabulary, split

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import prepare_text
 from captioning.captions import (
+    clean_caption,
+    clean_captions,
     read_captions,
     read_descriptions,
     split_into_words,
@@ -16,8 +18,8 @@ from captioning.cli import UserError
 from captioning.files import CAPTIONS, SPLITS
 from captioning.splits import draw_splits, read_split
 from captioning.vocabulary import (
-    END_WORD,
-    START_WORD,
+    END_TOKEN,
+    START_TOKEN,
     Vocabulary,
     digest_sources,
     read_vocabulary,
@@ -34,9 +36,9 @@ searched = settings(
 )
 
 words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
-identifiers = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1)
+photo_ids = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1)
 descriptions = st.dictionaries(
-    identifiers, st.lists(st.lists(words, max_size=4), min_size=1, max_size=3), min_size=1
+    photo_ids, st.lists(st.lists(words, max_size=4), min_size=1, max_size=3), min_size=1
 )
 
 # Lines that are nearly right find more than bytes that are nearly all wrong.
@@ -72,15 +74,15 @@ def test_a_captions_file_is_read_or_refused(tmp_path, content):
         assert len(refusal.splitlines()) == 1
         return
     text = content.decode()
-    for identifier, texts in captions.items():
-        assert identifier in text
+    for photo, texts in captions.items():
+        assert photo in text
         assert texts
         for caption in texts:
             assert f"\t{caption}" in text
     # What was read, written anew, is read as the same.
     lines = [
-        f"{identifier}.jpg#{number}\t{caption}\n"
-        for identifier, texts in captions.items()
+        f"{photo}.jpg#{number}\t{caption}\n"
+        for photo, texts in captions.items()
         for number, caption in enumerate(texts)
     ]
     (tmp_path / CAPTIONS).write_bytes("".join(lines).encode())
@@ -101,28 +103,28 @@ def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
         return
     assert status == 0
     captions = read_captions(tmp_path)
-    cleaned = prepare_text.clean_captions(captions)
+    cleaned = clean_captions(captions, min_word_length=2)
     assert read_descriptions(tmp_path) == cleaned
     parts = [read_split(tmp_path, split) for split in SPLITS]
     assert sorted(name for part in parts for name in part) == sorted(captions)
     vocabulary = read_vocabulary(tmp_path, "")
     for name in parts[0]:
         for description in cleaned[name]:
-            assert vocabulary.decode(vocabulary.encode(description)) == description
+            assert vocabulary.detokenize(vocabulary.tokenize(description)) == description
 
 
 @searched
 @given(caption=st.text(), length=st.integers(1, 4))
 @example(caption="İstanbul'da STRASSE-STRAẞE Ǆ ΑΣ'Σ e\u0301 ﬁn", length=1)
 def test_clean_words_are_lower_case_letters(caption, length):
-    cleaned = prepare_text.clean_caption(caption, length)
+    cleaned = clean_caption(caption, length)
     for word in cleaned:
         assert word.isalpha()
         assert word == word.lower()
         assert len(word) >= length
         assert not set(word) & set(string.punctuation + string.whitespace + string.digits)
-        assert word not in (START_WORD, END_WORD)
-    assert prepare_text.clean_caption(" ".join(cleaned), length) == cleaned
+        assert word not in (START_TOKEN, END_TOKEN)
+    assert clean_caption(" ".join(cleaned), length) == cleaned
     # Every word is one of those that the references of the standard scores have.
     assert set(cleaned) <= set(split_into_words(caption))
 
@@ -135,18 +137,18 @@ def test_clean_words_are_lower_case_letters(caption, length):
     chosen=st.data(),
 )
 def test_a_vocabulary_survives_writing(tmp_path, others, maximum_length, cleaning, chosen):
-    others = [word for word in others if word not in (START_WORD, END_WORD)]
-    order = chosen.draw(st.permutations([START_WORD, END_WORD, *others]))
+    others = [word for word in others if word not in (START_TOKEN, END_TOKEN)]
+    order = chosen.draw(st.permutations([START_TOKEN, END_TOKEN, *others]))
     vocabulary = Vocabulary(tuple(order), maximum_length, cleaning, {"a.txt": "0" * 64})
     write_vocabulary(tmp_path, vocabulary)
     assert read_vocabulary(tmp_path, "") == vocabulary
-    assert sorted(vocabulary.ids.values()) == list(range(1, vocabulary.size))
+    assert sorted(vocabulary.token_ids.values()) == list(range(1, vocabulary.size))
 
     description = chosen.draw(st.lists(st.sampled_from([*others, "unknown word"]), max_size=20))
-    word_ids = vocabulary.encode(description)
+    token_ids = vocabulary.tokenize(description)
     known = [word for word in description if word in others]
-    assert len(word_ids) <= maximum_length
-    assert vocabulary.decode([*word_ids, 0, 0]) == known[: maximum_length - 1]
+    assert len(token_ids) <= maximum_length
+    assert vocabulary.detokenize([*token_ids, 0, 0]) == known[: maximum_length - 1]
 
 
 @searched
@@ -156,7 +158,7 @@ def test_a_vocabulary_survives_writing(tmp_path, others, maximum_length, cleanin
 )
 def test_descriptions_survive_writing(tmp_path, descriptions):
     write_descriptions(tmp_path, descriptions)
-    vocabulary = Vocabulary((START_WORD, END_WORD), 5, {}, digest_sources(tmp_path))
+    vocabulary = Vocabulary((START_TOKEN, END_TOKEN), 5, {}, digest_sources(tmp_path))
     write_vocabulary(tmp_path, vocabulary)
     assert read_descriptions(tmp_path) == descriptions
     assert list(read_descriptions(tmp_path)) == list(descriptions)
@@ -178,7 +180,7 @@ def test_a_split_file_is_read_or_refused(tmp_path, content):
 
 @searched
 @given(
-    names=st.sets(identifiers, min_size=3, max_size=30), held_out=st.integers(3, 12), data=st.data()
+    names=st.sets(photo_ids, min_size=3, max_size=30), held_out=st.integers(3, 12), data=st.data()
 )
 def test_a_random_split_has_every_photo_once(names, held_out, data):
     order = data.draw(st.permutations(sorted(names)))

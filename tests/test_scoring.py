@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-import prepare_text
 from captioning import metrics, scoring
-from captioning.captions import read_captions, split_into_words
+from captioning.captions import clean_captions, read_captions, split_into_words
 from captioning.notes import notes_on
 from captioning.splits import read_split
 from captioning.vocabulary import Vocabulary
@@ -143,7 +142,7 @@ def test_one_photo_with_one_reference_has_neither_human_nor_shuffled_row():
 def test_start_and_end_tokens_add_about_eleven_points_to_real_captions(flickr8k):
     """Scores one person against the other four: the tokens' share of the classic row."""
     captions = read_captions(flickr8k)
-    cleaned = prepare_text.clean_captions(captions)
+    cleaned = clean_captions(captions, 2)
     names = read_split(flickr8k, "test")
     first, others = [cleaned[name][0] for name in names], [cleaned[name][1:] for name in names]
     counts = metrics.bleu_counts(first, others)

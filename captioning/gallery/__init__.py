@@ -1,4 +1,4 @@
-"""Writes photos and their captions as one HTML page that needs no other file and no network."""
+"""Writes photos and their captions as one HTML page that needs no other file."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from captioning.decoding import TokenProbability
 from captioning.gallery.thumbnails import Thumbnail, make_thumbnails
 from captioning.photos import PhotoError
 from captioning.storage import write_text
-from captioning.vocabulary import END_WORD
+from captioning.vocabulary import END_TOKEN
 
 # Probabilities at which the shading of a word changes.
 SHADES = (0.1, 0.25, 0.5, 0.75)
@@ -33,7 +33,7 @@ _CONTROLS = """<div id="controls" role="search" data-scripted hidden>
 <p id="nothing" hidden>No photo here has all of these words.</p>
 </div>
 <div id="tooltip" role="tooltip" hidden></div>
-<p class="hint keys" data-scripted hidden>Keys: <kbd>/</kbd> search, <kbd>Esc</kbd> clear,
+<p class="note keys" data-scripted hidden>Keys: <kbd>/</kbd> search, <kbd>Esc</kbd> clear,
 <kbd>j</kbd> and <kbd>k</kbd> next and previous photo, <kbd>Tab</kbd> next caption,
 <kbd>←</kbd> <kbd>→</kbd> its words.</p>
 """
@@ -47,9 +47,9 @@ class Caption:
     """One caption of a photo.
 
     Args:
-        decodings: how it was written, such as `greedy`; several if they wrote the same words.
-        tokens: its tokens, the end token included if it was written.
-        score: its CIDEr-D times 100, or None without references.
+        decodings: how it was decoded, such as `greedy`; several where they gave the same words.
+        tokens: its words, the end token included where the caption has one.
+        score: its CIDEr-D times 100, or None where there are no references.
     """
 
     decodings: tuple[str, ...]
@@ -62,10 +62,10 @@ class Card:
     """One photo with its captions.
 
     Args:
-        title: photo id or file name.
-        photo: the file, if there is one.
-        captions: of the model.
-        references: captions as people wrote them; may be empty.
+        title: its photo id or file name.
+        photo: its file, or None where there is none.
+        captions: in the order in which they are shown.
+        references: captions that people wrote; may be empty.
     """
 
     title: str
@@ -76,15 +76,15 @@ class Card:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows, from top to bottom; what is empty is left out.
+    """What a page shows; what is empty is left out.
 
     Args:
-        title: heading and window title.
-        cards: shown last.
+        title: heading of the page and name of its window.
+        cards: the photos, below all else.
         introduction: one paragraph.
         table: the first row is the header, the first cell of each row its title.
         notes: paragraphs below the table.
-        pictures: caption and PNG of each.
+        pictures: what each picture shows, and the picture as PNG.
     """
 
     title: str
@@ -96,10 +96,7 @@ class Page:
 
 
 def write_gallery(path: Path, page: Page) -> None:
-    """Writes a page with thumbnails of its photos inside.
-
-    In place of a photo that cannot be read, the page says why.
-    """
+    """Writes a page with the thumbnails of its photos; one that cannot be read says why."""
     write_text(path, _page_html(page, make_thumbnails([card.photo for card in page.cards])))
 
 
@@ -110,18 +107,18 @@ def _scored_decodings(cards: Sequence[Card]) -> list[str]:
     return list(dict.fromkeys(chain.from_iterable(scored)))
 
 
-def _sureness(captions: Sequence[Caption]) -> float | None:
-    """Returns the geometric mean of the probabilities of the first caption, None without tokens."""
+def _mean_probability(captions: tuple[Caption, ...]) -> float | None:
+    """Computes the geometric mean of the first caption's probabilities, None without tokens."""
     tokens = captions[0].tokens if captions else ()
     if not tokens:
         return None
     return math.prod(token.probability for token in tokens) ** (1 / len(tokens))
 
 
-def _card_html(card: Card, thumbnail: Thumbnail | PhotoError, decodings: Sequence[str]) -> str:
+def _card_html(card: Card, thumbnail: Thumbnail | PhotoError, decodings: list[str]) -> str:
     scores = {name: caption.score for caption in card.captions for name in caption.decodings}
     # As JSON lists, null where there is no number.
-    values = [_sureness(card.captions), *map(scores.get, decodings)]
+    values = [_mean_probability(card.captions), *map(scores.get, decodings)]
     return (
         f'<article class="card" data-values="{json.dumps(values)}">\n'
         f'<div class="photo">{_photo_html(thumbnail, card.title)}</div>\n'
@@ -134,7 +131,7 @@ def _card_html(card: Card, thumbnail: Thumbnail | PhotoError, decodings: Sequenc
 def _photo_html(thumbnail: Thumbnail | PhotoError, title: str) -> str:
     if isinstance(thumbnail, PhotoError):
         return f'<p class="no-photo">{escape(str(thumbnail))}</p>'
-    return _image_html("jpeg", *thumbnail, title)
+    return _image_html("jpeg", thumbnail.jpeg, thumbnail.size, title)
 
 
 def _image_html(kind: str, content: bytes, size: tuple[int, int], text: str) -> str:
@@ -149,18 +146,17 @@ def _caption_html(caption: Caption) -> str:
     label = f"<span>{escape(' · '.join(caption.decodings))}</span>" if caption.decodings else ""
     score = "" if caption.score is None else f"<span>CIDEr-D {caption.score:.1f}</span>"
     is_empty = all(token.is_end for token in caption.tokens)
-    words = "<em>(no words)</em>" if is_empty else ""
-    words += "".join(map(_token_html, caption.tokens))
+    words = f"{'<em>(no words)</em>' if is_empty else ''}{''.join(map(_word_html, caption.tokens))}"
     return f'<p class="label">{label}{score}</p><p class="words">{words}</p>\n'
 
 
-def _token_html(token: TokenProbability) -> str:
+def _word_html(token: TokenProbability) -> str:
     # One alternative a line, its probability after its last space, is what the script expects.
-    alternatives = "\n".join(
-        f"{'(end)' if word == END_WORD else ' '.join(word.split())} {probability:.4f}"
+    others = "\n".join(
+        f"{'(end)' if word == END_TOKEN else ' '.join(word.split())} {probability:.4f}"
         for word, probability in token.alternatives
     )
-    data = f'data-probability="{token.probability:.4f}" data-alternatives="{escape(alternatives)}"'
+    data = f'data-probability="{token.probability:.4f}" data-others="{escape(others)}"'
     shade = f"shade{bisect(SHADES, token.probability)}"
     if token.is_end:
         # Never alone at the beginning of a line.
@@ -168,14 +164,14 @@ def _token_html(token: TokenProbability) -> str:
     return f' <span class="{shade}" {data}>{escape(token.word)}</span>'
 
 
-def _references_html(references: Sequence[str]) -> str:
+def _references_html(references: tuple[str, ...]) -> str:
     items = "".join(f"<li>{escape(reference)}</li>" for reference in references)
-    label = '<p class="label">references</p>'
+    label = '<p class="label">what people wrote</p>'
     return f'{label}<ul class="references">{items}</ul>\n' if references else ""
 
 
-def _page_html(page: Page, thumbnails: Sequence[Thumbnail | PhotoError]) -> str:
-    notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in page.notes)
+def _page_html(page: Page, thumbnails: list[Thumbnail | PhotoError]) -> str:
+    notes = "".join(f'<p class="remark">{escape(note)}</p>\n' for note in page.notes)
     has_words = any(caption.tokens for card in page.cards for caption in card.captions)
     decodings = _scored_decodings(page.cards)
     cards = map(_card_html, page.cards, thumbnails, repeat(decodings))
@@ -194,7 +190,7 @@ def _page_html(page: Page, thumbnails: Sequence[Thumbnail | PhotoError]) -> str:
 
 
 def _policy_html(script: str) -> str:
-    """Forbids, in case the escaping fails, to fetch anything or run any script but ours."""
+    """Forbids, should the escaping ever fail, to fetch anything and to run any other script."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return (
         '<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="'
@@ -203,7 +199,7 @@ def _policy_html(script: str) -> str:
     )
 
 
-def _table_html(table: Sequence[Sequence[str]]) -> str:
+def _table_html(table: tuple[tuple[str, ...], ...]) -> str:
     if not table:
         return ""
     header, *rows = table
@@ -220,7 +216,7 @@ def _table_html(table: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _pictures_html(pictures: Sequence[tuple[str, bytes]]) -> str:
+def _pictures_html(pictures: tuple[tuple[str, bytes], ...]) -> str:
     figures = "".join(_figure_html(text, png) for text, png in pictures)
     return f'<div class="pictures">\n{figures}</div>\n' if figures else ""
 
@@ -236,7 +232,7 @@ def _legend_html() -> str:
     names = [f"under {limits[0]}", *between, f"over {limits[-1]}"]
     samples = " ".join(f'<span class="shade{n}">{name}</span>' for n, name in enumerate(names))
     return (
-        '<p class="hint legend">Probability of each word, given the photo and the words before '
-        f"it: {samples} ■ is the end token. <span data-scripted hidden>"
-        "Point at a word to see the most probable alternatives.</span></p>\n"
+        '<p class="note legend">How probable the model found each word, given the photo and the '
+        f"words before it: {samples} At ■ it chose to end. <span data-scripted hidden>"
+        "Point at a word to see what else it might have said.</span></p>\n"
     )

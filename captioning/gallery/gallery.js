@@ -33,8 +33,8 @@ function gatherTexts() {
   }));
 }
 
-// "man" must not find every woman, so a caption is searched for beginnings of words; a file name
-// is searched for anything, because its words are often not set apart.
+// "man" must not find every woman, so captions are searched for the beginnings of words. Titles are
+// searched for any part, because the words in a file name are often not separated.
 function matches(text, wanted) {
   return wanted.every((word) => text.words.includes(` ${word}`) || text.title.includes(word));
 }
@@ -47,29 +47,29 @@ function filterCards() {
     card.hidden = !matches(texts[place], wanted);
     found += card.hidden ? 0 : 1;
   });
-  sayCount(found, wanted.length > 0);
+  showCount(found, wanted.length > 0);
   find("nothing").hidden = found > 0 || !wanted.length;
   showFirst();
 }
 
-function sayCount(found, isFiltered) {
+function showCount(found, isFiltered) {
   const all = `${number.format(asGiven.length)} photo${asGiven.length === 1 ? "" : "s"}`;
   find("count").textContent = isFiltered ? `${number.format(found)} of ${all}` : all;
 }
 
-// Every order by a number that cards have: its name, the place of that number among a card's
-// values, and whether the largest comes first.
+// Every order that applies: its name, the index of its number among a card's values, and whether
+// the largest comes first.
 function orders() {
   const decodings = JSON.parse(gallery.dataset.decodings);
   const byScore = decodings.flatMap((name, place) => [
     [`${name}: best first`, place + 1, true],
     [`${name}: worst first`, place + 1, false],
   ]);
-  const bySureness = [
+  const byProbability = [
     ["surest first", 0, true],
     ["least sure first", 0, false],
   ];
-  return [["as given", null], ...byScore, ...(hasWords ? bySureness : [])];
+  return [["as given", null], ...byScore, ...(hasWords ? byProbability : [])];
 }
 
 function sortCards() {
@@ -87,7 +87,7 @@ function sortCards() {
   showFirst();
 }
 
-// Whoever has scrolled down wants to see the first of what was found.
+// After a search or sort, a reader who has scrolled down is taken back to the first card.
 function showFirst() {
   hideTooltip();
   if (gallery.getBoundingClientRect().top < 0) gallery.scrollIntoView();
@@ -103,7 +103,7 @@ function percent(probability) {
   return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)}%`;
 }
 
-// By textContent, never as HTML: a word is text, whatever it looks like.
+// Sets textContent, never HTML: a word is text, whatever it looks like.
 function element(name, text) {
   const made = document.createElement(name);
   made.textContent = text;
@@ -120,12 +120,12 @@ function tooltipRow(word, probability) {
 
 function showTooltip(word) {
   hideTooltip();
-  const { probability, alternatives } = word.dataset;
+  const { probability, others } = word.dataset;
   const name = word.classList.contains("end") ? "(end)" : word.textContent;
   tooltip.replaceChildren(tooltipRow(name, Number(probability)));
-  if (alternatives) {
-    tooltip.append(element("p", "alternatives"));
-    for (const line of alternatives.split("\n")) {
+  if (others) {
+    tooltip.append(element("p", "it might have said"));
+    for (const line of others.split("\n")) {
       const space = line.lastIndexOf(" ");
       tooltip.append(tooltipRow(line.slice(0, space), Number(line.slice(space + 1))));
     }
@@ -136,8 +136,8 @@ function showTooltip(word) {
   described = word;
 }
 
-// Below the word, or above it where the window ends; in the page's coordinates, so that both
-// scroll together.
+// Places the tooltip below the word, or above it at the bottom of the window. The coordinates are
+// those of the page, so that tooltip and word scroll together.
 function placeTooltip(place) {
   const { clientWidth, clientHeight } = document.documentElement;
   const gap = 6;
@@ -163,7 +163,7 @@ function showFor(event) {
   if (word) showTooltip(word);
 }
 
-// The pointer leaves the tooltip to the word that has the focus, if one has.
+// When the pointer leaves a word, the focused word, if any, gets the tooltip back.
 function leaveWord() {
   const focused = wordAt(document.activeElement);
   if (focused) showTooltip(focused);
@@ -192,7 +192,7 @@ function moveToCard(step) {
   if (!cards.length) return;
   let place = cards.indexOf(document.activeElement?.closest(".card")) + step;
   if (!document.activeElement?.closest(".card")) {
-    // Without a card in hand, start from the uppermost one whose top is in sight.
+    // Without a focused card, start from the first one whose top is visible.
     const below = cards.findIndex((card) => card.getBoundingClientRect().top >= 0);
     place = (below < 0 ? cards.length : below) + Math.min(step, 0);
   }
@@ -214,7 +214,7 @@ function pressKey(event) {
       filterCards();
     }
   } else if (event.target === search || event.target === order) {
-    // Letters typed there are not meant as commands.
+    // Letters typed there are text, not commands.
     return;
   } else if (event.key === "/") {
     search.focus();
@@ -240,7 +240,7 @@ gallery.addEventListener("mouseover", showFor);
 gallery.addEventListener("mouseout", leaveWord);
 gallery.addEventListener("focusin", showFor);
 gallery.addEventListener("focusout", hideTooltip);
-// A finger does not hover: what it taps is focused.
+// A touch screen has no hovering: a tapped word is focused.
 gallery.addEventListener("click", (event) => {
   const word = wordAt(event.target);
   if (word) focusWord(word);
@@ -250,7 +250,7 @@ document.addEventListener("keydown", pressKey);
 shading.hidden = !hasWords;
 order.append(...orders().map(([name], place) => new Option(name, place)));
 order.parentElement.hidden = order.length < 2;
-sayCount(asGiven.length, false);
+showCount(asGiven.length, false);
 for (const caption of gallery.querySelectorAll(".words")) {
   const first = caption.querySelector("[data-probability]");
   if (first) first.tabIndex = 0;

@@ -1,25 +1,33 @@
-"""Makes thumbnails of photos, small enough that a page can hold a thousand of them."""
+"""Makes small JPEGs of photos, without what a photo carries besides its pixels."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from captioning.photos import PhotoError, decoding_threads, opened, to_rgb
 
-LONGEST_SIDE = 256  # pixels
-QUALITY = 70  # of the JPEG
-SIZE_LIMIT = 20_000  # bytes
-THREADS = 4
+# Pixels of the longer side, JPEG quality, and bytes that no thumbnail exceeds.
+LONGEST_SIDE = 256
+QUALITY = 70
+THUMBNAIL_LIMIT = 20_000
+THUMBNAIL_THREADS = 4
 
-# A JPEG, and its width and height in pixels.
-Thumbnail = tuple[bytes, tuple[int, int]]
+
+class Thumbnail(NamedTuple):
+    """A JPEG, and its width and height in pixels."""
+
+    jpeg: bytes
+    size: tuple[int, int]
 
 
 def make_thumbnail(path: Path) -> Thumbnail:
-    """Makes a thumbnail: upright, RGB, its proportions kept, its metadata left out.
+    """Makes a thumbnail of a photo: upright, RGB, proportions kept, metadata left out.
+
+    It has at most `THUMBNAIL_LIMIT` bytes.
 
     Raises:
         PhotoError: if the photo cannot be read.
@@ -38,13 +46,13 @@ def _compress(image: Image.Image) -> Thumbnail:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= SIZE_LIMIT:
-            return buffer.getvalue(), image.size
+        if buffer.tell() <= THUMBNAIL_LIMIT:
+            return Thumbnail(buffer.getvalue(), image.size)
         side, quality = side * 9 // 10, max(quality - 10, 40)
 
 
 def make_thumbnails(paths: Sequence[Path | None]) -> list[Thumbnail | PhotoError]:
-    """Makes a thumbnail of each photo, or the PhotoError that says why there is none."""
+    """Makes a thumbnail of each photo, or the error that says why there is none."""
 
     def make(path: Path | None) -> Thumbnail | PhotoError:
         try:
@@ -52,6 +60,6 @@ def make_thumbnails(paths: Sequence[Path | None]) -> list[Thumbnail | PhotoError
         except PhotoError as error:
             return PhotoError(f"this photo cannot be read: {error}")
 
-    with decoding_threads(THREADS) as threads:
-        made = threads.map(make, paths)
-        return list(tqdm(made, total=len(paths), unit=" photos", delay=1, disable=None))
+    with decoding_threads(THUMBNAIL_THREADS) as threads:
+        thumbnails = threads.map(make, paths)
+        return list(tqdm(thumbnails, total=len(paths), unit=" photos", delay=1, disable=None))

@@ -19,8 +19,9 @@ import stat
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -30,14 +31,15 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.cli import DONE, UserError, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos import find_photos
+from captioning.settings import SettingsParser
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip archive, its digest, and the names in DATA of what it brings."""
+    """A zip archive, its digest, and the names in DATA of what it contains."""
 
     name: str
     md5: str
@@ -49,30 +51,32 @@ DATA = Path("data/flickr8k")  # photos, captions and splits go there
 BASE_URL = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"  # of the archives
 
 # What is downloaded. The digests are those that the R package torchvision of mlverse publishes.
-TEXT_FILES = (CAPTIONS, *SPLITS.values())
-ARCHIVES = (
-    Archive("Flickr8k_text.zip", "bf6c1abcb8e4a833b7f922104de18627", TEXT_FILES),
+_TEXT_FILES = (CAPTIONS, *SPLITS.values())
+_ARCHIVES = (
+    Archive("Flickr8k_text.zip", "bf6c1abcb8e4a833b7f922104de18627", _TEXT_FILES),
     Archive("Flickr8k_Dataset.zip", "f18a1e2920de5bd84dae7cf08ec78978", (PHOTOS,)),
 )
-EXPECTED = {PHOTOS: 8_091, CAPTIONS: 40_460}  # how many photos and captions the finished data has
-PHOTO_FOLDER = "Flicker8k_Dataset"  # spelt so in the archive; it becomes photos
-NOT_DATA = {"__MACOSX", ".DS_Store"}  # what macOS adds to archives
+_EXPECTED = {PHOTOS: 8_091, CAPTIONS: 40_460}  # how many photos and captions the finished data has
+_PHOTO_FOLDER = "Flicker8k_Dataset"  # spelt so in the archive; it becomes photos
+_NOT_DATA = {"__MACOSX", ".DS_Store"}  # what macOS adds to archives
 
 # How it is downloaded.
-TIMEOUT = 60  # seconds that the server may be silent
-CHUNK = 2**18  # bytes read at once
+_TIMEOUT = 60  # seconds that the server may be silent
+_CHUNK = 2**18  # bytes read at once
 
-# What lies in DATA while the work goes on.
-PARTIAL = ".partial"  # appended to the name of an archive, until its content is in place
-UNPACKING = ".unpacking"  # the folder that archives are unpacked to before they are moved
+# What lies in DATA while the script runs.
+_PARTIAL = ".partial"  # appended to the name of an archive, until its content is in place
+_UNPACKING = ".unpacking"  # the folder that archives are unpacked to before they are moved
 
-NOTICE = """\
+_NOTICE = """\
 Flickr8k is for research and education; it is not to be redistributed. Whoever publishes with it
 cites: M. Hodosh, P. Young and J. Hockenmaier (2013), Framing Image Description as a Ranking Task:
 Data, Models and Evaluation Metrics, Journal of Artificial Intelligence Research 47, 853-899."""
 
 
-def _missing_archives(data, archives, expected):
+def _missing_archives(
+    data: Path, archives: Sequence[Archive], expected: dict[str, int]
+) -> list[Archive]:
     """Lists the archives of which something is not in DATA, and refuses what is in their way."""
     for name, count in expected.items():
         found = _count(data / name) if _is_there(data / name) else count
@@ -84,11 +88,11 @@ def _missing_archives(data, archives, expected):
     return [part for part in archives if not all(_is_there(data / name) for name in part.provides)]
 
 
-def _is_there(path):
+def _is_there(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
-def _count(path):
+def _count(path: Path) -> int:
     """Counts the photos of a folder or the captions of a file."""
     if path.is_dir():
         return len(find_photos(path))
@@ -96,49 +100,41 @@ def _count(path):
         return sum(bool(line.strip()) for line in file)
 
 
-def _find_or_fetch(archive, data, folder, base_url):
-    """Gives the path of an archive with the right digest; it is downloaded if it is not there."""
+def _find_or_fetch(archive: Archive, data: Path, folder: Path | None, base_url: str) -> Path:
+    """Returns the path of an archive with the right digest, downloaded if it is not there."""
     if folder is not None and (folder / archive.name).is_file():
         path = origin = folder / archive.name
     else:
-        path = data / f"{archive.name}{PARTIAL}"
+        path = data / f"{archive.name}{_PARTIAL}"
         origin = f"{base_url}/{archive.name}"
         # An earlier run may have got it whole and failed later, say for want of room.
         if path.exists() and _md5(path) == archive.md5:
             return path
-        download(origin, path)
+        _download(origin, path)
     digest = _md5(path)
     if digest != archive.md5:
-        raise _useless(path, f"{origin} has the MD5 digest {digest}, not {archive.md5}")
+        raise _damaged(path, f"{origin} has the MD5 digest {digest}, not {archive.md5}")
     return path
 
 
-def _md5(path):
+def _md5(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def _useless(path, sentence):
+def _damaged(path: Path, sentence: str) -> UserError:
     """Makes the error for a damaged archive, and deletes the archive if it was downloaded."""
-    if path.suffix != PARTIAL:
+    if path.suffix != _PARTIAL:
         return UserError(f"{sentence}: replace it, or leave out --archives to download it")
     path.unlink()
     return UserError(f"{sentence}: the download is deleted, run the same command again")
 
 
-def download(url, partial):
-    """Downloads a file, going on where an earlier download stopped.
-
-    Args:
-        url: str, the address.
-        partial: pathlib.Path, the place; what arrived is kept there whatever happens.
-
-    Raises:
-        UserError: if the file did not arrive whole.
-    """
+def _download(url: str, partial: Path) -> None:
+    """Downloads a file, or resumes its download; what arrived is kept whatever happens."""
     start = partial.stat().st_size if partial.exists() else 0
     response = _open_url(url, start)
-    if response.status != 206:  # The server knows no ranges: everything once more.
+    if response.status != 206:  # The server does not support ranges: start again.
         start = 0
     name = url.rpartition("/")[2]
     total = None if response.length is None else start + response.length
@@ -150,28 +146,28 @@ def download(url, partial):
             bar.update(len(chunk))
 
 
-def _open_url(url, start):
+def _open_url(url: str, start: int) -> HTTPResponse:
     """Asks for a file from a given byte on."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("the address should begin with https://")
         request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-        return urlopen(request, timeout=TIMEOUT)
-    # OSError: no connection, or a refusal; the others: an answer or an address that is none.
+        return urlopen(request, timeout=_TIMEOUT)
+    # OSError: no connection, or a refusal; the others: an invalid answer or address.
     except (OSError, HTTPException, OverflowError, ValueError) as error:
         if start and getattr(error, "code", None) == 416:  # More is here than the server has.
             return _open_url(url, 0)
         raise UserError(
-            f"{url} could not be had ({_reason(error)}): try again later, or get the file another "
-            f"way and name its folder with --archives"
+            f"{url} could not be downloaded ({_reason(error)}): try again later, or get the file "
+            f"another way and name its folder with --archives"
         ) from error
 
 
-def _chunks(response, url):
+def _chunks(response: HTTPResponse, url: str) -> Iterator[bytes]:
     """Yields what arrives, and raises `UserError` if the connection ends too early."""
     try:
         # read1 gives what is there already, so that nothing of it is lost if no more comes.
-        while chunk := response.read1(CHUNK):
+        while chunk := response.read1(_CHUNK):
             yield chunk
         problem = f"{response.length:,d} bytes are missing" if response.length else None
     except (OSError, HTTPException) as error:
@@ -182,16 +178,16 @@ def _chunks(response, url):
         )
 
 
-def _reason(error):
-    """Says in one line what an error of a library says, without its number."""
+def _reason(error: BaseException) -> str:
+    """Returns the message of a library's error in one line, without its number."""
     cause = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
     words = str(getattr(cause, "strerror", None) or cause).split()
     return " ".join(words) or type(cause).__name__
 
 
-def _install(paths, data, expected):
+def _install(paths: dict[Archive, Path], data: Path, expected: dict[str, int]) -> None:
     """Unpacks archives beside the final place, checks the content, and moves it there whole."""
-    unpacked = data / UNPACKING
+    unpacked = data / _UNPACKING
     try:
         unpacked.mkdir()
         for archive, path in paths.items():
@@ -206,15 +202,15 @@ def _install(paths, data, expected):
         shutil.rmtree(unpacked, ignore_errors=True)
 
 
-def _unpack(path, folder):
-    """Unpacks what is wanted of an archive, after a look at all of it."""
+def _unpack(path: Path, folder: Path) -> None:
+    """Unpacks what is wanted of an archive, once the names of all its members are checked."""
     try:
         with zipfile.ZipFile(path) as zipped:
             members = zipped.infolist()
             for member in members:
                 if not _is_safe(member):
-                    raise _useless(path, f"{path} would unpack {member.filename!r} elsewhere")
-            # delay: no bar for what is done before a person wonders; disable=None: none in a log.
+                    raise _damaged(path, f"{path} would unpack {member.filename!r} elsewhere")
+            # delay: no bar for what takes less than a second; disable=None: none in a log.
             for member in tqdm(members, unit=" files", delay=1, disable=None):
                 if place := _place(member):
                     (folder / place).parent.mkdir(parents=True, exist_ok=True)
@@ -222,10 +218,10 @@ def _unpack(path, folder):
                         shutil.copyfileobj(source, file)
     # What zipfile raises for damaged, encrypted or oddly compressed archives.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise _useless(path, f"{path} is a damaged archive ({_reason(error)})") from error
+        raise _damaged(path, f"{path} is a damaged archive ({_reason(error)})") from error
 
 
-def _is_safe(member):
+def _is_safe(member: zipfile.ZipInfo) -> bool:
     """Refuses absolute paths, paths with `..` or a drive letter, links and devices."""
     # Windows takes both kinds of slash as separators, so its rules cover the others'.
     path = PureWindowsPath(member.filename)
@@ -234,59 +230,50 @@ def _is_safe(member):
     return not leaves and kind in (0, stat.S_IFREG, stat.S_IFDIR)
 
 
-def _place(member):
-    """Gives the path below DATA where a member goes, or None if it is left out."""
+def _place(member: zipfile.ZipInfo) -> PurePosixPath | None:
+    """Returns the path below DATA where a member goes, or None if it is left out."""
     path = PurePosixPath(member.filename)
-    if member.is_dir() or NOT_DATA.intersection(path.parts):
+    if member.is_dir() or _NOT_DATA.intersection(path.parts):
         return None
-    if path.parts[:1] == (PHOTO_FOLDER,):
+    if path.parts[:1] == (_PHOTO_FOLDER,):
         return PurePosixPath(PHOTOS, *path.parts[1:])
-    return path.name if path.name in TEXT_FILES else None
+    return PurePosixPath(path.name) if path.name in _TEXT_FILES else None
 
 
-def _check_content(archive, path, unpacked, expected):
+def _check_content(archive: Archive, path: Path, unpacked: Path, expected: dict[str, int]) -> None:
     for name in archive.provides:
         found = _count(unpacked / name) if _is_there(unpacked / name) else 0
         if not found or found != expected.get(name, found):
-            raise _useless(path, f"{path} does not bring the whole of {name} ({found:,d} entries)")
+            raise _damaged(path, f"{path} does not contain all of {name} ({found:,d} entries)")
 
 
-def parse_arguments(arguments=None):
-    """Reads the command line; see the constants for the defaults."""
-    parser = ArgumentParser(__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Downloads, checks, unpacks, cleans up, and says what to do next."""
+    parser = SettingsParser(globals())
     parser.add_argument(
         "--archives", type=Path, metavar="DIR", help="take the archives that are there already"
     )
-    parser.add_argument(
-        "--base-url", default=BASE_URL, metavar="URL", help="download the others from there"
-    )
-    return parser.parse_args(arguments)
-
-
-def main(arguments=None):
-    """Downloads, checks, unpacks, cleans up, and says what to do next."""
-    options = parse_arguments(arguments)
+    options = parser.parse_settings(arguments)
     data, folder = options.data, options.archives
     if folder is not None and not folder.is_dir():
-        raise UserError(f"{folder} is no folder: name that of the archives with --archives")
+        raise UserError(f"{folder} is not a folder: name that of the archives with --archives")
     try:
-        missing = _missing_archives(data, ARCHIVES, EXPECTED)
-        shutil.rmtree(data / UNPACKING, ignore_errors=True)  # left by a run that was killed
+        missing = _missing_archives(data, _ARCHIVES, _EXPECTED)
+        shutil.rmtree(data / _UNPACKING, ignore_errors=True)  # left by a run that was killed
         if missing:
             data.mkdir(parents=True, exist_ok=True)
             address = options.base_url.rstrip("/")
             paths = {archive: _find_or_fetch(archive, data, folder, address) for archive in missing}
-            _install(paths, data, EXPECTED)
-        for archive in ARCHIVES:
-            (data / f"{archive.name}{PARTIAL}").unlink(missing_ok=True)
+            _install(paths, data, _EXPECTED)
+        for archive in _ARCHIVES:
+            (data / f"{archive.name}{_PARTIAL}").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
-            f"{error.filename or data} could not be read or written ({_reason(error)}): see that "
+            f"{error.filename or data} could not be read or written ({_reason(error)}): check that "
             f"you may use it and that there is room, then run the same command again to go on"
         ) from error
     if missing:
-        print(NOTICE)
+        print(_NOTICE)
         names = [name for archive in missing for name in archive.provides]
         print(f"wrote {', '.join(names)} to {data}")
     else:

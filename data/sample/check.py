@@ -11,6 +11,7 @@ Takes   a few seconds.
 
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,159 +21,102 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from scenes import SCENE_TABLE
 from wording import WORDS
 
-from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.cli import DONE, UserError, run
 from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
+from captioning.settings import SettingsParser
 from captioning.storage import atomic_path, write_json
 
-# Where things are.
 DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there
-SCENES = "scenes.csv"
-TRUTH = "truth.json"
-PICTURE = "captions.png"
-
-# What is checked.
-DECODING = "beam 3"  # greedy, or a beam search that evaluate.py was asked for
-PROPERTIES = ("setting", "subject", "colour", "action", "thing")
-SHUFFLES = 200  # orders of the photos over which the shuffled row is averaged
-SEED = 1  # of those orders
-
-# The picture.
-COLUMNS, ROWS = 5, 2  # scenes shown
-LINE_WIDTH = 28  # characters of a caption's line
+DECODING = "beam 3"  # whose captions: greedy, or a beam search that evaluate.py was asked for
+SHUFFLES = 200  # orders of the photos over which the column of shuffled photos is averaged
 
 
-def named_values(caption, words):
-    """Lists the values of one property that a caption names.
-
-    Args:
-        caption: str.
-        words: dict of str -> list of str: value -> the words that name it.
-
-    Returns:
-        set of str.
-    """
-    spoken = set(caption.split())
-    return {value for value, names in words.items() if spoken.intersection(names)}
+def named_values(caption: str, words: dict[str, list[str]]) -> set[str]:
+    """Lists the values of a property (value -> its words) that a caption names."""
+    return {value for value, names in words.items() if set(names) & set(caption.split())}
 
 
-def check_property(captions, truths, training_truths, words):
+def check_property(
+    captions: Sequence[str], truths: np.ndarray, blind: str, words: dict, orders: Sequence
+) -> dict[str, float]:
     """Counts how often captions name the right value of a property.
 
-    Args:
-        captions: list of str.
-        truths: numpy.ndarray of str, the value of each caption's scene.
-        training_truths: list of str, the values of the training scenes.
-        words: dict of str -> list of str: value -> the words that name it.
-
-    Returns:
-        dict of str -> float, shares from 0 to 1: `named`, captions that name any value; of those,
-        `right`, that name the scene's and no other; `shuffled`, the same against the scenes in
-        random orders; and `blind`, right if the commonest training value were always named.
+    `truths` has the value of each caption's scene, `orders` shuffled indices of the scenes. Returns
+    shares from 0 to 1: `named`, captions that name any value; of those, `right`, that name the
+    scene's and no other, and `shuffled`, the same in the other orders; and `blind`, scenes with the
+    value `blind`.
     """
     named = [named_values(caption, words) for caption in captions]
-    speaking = np.array([bool(values) for values in named])
     # A caption that names two values is never right, whatever the scene.
     only = np.array([next(iter(values)) if len(values) == 1 else "" for values in named])
-    commonest = pd.Series(training_truths).mode()[0]
-    generator = np.random.default_rng(SEED)
-    orders = [generator.permutation(truths) for _ in range(SHUFFLES)]
-    hits = [np.sum((only == order) & speaking) for order in orders]
-    spoken = max(1, int(speaking.sum()))  # Nothing is right where nothing is named.
+    spoken = sum(map(bool, named)) or 1  # nothing is right where nothing is named
     return {
-        "named": float(speaking.mean()),
-        "right": float(np.sum((only == truths) & speaking) / spoken),
-        "shuffled": float(np.mean(hits) / spoken),
-        "blind": float(np.mean(truths == commonest)),
+        "named": sum(map(bool, named)) / len(named),
+        "right": float(np.sum(only == truths) / spoken),
+        "shuffled": float(np.mean([np.sum(only == truths[order]) for order in orders]) / spoken),
+        "blind": float(np.mean(truths == blind)),
     }
 
 
-def read_tables(data, model, decoding):
-    """Reads the scenes and the captions, and joins them.
-
-    Args:
-        data: pathlib.Path of the data folder.
-        model: pathlib.Path of the model folder.
-        decoding: str, the column of the captions.
-
-    Returns:
-        tuple of pandas.DataFrame: the captioned scenes, and the training scenes.
+def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reads the scenes with their captions, and all training scenes.
 
     Raises:
         UserError: if a file is missing or they do not fit together.
     """
-    scenes_path = require(data / SCENES, "run python data/sample/draw.py first")
+    scenes_path = require(data / SCENE_TABLE, "run python data/sample/draw.py first")
     remedy = f"run python evaluate.py --data {data} --model {model}"
     captions_path = require(model / GENERATED_CAPTIONS, f"{remedy} first")
     scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
     captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
     if decoding not in captions:
-        ways = ", ".join(name for name in captions if name not in ("photo_id", "references"))
+        ways = ", ".join(name for name in captions.columns[1:] if name != "references")
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
-    captions["caption"] = captions[decoding]
-    scenes["photo_id"] = scenes["photo"].map(photo_id)
-    joined = captions.merge(scenes, on="photo_id")
-    if joined.empty:
+    # The first column has the photos' ids.
+    by_id = dict(zip(captions.iloc[:, 0], captions[decoding], strict=True))
+    scenes["caption"] = scenes["photo"].map(photo_id).map(by_id)
+    captioned = scenes.dropna()
+    if captioned.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
-    return joined, scenes[scenes["split"] == "train"]
+    return captioned, scenes[scenes["split"] == "train"]
 
 
-def draw_picture(table, photos, path):
-    """Draws some scenes with their captions.
-
-    Args:
-        table: pandas.DataFrame with `photo` and `caption`.
-        photos: pathlib.Path of the folder of the scenes.
-        path: pathlib.Path of the picture.
-    """
-    figure = Figure(figsize=(2.6 * COLUMNS, 3.1 * ROWS), layout="constrained")
-    axes = figure.subplots(ROWS, COLUMNS, squeeze=False).ravel()
-    places = np.linspace(0, len(table) - 1, len(axes)).astype(int)
-    for axis, place in zip(axes, places, strict=True):
-        row = table.iloc[place]
-        with Image.open(photos / row["photo"]) as image:
+def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:
+    """Draws ten of the scenes with their captions."""
+    figure = Figure(figsize=(13, 6.2), layout="constrained")
+    rows = table.iloc[np.linspace(0, len(table) - 1, 10).astype(int)]
+    for axis, row in zip(figure.subplots(2, 5).ravel(), rows.itertuples(), strict=True):
+        with Image.open(photos / row.photo) as image:
             axis.imshow(np.asarray(image))
-        axis.set_title(textwrap.fill(row["caption"], LINE_WIDTH), y=-0.02, va="top", fontsize=11)
+        axis.set_title(textwrap.fill(row.caption, 28), y=-0.02, va="top", fontsize=11)
         axis.set_axis_off()
     figure.savefig(path, dpi=90)
 
 
-def parse_arguments(arguments=None):
-    """Reads the command line; see the constants for the defaults."""
-    parser = ArgumentParser(__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="DIR", help="the model folder")
-    parser.add_argument(
-        "--decoding", default=DECODING, metavar="NAME", help="whose captions: greedy or beam K"
-    )
-    return parser.parse_args(arguments)
-
-
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, checks, prints and writes."""
-    options = parse_arguments(arguments)
+    options = SettingsParser(globals()).parse_settings(arguments)
     table, training = read_tables(options.data, options.model, options.decoding)
-    results = {
-        name: check_property(
-            list(table["caption"]), table[name].to_numpy(), list(training[name]), WORDS[name]
-        )
-        for name in PROPERTIES
-    }
-    write_json(options.model / TRUTH, {"captions": len(table), **results}, 1)
-    with atomic_path(options.model / PICTURE) as partial:
+    seeds = range(options.shuffles)
+    orders = [np.random.default_rng(seed).permutation(len(table)) for seed in seeds]
+    results = {}
+    for name, words in WORDS.items():
+        truths, blind = table[name].to_numpy(), training[name].mode()[0]
+        results[name] = check_property(table["caption"], truths, blind, words, orders)
+    write_json(options.model / "truth.json", {"captions": len(table), **results}, version=2)
+    with atomic_path(options.model / "captions.png") as partial:
         draw_picture(table, options.data / PHOTOS, partial)
     print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
-    print(f"{'':9s}{'name any':>10s}{'of those right':>16s}{'photos shuffled':>17s}{'blind':>8s}")
-    for name, shares in results.items():
-        columns = zip((10, 16, 17, 8), ("named", "right", "shuffled", "blind"), strict=True)
-        print(f"{name:9s}" + "".join(f"{100 * shares[key]:{width}.1f}" for width, key in columns))
+    columns = ["name any", "of those right", "photos shuffled", "blind guess"]
+    print((100 * pd.DataFrame(results).T).round(1).set_axis(columns, axis=1).to_string())
     print(
-        "photos shuffled: the same captions against other scenes; blind: always the value that is\n"
-        "commonest in the training split"
+        "photos shuffled: against other scenes; blind guess: the training split's commonest value"
     )
-    print(f"wrote {options.model / TRUTH} and {options.model / PICTURE}")
+    print(f"wrote {options.model / 'truth.json'} and {options.model / 'captions.png'}")
     return DONE
 
 

@@ -1,206 +1,171 @@
-"""Paints a whole scene: scenery, things, shadows, figures, light."""
+"""Paints a whole scene: a table of layers for each setting, then the figures."""
 
-import random
+from random import Random
 
-from animals import draw_bird, draw_cat, draw_dog
-from brush import BIG, SCALE, SIZE, Brush, shade, soft_ovals
-from people import Person
+import numpy as np
+from brush import BIG, SIZE, Brush, Colour, shade, wash
+from figures import draw_figure
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
-from scenery import LIGHTS, WATER_SURFACE, paint_scenery
-from scenes import PEOPLE
+from scenes import Scene
 
-# Red, green and blue of each colour of fur, feathers and clothes.
-COLOUR_VALUES = {
-    "black": (30, 28, 34),
-    "brown": (134, 82, 44),
-    "white": (248, 246, 240),
-    "orange": (236, 142, 54),
-    "red": (214, 34, 42),
-    "pink": (244, 110, 176),
-    "blue": (34, 72, 204),
-    "yellow": (250, 214, 40),
-    "green": (28, 150, 70),
-}
-# Height of a unit of each figure, as a part of the picture's height.
-UNITS = {"dog": 0.50, "cat": 0.46, "bird": 0.52, "child": 0.58, "woman": 0.63, "man": 0.65}
-# A swimmer is seen from nearer by, since the water hides the most of it.
-SWIMMING_UNITS = {"dog": 0.60, "bird": 0.46, "child": 0.88, "woman": 0.90, "man": 0.94}
-# How much of a unit of each lies below the water.
-SWIMMING_DEPTH = {"dog": 0.50, "bird": 0.0, "child": 0.0, "woman": 0.0, "man": 0.0}
+# Heights, as parts of the picture's; swimmers are seen from nearer by, since water hides most of
+# them.
+UNITS = {"dog": 0.50, "cat": 0.40, "bird": 0.52, "child": 0.46, "woman": 0.63, "man": 0.65}
+SWIMMING_UNITS = {"dog": 0.60, "bird": 0.55, "child": 0.70, "woman": 0.90, "man": 0.94}
+PAIR_SIZE = 0.75  # how large each of two figures is
 
-# A haze over the scenery sets the figures off.
-HAZE = (214, 222, 228)  # its colour
-HAZE_STRENGTH = 0.5  # 0 for none to 1 for nothing else
+# Where figures stand and swimmers' water reaches, from the top, and how far they are above it.
+GROUND, WATER_SURFACE = 0.90, 0.70
+LIFTS = {("dog", "swimming"): -0.30, "jumping": 0.14, "flying": 0.38}
 
-# Two figures.
-PAIR_SIZE = 0.86  # how large each of two figures is
-WIDE_PAIR_SIZE = 0.75  # the same, in actions that stretch them
-WIDE_ACTIONS = ("running", "jumping", "swimming", "flying")
-PAIR_GAP = 0.22  # how far each stands from the middle
-PAIR_DEPTH = 0.03  # how much farther away than the other one of them is
-
-# Heights, as parts of the picture's.
-GROUND = 0.90  # where figures stand, from the top
-BALL = 0.06  # radius of a ball
-JUMP = 0.14  # how far above the ground they jump
-FLIGHT = 0.42  # how far above the ground they fly
+HAZE, HAZE_STRENGTH = (214, 222, 228), 0.5  # over the scenery, so that the figures stand out
+HORIZON = 0.45  # its height from the top
 
 
-def paint_scene(scene):
-    """Paints a scene.
-
-    Args:
-        scene: scenes.Scene.
-
-    Returns:
-        PIL.Image.Image, RGB, SIZE pixels square.
-    """
-    image = paint_scenery(scene)
-    image = Image.blend(image, Image.new("RGB", image.size, HAZE), HAZE_STRENGTH)
-    choices = random.Random(f"{scene.seed} figures")
-    if scene.thing == "boat":
-        _draw_boat(image, scene)
-    middle = 0.5 + scene.shift * (1.0 if scene.count == 1 else 0.5)
-    places = [(middle, 0.0)]
-    if scene.count == 2:
-        near = choices.choice((-1, 1))
-        places = [(middle - near * PAIR_GAP, PAIR_DEPTH), (middle + near * PAIR_GAP, 0.0)]
-    front = max(place for place, _ in places)
-    for place, depth in places:
-        # Two share one ball; it lies before the foremost.
-        ball = scene.thing == "ball" and place == front
-        _paint_figure(image, scene, (place, depth), ball, choices)
-    image = image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-    table = [round(level * part) for part in LIGHTS[scene.light] for level in range(256)]
-    return image.point(table)
+def _sky(image: Image.Image, choices: Random) -> None:
+    """Paints a blue sky with a few soft clouds, each of four puffs."""
+    wash(image, 0, HORIZON + 0.02, [(70, 146, 224), (136, 192, 240), (212, 232, 248)])
+    for _ in range(choices.randint(2, 5)):
+        x, y = choices.random(), choices.uniform(0.75, 0.96)
+        for step in (-0.08, -0.03, 0.02, 0.07):
+            size = choices.uniform(0.5, 1.0)
+            puff = x + step, y + 0.02 * size
+            Brush(image).oval(puff, 0.05 * size + 0.02, 0.035 * size, (246, 250, 254))
+    image.paste(image.filter(ImageFilter.GaussianBlur(9)))
 
 
-def _paint_figure(image, scene, place, ball, choices):
-    place, farther = place
-    swimming = scene.action == "swimming"
-    unit = (SWIMMING_UNITS if swimming else UNITS)[scene.subject] * scene.size
-    if scene.count == 2:
-        unit *= WIDE_PAIR_SIZE if scene.action in WIDE_ACTIONS else PAIR_SIZE
-    foot = (WATER_SURFACE if swimming else GROUND) - farther
-    lift = {"jumping": JUMP, "flying": FLIGHT}.get(scene.action, 0.0)
-    if not swimming:
-        wide = 0.36 * unit * (1.0 if not lift else 0.8)
-        soft_ovals(image, [(place, foot + 0.005, wide, 0.022)], (24, 28, 40), 0.42, 2.5)
-    layer = Image.new("RGBA", image.size)
-    depth = SWIMMING_DEPTH[scene.subject] * unit if swimming else 0.0
-    origin = (place * BIG, (foot - lift + depth) * BIG)
-    brush = Brush(layer, origin, unit * BIG)
-    _draw_subject(brush, scene, choices)
-    if ball:
-        _draw_ball(brush, scene)
-    if swimming:
-        _sink(layer, foot)
-    _lay(image, layer)
-    if swimming:
-        _draw_ripples(image, place, foot, unit)
+def _hills(image: Image.Image, choices: Random, height: float, colour: Colour) -> None:
+    """Paints a rolling line of hills with their feet at the horizon."""
+    for x in np.arange(0, 1.2, 0.2):
+        place, rise = x + choices.uniform(-0.1, 0.1), height * choices.uniform(0.4, 1)
+        Brush(image).oval((place, 1 - HORIZON - 0.02), 0.25, rise, colour)
 
 
-def _draw_subject(brush, scene, choices):
-    colour = COLOUR_VALUES[scene.colour]
-    if scene.subject in PEOPLE:
-        person = Person(scene.subject, scene.girl, scene.action, scene.thing, colour, choices)
-        if scene.thing == "umbrella":
-            _draw_umbrella_shaft(brush, person.hand)
-        person.draw(brush)
-        if scene.thing == "umbrella":
-            _draw_umbrella(brush, person.hand)
-        if scene.thing == "kite":
-            _draw_kite(brush, person.hand)
-    else:
-        draw = {"dog": draw_dog, "cat": draw_cat, "bird": draw_bird}[scene.subject]
-        draw(brush, scene.action, colour)
-
-
-def _lay(image, layer):
-    """Lays a figure on the picture, darker at its lower right, as if lit from the upper left."""
-    box = layer.getbbox()
-    if box is None:
-        return
-    figure = layer.crop(box)
-    alpha = figure.getchannel("A")
-    small = alpha.resize((max(1, figure.width // SCALE), max(1, figure.height // SCALE)))
-    lit = ImageChops.offset(small, -3, -4).filter(ImageFilter.GaussianBlur(2.5))
-    shadow = ImageChops.subtract(small, lit).point([round(level * 0.5) for level in range(256)])
-    shadow = shadow.resize(figure.size, Image.Resampling.BILINEAR)
-    image.paste(figure, box[:2], alpha)
-    image.paste((20, 20, 44), box[:2], ImageChops.darker(shadow, alpha))
-
-
-def _sink(layer, surface):
-    """Makes what lies below the water's surface all but invisible."""
-    top = round(surface * BIG)
-    below = layer.crop((0, top, BIG, BIG))
-    below.putalpha(below.getchannel("A").point([round(level * 0.14) for level in range(256)]))
-    layer.paste(below, (0, top))
-
-
-def _draw_ripples(image, place, surface, unit):
+def _land(image, choices, top, bottom, across, up, colours: list[Colour], edge=None) -> None:
+    """Paints land or water, strewn with strokes of its shades, and an uneven edge of a colour."""
+    wash(image, top, bottom, colours)
     pen = ImageDraw.Draw(image)
-    for number, spread in enumerate((0.42, 0.56, 0.70)):
+    for _ in range(round(700 * (bottom - top))):
+        near = choices.random()
+        x, y = choices.random() * BIG, (top + (bottom - top) * near) * BIG
+        reach = (0.35 + 0.65 * near) * choices.uniform(0.6, 1.2)
+        end = x + across * reach * choices.choice((-1, 1)), y - up * reach
+        stroke = shade(choices.choice(colours), choices.uniform(0.85, 1.3))
+        pen.line((x, y, *end), fill=stroke, width=1 + round(3 * near))
+    if edge:
+        line = [(number / 8, 1 - top + choices.uniform(-0.01, 0.01)) for number in range(-1, 10)]
+        Brush(image).limb(line, 0.025, edge)
+
+
+def _houses(image: Image.Image, choices: Random) -> None:
+    """Paints a row of houses with roofs and windows."""
+    brush = Brush(image)
+    for x in np.arange(-0.1, 1, 0.24):
+        walls = choices.choice([(186, 132, 112), (206, 178, 150), (168, 152, 148), (196, 158, 128)])
+        top = 1 - choices.uniform(0.10, 0.14)
+        brush.patch([(x, 0.38), (x, top), (x + 0.235, top), (x + 0.235, 0.38)], walls)
+        brush.patch([(x - 0.01, top), (x + 0.12, top + 0.07), (x + 0.25, top)], shade(walls, 0.62))
+        for left in (x + 0.04, x + 0.14):
+            for y in (top - 0.05, top - 0.17, top - 0.29):
+                pane = [(left, y), (left + 0.06, y), (left + 0.06, y - 0.07), (left, y - 0.07)]
+                brush.patch(pane, (88, 104, 122))
+
+
+def _trunks(image: Image.Image, choices: Random) -> None:
+    """Paints the trees of a forest, the far ones first, and the leaves above them."""
+    brush = Brush(image)
+    wash(image, 0, HORIZON + 0.02, [(38, 84, 54), (76, 126, 76), (150, 182, 116)])
+    for count, colour in ((7, (96, 112, 80)), (4, (70, 66, 50)), (2, (50, 38, 30))):
+        for number in range(count):
+            x = (number + 0.5) / count + choices.uniform(-0.04, 0.04)
+            bend = x + choices.uniform(-0.02, 0.02)
+            brush.limb([(x, 0.5), (bend, 0.8), (x, 1.05)], 0.2 / (count + 1), colour)
+    for _ in range(26):
+        leaves = shade((48, 104, 60), choices.uniform(0.6, 1.2))
+        size = choices.uniform(0.04, 0.09)
+        place = choices.random(), 1 - 5 * choices.uniform(0.0, 0.16) ** 2
+        brush.oval(place, size, size * 0.6, leaves)
+
+
+def _firs(image: Image.Image, choices: Random) -> None:
+    """Paints a snowy fir tree near each edge."""
+    for x in (0.07, 0.93):
+        brush = Brush(image).moved(
+            x + choices.uniform(-0.05, 0.05), 0.47, choices.uniform(0.36, 0.46)
+        )
+        brush.limb([(0, 0), (0, 0.2)], 0.08, (98, 70, 48))
+        for width, y in ((0.28, 0.1), (0.22, 0.3), (0.16, 0.5), (0.1, 0.7)):
+            brush.patch([(-width, y), (width, y), (0, y + 0.36)], (44, 92, 80))
+            tip = [(-width / 2, y + 0.18), (0, y + 0.36), (width / 2, y + 0.18), (0, y + 0.23)]
+            brush.patch(tip, (244, 248, 254))
+
+
+GRASS = [(128, 196, 72), (104, 184, 58), (80, 156, 44)]
+SNOW = [(234, 241, 250), (246, 249, 254), (218, 228, 244)]
+SAND = [(246, 222, 166), (240, 210, 148), (228, 192, 126)]
+SEA = [(32, 128, 172), (40, 172, 190), (96, 206, 204)]
+LAKE = [(40, 78, 104), (36, 92, 138), (58, 112, 160)]
+BANK = [(150, 136, 106), (134, 120, 84), (112, 108, 66)]
+ROAD = [(104, 104, 110), (122, 122, 128), (110, 110, 116)]
+LEAVES = [(122, 116, 66), (142, 108, 68), (122, 90, 58)]
+FOAM, MUD, CURB = (252, 252, 250), (136, 126, 88), (186, 182, 178)
+# Each painter with its arguments, the farthest first. Swimmers have more of the water.
+PEAKS = [(_sky,), (_hills, 0.26, (112, 132, 160)), (_hills, 0.11, (52, 98, 84))]
+LAYERS = {
+    "meadow": [(_sky,), (_hills, 0.11, (118, 172, 118)), (_land, 0.46, 1, 8, 26, GRASS)],
+    "beach": [(_sky,), (_land, 0.45, 0.6, 34, 0, SEA), (_land, 0.58, 1, 16, 2, SAND, FOAM)],
+    "beach swimming": [(_sky,), (_land, 0.45, 1, 34, 0, SEA), (_land, 0.93, 1, 9, 2, SAND, FOAM)],
+    "snow": [(_sky,), (_hills, 0.2, (196, 210, 230)), (_land, 0.46, 1, 40, 3, SNOW), (_firs,)],
+    "street": [(_sky,), (_houses,), (_land, 0.62, 1, 6, 2, ROAD, CURB)],
+    "lake": [*PEAKS, (_land, 0.45, 0.8, 34, 0, LAKE), (_land, 0.76, 1, 5, 16, BANK, MUD)],
+    "lake swimming": [*PEAKS, (_land, 0.45, 1, 34, 0, LAKE), (_land, 0.94, 1, 5, 9, BANK, MUD)],
+    "forest": [(_trunks,), (_land, 0.47, 1, 12, 5, LEAVES)],
+}
+
+
+def paint_scene(scene: Scene) -> Image.Image:
+    """Paints a scene, SIZE pixels square."""
+    choices = scene.choices("the picture")
+    image = Image.new("RGB", (BIG, BIG))
+    for paint, *arguments in LAYERS.get(f"{scene.setting} {scene.action}", LAYERS[scene.setting]):
+        paint(image, choices, *arguments)
+    image = Image.blend(image, Image.new("RGB", image.size, HAZE), HAZE_STRENGTH)
+    size = choices.uniform(0.97, 1.03)
+    middle = 0.5 + choices.uniform(-0.025, 0.025)
+    size *= PAIR_SIZE if scene.count == 2 else 1
+    for side, farther in ((-0.22, 0.03), (0.22, 0)) if scene.count == 2 else ((0, 0),):
+        _paint_figure(image, scene, middle + side, farther, size, choices)
+    return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+
+
+def _paint_figure(image, scene, place, farther, size, choices):
+    layer = Image.new("RGBA", image.size)
+    swimming = scene.action == "swimming"
+    unit = size * (SWIMMING_UNITS if swimming else UNITS)[scene.subject]
+    foot = (WATER_SURFACE if swimming else GROUND) - farther
+    lift = LIFTS.get(scene.action, LIFTS.get((scene.subject, scene.action), 0.0))
+    brush = Brush(layer, (place * BIG, (foot - lift) * BIG), unit * BIG / 100)
+    draw_figure(brush, scene.subject, scene.action, scene.colour, choices)
+    if swimming:
+        below = (0, round(foot * BIG), BIG, BIG)
+        layer.paste(Image.blend(Image.new("RGBA", layer.size), layer, 0.14).crop(below), below)
+    else:
+        shadow = Image.new("L", image.size)
+        Brush(shadow).oval((place, 0.995 - foot), 0.34 * unit, 0.022, 107)
+        image.paste((24, 28, 40), mask=shadow.filter(ImageFilter.GaussianBlur(8)))
+    _lay(image, layer)
+    for spread in (0.42, 0.56, 0.70) if swimming else ():
         across, up = spread * unit * BIG, spread * unit * BIG * 0.13
-        x, y = place * BIG, (surface + 0.012 + 0.012 * number) * BIG
+        x, y = place * BIG, (foot + 0.085 * spread - 0.024) * BIG
         box = (x - across, y - up, x + across, y + up)
-        start, end = (10, 170) if number else (0, 180)
-        pen.arc(box, start, end, fill=(226, 240, 246), width=6 - number)
+        ImageDraw.Draw(image).arc(box, 0, 180, (226, 240, 246), 5)
 
 
-def _draw_ball(brush, scene):
-    reach = 0.62 if scene.subject == "dog" else 0.42
-    size = height = BALL * BIG / brush.unit
-    if scene.action == "jumping":
-        reach, height = (0.62, 1.16) if scene.subject == "dog" else (0.40, 1.0)
-    if scene.action == "running":
-        reach += 0.2
-    centre = (reach, height)
-    brush.oval(centre, size, (176, 60, 168))
-    stripe = [(-0.6, 0.72), (0.1, 0.3), (0.9, 0.3)]
-    points = [(reach + x * size, height + y * size) for x, y in stripe]
-    brush.limb(points, [size * 0.3] * 3, (250, 240, 250))
-    brush.oval((reach - size * 0.3, height + size * 0.42), size * 0.22, (226, 150, 220))
-
-
-def _draw_umbrella_shaft(brush, hand):
-    brush.limb([(hand[0], hand[1] - 0.08), (hand[0], hand[1] + 0.4)], [0.02] * 2, (70, 56, 50))
-
-
-def _draw_umbrella(brush, hand):
-    x, y = hand[0] - 0.06, hand[1] + 0.26
-    canopy = [(-0.4, 0.0), (-0.32, 0.16), (-0.14, 0.26), (0.0, 0.28), (0.14, 0.26)]
-    canopy += [(0.32, 0.16), (0.4, 0.0), (0.2, 0.035), (0.0, 0.0), (-0.2, 0.035)]
-    brush.patch([(x + a, y + b) for a, b in canopy], (150, 84, 176))
-    for left, right in ((-0.4, -0.2), (0.0, 0.2)):
-        panel = [(left, 0.0), ((left + right) / 2, 0.03), (right, 0.035), (0.0, 0.28)]
-        brush.patch([(x + a, y + b) for a, b in panel], (196, 150, 216))
-
-
-def _draw_kite(brush, hand):
-    # In the picture's own upper corner, whatever the figure's size.
-    x = hand[0] + 0.42
-    y = (brush.origin[1] - 0.16 * BIG) / brush.unit
-    sag = ((hand[0] + x) / 2 + 0.05, (hand[1] + y) / 2 - 0.08)
-    brush.limb([hand, sag, (x, y - 0.14)], [0.008] * 3, (240, 240, 240))
-    brush.patch([(x, y + 0.16), (x + 0.13, y), (x, y - 0.16), (x - 0.13, y)], (176, 60, 168))
-    brush.patch([(x, y + 0.16), (x + 0.13, y), (x, y)], (226, 150, 220))
-    brush.patch([(x, y - 0.16), (x - 0.13, y), (x, y)], (226, 150, 220))
-    tail = [(x, y - 0.16), (x + 0.05, y - 0.24), (x - 0.02, y - 0.3), (x + 0.04, y - 0.38)]
-    brush.limb(tail, [0.02] * 4, (176, 60, 168))
-
-
-def _draw_boat(image, scene):
-    # Behind a figure, which looks to the right, or between two.
-    place = (0.17 if scene.count == 1 else 0.5, scene.horizon + 0.055)
-    brush = Brush(image, (place[0] * BIG, place[1] * BIG), 0.26 * BIG)
-    brush.limb([(0, 0.1), (0, 0.98)], [0.03, 0.02], (96, 70, 50))
-    brush.blob([(0.04, 0.94), (0.3, 0.5), (0.36, 0.24), (0.04, 0.24)], (250, 246, 238))
-    brush.blob([(-0.03, 0.84), (-0.22, 0.5), (-0.26, 0.26), (-0.03, 0.26)], (228, 224, 222))
-    hull = [(-0.44, 0.18), (0.5, 0.2), (0.34, 0.0), (-0.32, 0.0)]
-    brush.patch(hull, (120, 66, 56))
-    brush.patch([(-0.44, 0.18), (0.5, 0.2), (0.47, 0.15), (-0.42, 0.13)], (244, 236, 224))
-    soft_ovals(
-        image, [(place[0], place[1] + 0.006, 0.11, 0.008)], shade((40, 78, 104), 0.6), 0.5, 1
-    )
+def _lay(image: Image.Image, layer: Image.Image) -> None:
+    """Lays a figure on the picture, darker at its lower right, as if lit from the upper left."""
+    alpha = layer.getchannel("A")
+    small = alpha.resize((SIZE, SIZE))
+    lit = ImageChops.offset(small, -3, -4).filter(ImageFilter.GaussianBlur(2.5))
+    shadow = ImageChops.subtract(small, lit, scale=2)
+    image.paste(layer, mask=alpha)
+    image.paste((20, 20, 44), mask=ImageChops.darker(shadow.resize(alpha.size), alpha))

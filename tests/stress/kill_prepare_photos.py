@@ -5,10 +5,10 @@
 
 Draws a few hundred tiny photos into a temporary folder, and lets prepare_photos.py encode them once
 undisturbed. Then, as often as asked for, it does so from the start, kills it one to three times at
-random moments and lets it finish. features.pkl, features.json and features-photos.json must be the
-same to the byte, no run may end in a traceback, and no kill may cost more than the photos of one
-file of the unfinished vectors. With --stand-in the network is replaced by a few lines of NumPy, so
-that TensorFlow need not start and more kills fall into the moments when files are written.
+random moments and lets it finish. features.pkl and features.json must be the same to the byte, no
+run may end in a traceback, and no kill may cost more than the photos of one file of the cache. With
+--stand-in the network is replaced by a few lines of NumPy, so that TensorFlow need not start and
+more kills fall into the moments when files are written.
 
 Prints a line for each time; ends with status 1 if anything was wrong. With MobileNetV2 on two cores
 50 times take about half an hour.
@@ -25,19 +25,17 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-from PIL import Image
-
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from support import StandIn, draw_photos  # noqa: E402
 
 from captioning import extraction  # noqa: E402  The folder must be known before it is imported.
 from captioning.cli import run  # noqa: E402
 from captioning.files import (  # noqa: E402
     ENCODER_RECORD,
     FEATURES,
-    PHOTO_TABLE,
-    UNFINISHED_FEATURES,
+    FEATURES_CACHE,
 )
 from captioning.storage import LOCK  # noqa: E402
 
@@ -47,57 +45,10 @@ BATCH_SIZE = 8
 # In place of the 256 of the script, so that a few hundred photos make many files.
 AT_RISK = 32
 
-RESULTS = (FEATURES, ENCODER_RECORD, PHOTO_TABLE)
+RESULTS = (FEATURES, ENCODER_RECORD)
 
 # Where the network notes, beside the data, how many photos it has taken.
 TALLY = "tally.txt"
-
-
-class StandIn:
-    """An encoder of a few lines, quick to start.
-
-    Its vectors depend a little on the other photos of the batch, as a network's do in the last
-    bits, so that batches that are put together differently are noticed.
-    """
-
-    length = 6
-    input_size = (8, 8)
-
-    def __init__(self, name="MobileNetV2", weights="none", dtype="float32", digest="0" * 64):
-        self.name = name
-        self.weights = weights
-        self.digest = digest
-
-    def preprocess(self, pixels):
-        """Leaves the pixels as they are."""
-        return pixels
-
-    def encode(self, images):
-        """Takes means of halves, and a little of the whole batch."""
-        halves = np.concatenate(np.split(images.mean(axis=2), 2, axis=1), axis=-1)
-        return (halves.mean(axis=1) + images.mean() / 1000).astype(np.float32)
-
-    def record(self):
-        """Describes itself as an encoder does."""
-        return {
-            "encoder": self.name,
-            "layer": "avg_pool",
-            "weights": self.weights,
-            "weights_sha256": self.digest,
-            "input_size": list(self.input_size),
-            "resizing": "bilinear",
-            "length": self.length,
-        }
-
-
-def draw_photos(folder, count):
-    """Draws small photos, all different, and one file that is none."""
-    folder.mkdir(parents=True)
-    generator = np.random.default_rng(1)
-    for number in range(count):
-        pixels = generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"photo {number:04d}.png")
-    (folder / f"photo {count // 3:04d}.png").write_text("not a photo")
 
 
 def heed_interrupts():
@@ -106,7 +57,7 @@ def heed_interrupts():
 
 
 def be_prepare_photos(data, stand_in):
-    """Is prepare_photos.py with small files of unfinished vectors, and tallies what it encodes."""
+    """Is prepare_photos.py with small files in its cache, and tallies what it encodes."""
     sys.argv[0] = "prepare_photos.py"
     if stand_in:
         sys.modules["captioning.encoders"] = SimpleNamespace(
@@ -116,6 +67,7 @@ def be_prepare_photos(data, stand_in):
             IMAGENET="imagenet",
             UNTRAINED="none",
             Encoder=StandIn,
+            split_name=lambda name: [name],
         )
     # Only after its network has been replaced.
     import prepare_photos
@@ -123,11 +75,11 @@ def be_prepare_photos(data, stand_in):
     extraction.PHOTOS_AT_RISK = AT_RISK
     encode = prepare_photos.Encoder.encode
 
-    def tally(encoder, images):
+    def tally(encoder, photos):
         # Before the work, so that a kill in between counts as the loss that it is.
         with open(data / TALLY, "a") as file:
-            file.write(f"{len(images)}\n")
-        return encode(encoder, images)
+            file.write(f"{len(photos)}\n")
+        return encode(encoder, photos)
 
     prepare_photos.Encoder.encode = tally
     flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", str(BATCH_SIZE)]
@@ -201,8 +153,8 @@ class Disturber:
             delays: list of float, seconds from the lock to each kill.
 
         Returns:
-            dict: `found`, a list of int, the vectors that each run after a stop found among the
-            unfinished; `again`, the photos that were done again.
+            dict: `found`, a list of int, the features that each run after a stop found in the
+            cache; `again`, the photos that were done again.
 
         Raises:
             AssertionError: if anything is lost or different.
@@ -221,14 +173,14 @@ class Disturber:
                 raise AssertionError(f"{name} is another after stops at {delays}")
         if again > AT_RISK * len(delays):
             raise AssertionError(f"{again} photos were done again after stops at {delays}")
-        if (self.data / UNFINISHED_FEATURES).exists():
-            raise AssertionError(f"{UNFINISHED_FEATURES} stayed after stops at {delays}")
+        if len(list((self.data / FEATURES_CACHE).iterdir())) != 1:
+            raise AssertionError(f"{FEATURES_CACHE} holds several files after stops at {delays}")
         return {"found": found[1:], "again": again}
 
 
 def read_found(output):
-    """Reads from the script's output how many vectors it found."""
-    match = re.search(r"found ([\d,]+) vectors", output)
+    """Reads from the script's output how many features it found."""
+    match = re.search(r"found ([\d,]+) features", output)
     return int(match[1].replace(",", "")) if match else 0
 
 

@@ -1,0 +1,109 @@
+"""Recipes: settings in a TOML file that replace the constants of the scripts.
+
+A recipe has a table for each script, named after it without `.py`, with the script's constants in
+lower case as keys.
+"""
+
+import platform
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from captioning.cli import UserError
+from captioning.storage import write_text
+
+# The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
+SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
+MADE_WITH = "made_with"
+
+# Packages whose versions are written beside the settings.
+_PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
+
+
+def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
+    """Reads the settings of one script from a recipe.
+
+    Args:
+        path: the TOML file.
+        table: the script's name without `.py`.
+        names: the settings that the script has.
+
+    Raises:
+        UserError: if the file is missing or not TOML, or names an unknown script or setting.
+    """
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): name a recipe with --recipe"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
+    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
+    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
+        raise UserError(
+            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
+            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
+        )
+    settings = recipe.get(table, {})
+    for name in settings:
+        if name not in names:
+            raise UserError(
+                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
+                f"{', '.join(names)}"
+            )
+    return settings
+
+
+def make_recipe(
+    tables: dict[str, dict[str, Any]], data: Path, backend: str
+) -> dict[str, dict[str, Any]]:
+    """Returns settings in force as a recipe, with what they were used on and with.
+
+    Args:
+        tables: script without `.py` -> its settings.
+        data: the data folder.
+        backend: the Keras backend.
+    """
+    made_with = {
+        "data": str(data),
+        "python": platform.python_version(),
+        "backend": backend,
+        **_versions(),
+        **_git_commit(),
+    }
+    return {**tables, MADE_WITH: made_with}
+
+
+def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
+    """Writes what `make_recipe` returned; `--recipe` reads it again."""
+    # A path may hold bytes that are not UTF-8, which TOML cannot.
+    write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> dict[str, str]:
+    """Returns the commit of the project, with `-dirty` for uncommitted changes, if there is one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return {}
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"git_commit": process.stdout.strip()}
