@@ -27,29 +27,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning import report, scoring
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
-from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder, token_probabilities
+from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
+from captioning.evaluation_page import make_cards, make_page
 from captioning.features import check_same_encoder, read_encoder_record, read_features
-from captioning.files import (
-    CURVES,
-    ENCODER_RECORD,
-    GALLERY,
-    GENERATED_CAPTIONS,
-    PHOTOS,
-    SCORES,
-    SPLITS,
-    photo_id,
-)
-from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.model_table import models_table, read_scored_models
+from captioning.files import ENCODER_RECORD, GALLERY, GENERATED_CAPTIONS, PHOTOS, SCORES, SPLITS
+from captioning.gallery import write_gallery
+from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
-from captioning.photos import find_photos
 from captioning.saved_model import SavedModel, load_model
 from captioning.settings import SettingsParser
 from captioning.storage import locked
@@ -93,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "data": str(options.data),
         "split": options.split,
         "photos": len(features),
-        "vocabulary": len(model.vocabulary.words),
+        "vocabulary_size": model.vocabulary.size,
         "results": results,
         "notes": notes_on(rows, results),
     }
@@ -105,8 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows, {title: other_rows[title] for title in other_decoded}
         )
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
+    page = make_page(options.model, cards, rows, scores)
     with locked(options.model, "train.py or evaluate.py"):
-        write_gallery(options.model / GALLERY, make_page(options, cards, rows, scores))
+        write_gallery(options.model / GALLERY, page)
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
             options.model / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
@@ -125,7 +116,7 @@ def print_models(folders: Sequence[Path]) -> int:
     models, missing = read_scored_models(folders)
     if not models:
         raise UserError(missing[0] if missing else "--models names no folder: name model folders")
-    print(models_table(models))
+    print_models_table(models)
     for message in missing:
         print(f"left out: {message}", file=sys.stderr)
     return DONE_IN_PART if missing else DONE
@@ -133,7 +124,7 @@ def print_models(folders: Sequence[Path]) -> int:
 
 def read_inputs(
     options: argparse.Namespace,
-) -> tuple[list[SavedModel], scoring.References, np.ndarray]:
+) -> tuple[list[SavedModel], scoring.SplitReferences, np.ndarray]:
     """Reads the models and the split, and checks that they go together.
 
     Returns:
@@ -170,63 +161,9 @@ def decode_split(
     return decoded
 
 
-def make_cards(
-    folder: Path,
-    model: SavedModel,
-    references: scoring.References,
-    features: np.ndarray,
-    decoded: dict[str, list[list[int]]],
-    rows: dict[str, scoring.Row],
-) -> list[Card]:
-    """Puts together what the page shows of each photo; `folder` is that of the photos."""
-    paths = {photo_id(path.name): path for path in reversed(find_photos(folder))}
-    tokens = {
-        title: token_probabilities(model.captioner, model.vocabulary, features, captions)
-        for title, captions in decoded.items()
-    }
-    cards = []
-    for row, photo in enumerate(references.photo_ids):
-        decodings = {}
-        for title, captions in decoded.items():
-            decodings.setdefault(tuple(captions[row]), []).append(title)
-        captions = tuple(
-            Caption(
-                tuple(titles),
-                tokens[titles[0]][row],
-                float(rows[titles[0]].statistics.photo_scores["CIDEr-D"][row]),
-            )
-            for titles in decodings.values()
-        )
-        cards.append(Card(photo, paths.get(photo), captions, tuple(references.texts[row])))
-    return cards
-
-
-def make_page(
-    options: argparse.Namespace,
-    cards: list[Card],
-    rows: dict[str, scoring.Row],
-    scores: dict[str, Any],
-) -> Page:
-    """Puts the page together: the table and its notes, plots, and the cards."""
-    titles = [title for title in (scoring.GREEDY, scoring.HUMAN, scoring.SHUFFLED) if title in rows]
-    distribution = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in titles}
-    plots = [("Scores of single photos", report.draw_distribution(distribution))]
-    curves = options.model / CURVES
-    if curves.is_file():
-        plots.append(("Loss and accuracy during training", curves.read_bytes()))
-    return Page(
-        f"{options.model.name}: the {options.split} split, {scores['photos']:,d} photos",
-        cards,
-        "The captions that the model writes, and the references that people wrote.",
-        report.page_table(scores["results"]),
-        tuple(scores["notes"]),
-        tuple(plots),
-    )
-
-
 def print_report(
     options: argparse.Namespace,
-    references: scoring.References,
+    references: scoring.SplitReferences,
     rows: dict[str, scoring.Row],
     scores: dict,
 ) -> None:

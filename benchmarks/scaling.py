@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -50,15 +49,14 @@ ENCODER = ["--encoder", "VGG16", "--weights", "none"]  # weights change no time
 
 
 def write_text_data(source: Path, folder: Path, factor: int) -> int:
-    """Writes captions, splits and features of `CAPTIONED` photos times a factor, copied from DATA.
+    """Writes captions, splits and features of so many times `CAPTIONED` photos.
 
-    Returns:
-        number of photos.
+    Returns the number of photos.
     """
     captions, features = read_captions(source), read_features(source)
     usable = captions.keys() & features.keys()
     share = min(1, CAPTIONED / len(usable))
-    lines, copied = [], {}
+    lines, repeated = [], {}
     for split, file_name in SPLITS.items():
         names = [name for name in read_split(source, split) if name in usable]
         copies = [
@@ -68,16 +66,16 @@ def write_text_data(source: Path, folder: Path, factor: int) -> int:
         ]
         write_text(folder / file_name, "".join(f"{copy}.jpg\n" for copy, _ in copies))
         for copy, name in copies:
-            copied[copy] = features[name]
+            repeated[copy] = features[name]
             lines += [f"{copy}.jpg#{k}\t{text}\n" for k, text in enumerate(captions[name])]
     write_text(folder / CAPTIONS, "".join(lines))
     record = read_encoder_record(source, "")
-    write_features(folder, copied, record, [])
-    return len(copied)
+    write_features(folder, repeated, record, [])
+    return len(repeated)
 
 
 def write_photo_data(source: Path, folder: Path, factor: int) -> int:
-    """Copies `ENCODED` photos times a factor from DATA; returns the number of photos."""
+    """Copies so many times `ENCODED` photos; returns how many."""
     paths = find_photos(source / PHOTOS)[:ENCODED]
     if not paths:
         raise UserError(f"{source / PHOTOS} holds no photos: put some there")
@@ -88,8 +86,8 @@ def write_photo_data(source: Path, folder: Path, factor: int) -> int:
     return factor * len(paths)
 
 
-def measure(script: str, *arguments: Any) -> tuple[float, float]:
-    """Runs a script; returns its seconds and its peak memory in GB (10**9 bytes)."""
+def measure(script: str, *arguments: object) -> tuple[float, float]:
+    """Runs a script; returns seconds and its peak memory in GB (10**9 bytes)."""
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output:
@@ -104,17 +102,14 @@ def measure(script: str, *arguments: Any) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss * unit / 1e9
 
 
-def measure_all(source: Path, place: Path, scored: Path, factor: int) -> Iterator[dict[str, Any]]:
-    """Runs the stages on the data times a factor.
+def measure_all(source: Path, place: Path, scored: Path, factor: int) -> Iterator[dict]:
+    """Runs the stages on so many times the data, and yields a row of the table for each.
 
     Args:
         source: the data folder.
         place: a folder for what is written.
         scored: the model folder that is scored; the first training writes it.
-        factor: how many copies of the data.
-
-    Yields:
-        `stage`, `factor`, `photos`, `seconds`, `memory` in GB.
+        factor: how many times the data.
     """
     text, photos = place / "text", place / "photos"
     model = place / "model" if scored.exists() else scored
@@ -137,7 +132,7 @@ def measure_all(source: Path, place: Path, scored: Path, factor: int) -> Iterato
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Draws time and memory of each stage, rows of `measure_all`, against the size of the data."""
+    """Draws time and memory of each stage against the number of photos, from `measure_all`."""
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
     for stage, rows in table.groupby("stage", sort=False):

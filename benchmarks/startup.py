@@ -1,9 +1,9 @@
-"""Measures how much time generate.py takes for one photo besides importing and loading.
+"""Measures how much generate.py needs for one photo beyond importing Keras and loading networks.
 
     python benchmarks/startup.py --photo PHOTO
 
 Prints  seconds of generate.py on one photo, and of a process that imports Keras and loads the
-        encoder's weights and the model, nothing else; medians of alternating runs, after one of
+        encoder's weights and the captioner, nothing else; medians of alternating runs, after one of
         each that fills the file cache
 Takes   about a minute and a half with VGG16. Run nothing beside it.
 
@@ -11,7 +11,6 @@ The weights are untrained ones in a file of the real size, and the captioner is 
 Flickr8k's captions give it; neither changes the time.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from captioning.architectures import ARCHITECTURES
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.encoders import ARCHITECTURES, UNTRAINED, Encoder
+from captioning.encoders import Encoder
 from captioning.files import CAPTIONER
 from captioning.model import build_captioner
 from captioning.saved_model import SavedModel, save_model
@@ -32,11 +32,10 @@ from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ENCODERS = ("VGG16", "VGG19")  # those whose features are a layer's output
 VOCABULARY_SIZE = 7579  # that of Flickr8k
+MAXIMUM_LENGTH = 34  # the same
 REPETITIONS = 5
 
-# Importing and loading alone.
 BARE = """
 import sys
 from captioning.backend import keras
@@ -46,29 +45,23 @@ keras.models.load_model(sys.argv[3], compile=False)
 """
 
 
-def write_model(folder: Path, name: str) -> Path:
-    """Writes weights of an encoder, whose path it returns, and a model folder that uses them."""
-    encoder = Encoder(name, UNTRAINED)
+def write_model(folder: Path, encoder_name: str) -> Path:
+    """Writes weights of an encoder and a model folder that names them; returns their path."""
     weights = folder / "encoder.weights.h5"
-    # With the layers that the encoder leaves out, as in the files that there are.
-    whole = ARCHITECTURES[name].network(weights=None)
-    for layer in encoder.network.layers:
-        if layer.weights:
-            whole.get_layer(layer.name).set_weights(layer.get_weights())
-    whole.save_weights(weights)
+    ARCHITECTURES[encoder_name].network(weights=None).save_weights(weights)
+    encoder = Encoder(encoder_name, str(weights))
     words = (START_TOKEN, END_TOKEN, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
-    vocabulary = Vocabulary(words, 34, {})
-    record = {**encoder.record(), "weights": str(weights)}
+    vocabulary = Vocabulary(words, MAXIMUM_LENGTH, {})
     captioner = build_captioner(vocabulary.size, encoder.length)
-    save_model(folder / "model", SavedModel(captioner, vocabulary, record), {})
+    save_model(folder / "model", SavedModel(captioner, vocabulary, encoder.record()), recipe={})
     return weights
 
 
-def seconds_of(*command: str) -> float:
-    """Returns the seconds that Python takes with these arguments."""
+def time_process(*arguments: str) -> float:
+    """Runs Python with these arguments and returns the seconds that it took."""
     started = time.perf_counter()
     process = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - started
     if process.returncode != 0:
@@ -76,24 +69,18 @@ def seconds_of(*command: str) -> float:
     return seconds
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads the command line; see the constants for the defaults."""
-    parser = ArgumentParser(__doc__)
-    parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
-    parser.add_argument("--encoder", choices=ENCODERS, default=ENCODERS[0], help="the network")
-    return parser.parse_args(arguments)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints."""
-    options = parse_arguments(arguments)
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
+    parser.add_argument("--encoder", choices=ARCHITECTURES, default="VGG16", help="the network")
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        weights = write_model(folder, options.encoder)
-        model = folder / "model"
+        weights = write_model(Path(place), options.encoder)
+        model = Path(place) / "model"
         bare = ["-c", BARE, options.encoder, str(weights), str(model / CAPTIONER)]
         whole = ["generate.py", str(options.photo.resolve()), "--model", str(model)]
-        pairs = [(seconds_of(*bare), seconds_of(*whole)) for _ in range(REPETITIONS + 1)][1:]
+        pairs = [(time_process(*bare), time_process(*whole)) for _ in range(REPETITIONS + 1)][1:]
     loading, everything = np.median(pairs, axis=0)
     print(
         f"{options.encoder}: importing and loading {loading:.2f} s, generate.py on one photo "

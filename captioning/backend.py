@@ -15,6 +15,10 @@ from captioning.cli import STOPPED
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Keras makes a tf.function of each network, all of one name: when two models are compared,
+# TensorFlow takes their networks for one function that is traced too often, and warns.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
 
 @contextlib.contextmanager
 def _standard_error_withheld():
@@ -41,9 +45,5 @@ except KeyboardInterrupt:
     # This takes seconds, and no script has begun to handle Ctrl-C yet.
     print("\nstopped", file=sys.stderr)
     sys.exit(STOPPED)
-
-if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-    # TensorFlow warns when several networks are called with few batches each, as on small data.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 __all__ = ["keras"]

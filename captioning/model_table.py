@@ -11,6 +11,7 @@ import pandas as pd
 from captioning.cli import LINE_WIDTH, UserError
 from captioning.files import RECIPE, require
 from captioning.recipes import MADE_WITH
+from captioning.report import print_paragraphs
 from captioning.scoring import GREEDY, read_scores
 
 # Metrics in the table.
@@ -34,11 +35,13 @@ class ScoredModel:
 
     Args:
         folder: the model folder.
+        scored_on: data folder, split and number of photos.
         scores: (group, name) -> cell, such as ("greedy", "BLEU-4").
         settings: (table of the recipe, setting) -> value.
     """
 
     folder: Path
+    scored_on: tuple[str, str, int]
     scores: dict[Column, str]
     settings: dict[Column, Any]
 
@@ -71,49 +74,72 @@ def _read_scored_model(folder: Path) -> ScoredModel:
     settings = {
         (table, name): value for table in TABLES for name, value in recipe.get(table, {}).items()
     }
-    # Scores on different photos must not be compared.
-    settings["evaluate", "data"] = scores["data"]
-    return ScoredModel(folder, _score_cells(scores), settings)
+    scored_on = (scores["data"], scores["split"], scores["photos"])
+    return ScoredModel(folder, scored_on, _score_cells(scores), settings)
 
 
 def _read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
     remedy = f"run python train.py --model {folder}"
     path = require(folder / RECIPE, remedy)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}): {remedy}") from error
+    if not all(isinstance(table, dict) for table in recipe.values()):
+        raise UserError(f"{path} is damaged (a setting stands outside of a table): {remedy}")
+    return recipe
 
 
 def _score_cells(scores: dict[str, Any]) -> dict[Column, str]:
     results = scores["results"]
     beams = [title for title in results if title.startswith(_BEAM)]
     best = max(beams, key=lambda title: results[title][CHOSEN_BY], default=None)
-    cells = {("", "split"): scores["split"]}
-    cells |= {(GREEDY, name): f"{results[GREEDY][name]:.1f}" for name in METRICS}
+    cells = {(GREEDY, name): f"{results[GREEDY][name]:.1f}" for name in METRICS}
     cells["best beam", "width"] = best.removeprefix(_BEAM) if best else _NONE
     for name in METRICS:
         cells["best beam", name] = f"{results[best][name]:.1f}" if best else _NONE
     return cells
 
 
-def models_table(models: Sequence[ScoredModel]) -> str:
-    """Returns the table; columns that do not fit beside each other continue below."""
-    columns = dict.fromkeys(column for model in models for column in model.settings)
+def print_models_table(models: Sequence[ScoredModel]) -> None:
+    """Prints the table; columns that do not fit beside each other continue below."""
+    same_photos = len({model.scored_on for model in models}) == 1
+    if same_photos:
+        data, split, photos = models[0].scored_on
+        print(f"Models on the {split} split of {data}, {photos:,d} photos\n")
+    settings = dict.fromkeys(column for model in models for column in model.settings)
     differing = [
         column
-        for column in columns
+        for column in settings
         if len({repr(model.settings.get(column)) for model in models}) > 1
     ]
-    rows = [
-        {
-            **model.scores,
-            **{column: str(model.settings.get(column, _NONE)) for column in differing},
-        }
-        for model in models
-    ]
+    rows = []
+    for model in models:
+        row = dict(model.scores)
+        if not same_photos:
+            names = ("data", "split", "photos")
+            row |= {
+                ("scored on", name): str(value)
+                for name, value in zip(names, model.scored_on, strict=True)
+            }
+        row |= {column: str(model.settings.get(column, _NONE)) for column in differing}
+        rows.append(row)
     table = pd.DataFrame(rows, index=[str(model.folder) for model in models])
     table.columns = pd.MultiIndex.from_tuples(rows[0])
     # Pandas marks a table that continues below with a backslash at the end of its lines.
-    lines = table.to_string(line_width=LINE_WIDTH).splitlines()
-    return "\n".join(line.rstrip("\\ ") for line in lines)
+    for line in table.to_string(line_width=LINE_WIDTH).splitlines():
+        print(line.rstrip("\\ "))
+    print()
+    print_paragraphs(_notes(same_photos, bool(differing)))
+
+
+def _notes(same_photos: bool, settings_differ: bool) -> list[str]:
+    notes = [f"best beam: of the beam widths that were scored, the one with the best {CHOSEN_BY}."]
+    if settings_differ:
+        notes.append(
+            "Settings are those of recipe.toml in which the models differ; - is a setting that a "
+            "recipe lacks."
+        )
+    if not same_photos:
+        notes.append("warning: scores on different photos must not be compared.")
+    return notes

@@ -82,7 +82,7 @@ def _note_on_human(results: dict[str, dict[str, Any]]) -> list[str]:
     ahead = [name for name in below if human[name] >= same[name]]
     text = (
         f"The human row scores lower than the model in {', '.join(below)}. That does not make the "
-        "captions of the model better: the human captions are scored against one reference less, "
+        "captions of the model better: the human captions are scored against one fewer reference, "
         "and people describe a scene in many ways, while the model writes the most common words, "
         "which these metrics reward."
     )

@@ -36,8 +36,7 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     lines = [("", *names)]
     for title, result in results.items():
         lines += [(title, *_score_cells(result, names)), ("", *_half_intervals(result, names))]
-    # With a wider gap the longest title would not fit into a line.
-    print_columns(lines, gap=1)
+    print_columns(lines)
     print()
     headings = [heading for _, heading, _ in STATISTICS]
     lines = [("", *heading) for heading in zip(*headings, strict=True)]
@@ -45,14 +44,14 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     print_columns(lines)
 
 
-def print_columns(lines: list[tuple[str, ...]], gap: int = 2) -> None:
+def print_columns(lines: list[tuple[str, ...]]) -> None:
     """Prints lines of cells as a table: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    fits = sum(widths) + 2 * (len(widths) - 1) <= LINE_WIDTH
+    gap = "  " if fits else " "
     for title, *cells in lines:
-        padded = (
-            f"{'':{gap}s}{cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True)
-        )
-        print(f"{title:{widths[0]}s}{''.join(padded)}".rstrip())
+        padded = [f"{cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True)]
+        print(gap.join([f"{title:{widths[0]}s}", *padded]).rstrip())
 
 
 def print_examples(
@@ -119,10 +118,10 @@ def print_comparison(
     print(f"\n{model} (A) against {other} (B) on the same photos\n")
     print_columns(lines)
     explanation = (
-        "p: how often chance alone makes two equally good models differ so much (paired bootstrap "
-        "over photos). Even if nothing differs, about one in twenty of these values is below "
-        "0.05. They compare these two models, not their recipes: the same recipe "
-        "trained with another seed may differ as much."
+        "p: how often chance alone makes two equally good models differ this much (paired "
+        "bootstrap over photos). Even if nothing differs, about one in twenty of these values is "
+        "below 0.05. They compare these two models, not their recipes: the same recipe trained "
+        "with another seed may differ as much."
     )
     print_paragraphs(["", explanation])
 

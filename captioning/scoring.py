@@ -42,7 +42,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class References:
+class SplitReferences:
     """What people wrote about the photos of a split.
 
     Args:
@@ -61,7 +61,7 @@ class References:
     training: set[tuple[str, ...]]
 
 
-def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> References:
+def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> SplitReferences:
     """Reads the captions of those photos of a split that have features.
 
     Raises:
@@ -73,7 +73,7 @@ def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> 
     photo_ids = usable_photos(data, split, features, captions)
     texts = [captions[photo] for photo in photo_ids]
     training = [descriptions.get(photo, []) for photo in read_split(data, "train")]
-    return References(
+    return SplitReferences(
         photo_ids,
         texts,
         [[split_into_words(text) for text in of_photo] for of_photo in texts],
@@ -107,7 +107,7 @@ def standard_row(
 
     Args:
         captions: words without start and end tokens.
-        references: as `References.words`.
+        references: as `SplitReferences.words`.
         cider: of the same references; one serves several rows.
         cleaned: the captions cleaned, if they are not.
     """
@@ -123,7 +123,7 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     """Scores captions as the classic recipe does, which flatters them.
 
     Start and end tokens stand on both sides and count as words. `ended` tells of each caption
-    whether it ended before the maximum length, `cleaned` is that of `References`.
+    whether it ended before the maximum length, `cleaned` is that of `SplitReferences`.
     """
     with_tokens = [
         [START_TOKEN, *words, *([END_TOKEN] if end else [])]
@@ -134,7 +134,7 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     return Row(captions, PhotoStatistics(counts, {}, CLASSIC_WEIGHTS), captions)
 
 
-def human_rows(captions: Captions, references: References) -> dict[str, Row]:
+def human_rows(captions: Captions, references: SplitReferences) -> dict[str, Row]:
     """Scores the first reference of each photo against the others, and the model against the same.
 
     The rows are of the photos with two references or more; there are none without such photos.
@@ -162,7 +162,7 @@ def shuffle(captions: Captions) -> list[Caption]:
 
 
 def score_rows(
-    decoded: dict[str, list[list[int]]], vocabulary: Vocabulary, references: References
+    decoded: dict[str, list[list[int]]], vocabulary: Vocabulary, references: SplitReferences
 ) -> dict[str, Row]:
     """Scores the captions of every decoding, and what they should be compared with.
 

@@ -18,7 +18,7 @@ NUMBERS = {
     },
     "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0},
     "evaluate": {"--beam": 1},
-    "generate": {"--beam": 1},
+    "generate": {"--beam": 1, "--batch-size": 1},
 }
 FOLDERS = {
     "prepare_photos": ["--data"],
@@ -35,12 +35,16 @@ OTHERS = [
     ("prepare_text", ["--seed", str(2**31)], ["--seed", 2**31]),
     ("train", ["--epochs", "2", "--data"], ["--data", "--help"]),
     ("train", ["--epochs", "2", "--model"], ["--model", "--help"]),
+    ("evaluate", ["--beam", "3", "-5"], ["--beam"]),
+    ("generate", ["/no/such/photo.jpg"], ["/no/such/photo.jpg does not exist"]),
+    # The flag takes the only photo for its value.
+    ("generate", ["--weights"], ["PHOTO_OR_FOLDER", "--help"]),
     ("download", ["--base-url"], ["--base-url", "--help"]),
 ]
 BAD_NUMBERS = ["-3", "1.5", "one", "", "nan", "1e3", "٣x", "9" * 5000]
 
 # The scripts whose flags come from `SettingsParser`.
-WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "download"]
+WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "evaluate", "generate", "download"]
 
 
 @pytest.fixture
@@ -118,14 +122,15 @@ def test_flags_that_there_are_not_are_refused(refuse, script, arguments):
         ("[train", "not a TOML file"),
         ("[nothing]\nseed = 1\n", "nothing"),
         ("[{script}]\nno_such_setting = 1\n", "no_such_setting"),
-        ("[{script}]\ndata = 1\n", "expected a path"),
+        ("[{script}]\n{folder} = 1\n", "expected a path"),
     ],
     ids=["missing", "no TOML", "unknown table", "unknown setting", "wrong type"],
 )
 def test_a_wrong_recipe_is_refused(refuse, tmp_path, script, recipe, word):
     path = tmp_path / "wrong.toml"
     if recipe is not None:
-        path.write_text(recipe.replace("{script}", script))
+        folder = FOLDERS[script][0].removeprefix("--")
+        path.write_text(recipe.replace("{script}", script).replace("{folder}", folder))
     refuse(script, ["--recipe", path], path, word)
 
 

@@ -1,10 +1,13 @@
 """The check of the sample's captions against what was drawn."""
 
 import check
+import draw
 import numpy as np
 import pandas as pd
 import pytest
-from support import assert_refused, run_script
+from support import run_script
+
+from captioning.cli import UserError
 
 WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
 
@@ -42,24 +45,27 @@ def test_captions_that_name_nothing_give_zeros_in_silence(recwarn):
     assert not recwarn.list
 
 
-def test_the_script_checks_people_s_own_captions(tmp_path):
+def test_the_script_checks_people_s_own_captions(tmp_path, capsys):
     """Gives it captions that the drawer wrote: all are true, and it must find so."""
     data, model = tmp_path / "data", tmp_path / "model"
-    assert run_script("data/sample/draw.py", "--data", data, "--scenes", 40).returncode == 0
-    refused = run_script("data/sample/check.py", "--data", data, "--model", model)
-    assert_refused(refused, model / "captions.csv", "evaluate.py")
+    assert draw.main(["--data", str(data), "--scenes", "40"]) == 0
+    arguments = ["--data", str(data), "--model", str(model)]
+    with pytest.raises(UserError, match=r"captions\.csv is missing.*evaluate\.py"):
+        check.main(arguments)
     lines = (data / "Flickr8k.token.txt").read_text().splitlines()
     first = [line.split("\t") for line in lines if "#0\t" in line]
     model.mkdir()
     table = {"photo_id": [name.split(".")[0] for name, _ in first]}
     table["greedy"] = [caption.lower().rstrip(" .") for _, caption in first]
     pd.DataFrame(table).to_csv(model / "captions.csv", index=False)
-    command = ["data/sample/check.py", "--data", data, "--model", model]
-    assert_refused(run_script(*command), model / "captions.csv", "beam 3", "greedy")
-    process = run_script(*command, "--decoding", "greedy")
+    with pytest.raises(UserError, match=r"captions\.csv has no captions by beam 3.* greedy$"):
+        check.main(arguments)
+    capsys.readouterr()
+    process = run_script("data/sample/check.py", *arguments, "--decoding", "greedy")
     assert process.returncode == 0, process.stderr
     truth = pd.read_json(model / "truth.json", typ="series")
     for name in ("setting", "subject", "colour", "action"):
         assert truth[name]["right"] == 1
         assert truth[name]["named"] > 0
+        assert f"\n{name} " in process.stdout
     assert (model / "captions.png").read_bytes().startswith(b"\x89PNG")

@@ -6,12 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from nltk.translate import bleu_score
+from nltk.translate.bleu_score import corpus_bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-from captioning import metrics, scoring
+from captioning import metrics
 from captioning.captions import read_captions, split_into_words
+from captioning.scoring import CLASSIC_WEIGHTS
 from captioning.splits import read_split
 
 
@@ -44,7 +45,7 @@ def grams(words, order):
 
 
 def coco(scorer, captions, references):
-    """Gives what the COCO caption evaluation finds for each photo."""
+    """Returns what the COCO caption evaluation finds for each photo."""
     truth = {row: [*map(" ".join, texts)] for row, texts in enumerate(references)}
     found = {row: [" ".join(words)] for row, words in enumerate(captions)}
     return np.asarray(scorer.compute_score(truth, found)[1])
@@ -64,7 +65,7 @@ def noisy():
 
 @pytest.fixture(scope="module")
 def people(flickr8k):
-    """Gives one person's captions of the real test photos, and the other four's."""
+    """Returns one person's captions of the real test photos, and the other four's."""
     captions = read_captions(flickr8k)
     words = [
         [split_into_words(text) for text in captions[name]] for name in read_split(flickr8k, "test")
@@ -72,13 +73,13 @@ def people(flickr8k):
     return [texts[1:] for texts in words], [texts[0] for texts in words]
 
 
-@pytest.mark.parametrize("weights", [metrics.STANDARD_WEIGHTS, scoring.CLASSIC_WEIGHTS])
+@pytest.mark.parametrize("weights", [metrics.STANDARD_WEIGHTS, CLASSIC_WEIGHTS])
 def test_bleu_is_nltk_s_and_the_slow_one(noisy, weights):
     references, captions = noisy
     statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}, weights)
     scores = statistics.scores()
     assert list(scores) == ["BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
-    expected = bleu_score.corpus_bleu(references, captions, weights=weights)
+    expected = corpus_bleu(references, captions, weights=weights)
     for score, by_nltk in zip(scores.values(), expected, strict=True):
         assert score[0] == pytest.approx(100 * by_nltk, rel=1e-12)
         assert 0 < score[0] < 100
@@ -93,23 +94,20 @@ def test_bleu_is_nltk_s_and_the_slow_one(noisy, weights):
 def test_scores_of_a_selection_are_those_of_the_selected_photos(noisy):
     references, captions = noisy
     cider = metrics.CiderD(references)
-    photo_scores = {
-        "CIDEr-D": cider.score(captions),
-        "ROUGE-L": metrics.rouge_l(captions, references),
-    }
-    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), photo_scores)
+    means = {"CIDEr-D": cider.score(captions), "ROUGE-L": metrics.rouge_l(captions, references)}
+    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), means)
     counts = np.random.default_rng(1).integers(0, 3, (4, len(captions)))
     scores = statistics.scores(counts)
     for row, selection in enumerate(counts):
         picked = np.repeat(np.arange(len(captions)), selection)
-        expected = bleu_score.corpus_bleu(
+        expected = corpus_bleu(
             [references[photo] for photo in picked],
             [captions[photo] for photo in picked],
             weights=metrics.STANDARD_WEIGHTS,
         )
-        for name, by_nltk in zip(metrics.BLEU_NAMES, expected, strict=True):
-            assert scores[name][row] == pytest.approx(100 * by_nltk, rel=1e-12)
-        for name, values in photo_scores.items():
+        for name, score in zip(metrics.BLEU_NAMES, expected, strict=True):
+            assert scores[name][row] == pytest.approx(100 * score, rel=1e-12)
+        for name, values in means.items():
             assert scores[name][row] == pytest.approx(values[picked].mean(), rel=1e-12)
 
 

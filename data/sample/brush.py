@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 SIZE = 224  # pixels of a finished photo's side
 SCALE = 3  # it is drawn this many times larger, then reduced, which smooths every edge
 BIG = SIZE * SCALE  # pixels of the side while it is drawn
-CURVE_STEPS = 5  # straight pieces between two given points of a curve
+CURVE_STEPS = 8  # straight pieces between two given points of a curve
 
 Colour = tuple[int, int, int]
 

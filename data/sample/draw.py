@@ -7,7 +7,7 @@ Writes  DATA/photos/scene_0001.jpg …        the photos, 224 pixels square
         DATA/Flickr8k.token.txt             five captions each, name.jpg#k<TAB>caption
         DATA/Flickr_8k.trainImages.txt      and dev and test: which photo is for what
         DATA/scenes.csv                     what each photo truly shows
-Takes   about 15 seconds for 700 scenes.
+Takes   about half a minute for 700 scenes.
 Next    python prepare_photos.py --data data/sample --weights none
 
 Everyone looks to the right: with 500 photos to learn from, a mirrored pose would be another pose.

@@ -31,7 +31,7 @@ def _sky(image: Image.Image, choices: Random) -> None:
             size = choices.uniform(0.5, 1.0)
             puff = x + step, y + 0.02 * size
             Brush(image).oval(puff, 0.05 * size + 0.02, 0.035 * size, (246, 250, 254))
-    image.paste(image.filter(ImageFilter.GaussianBlur(9)))
+    image.paste(image.crop((0, 0, BIG, BIG // 2)).filter(ImageFilter.BoxBlur(9)))
 
 
 def _hills(image: Image.Image, choices: Random, height: float, colour: Colour) -> None:
@@ -152,7 +152,7 @@ def _paint_figure(image, scene, place, farther, size, choices):
     else:
         shadow = Image.new("L", image.size)
         Brush(shadow).oval((place, 0.995 - foot), 0.34 * unit, 0.022, 107)
-        image.paste((24, 28, 40), mask=shadow.filter(ImageFilter.GaussianBlur(8)))
+        image.paste((24, 28, 40), mask=shadow.filter(ImageFilter.BoxBlur(8)))
     _lay(image, layer)
     for spread in (0.42, 0.56, 0.70) if swimming else ():
         across, up = spread * unit * BIG, spread * unit * BIG * 0.13

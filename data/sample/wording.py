@@ -40,7 +40,7 @@ WATERS = {"beach": ["in the sea", "in the ocean", "off the beach"], "lake": ["in
 
 # How each of five people writes: tersely, in a headline, plainly, the place first, in detail.
 WRITERS = [
-    ["{some} {noun} {does} {where}", "{some} {noun} {where}"],
+    ["{some} {noun} {does} {where}", "{some} {noun} {is} {doing}"],
     ["{two}{coloured} {doing} {where}", "{two}{noun} {doing} {where}"],
     ["{some} {coloured} {is} {doing} {where}"],
     ["{where} , {some} {coloured} {does}", "there {is} {some} {noun} {doing} {where}"],

@@ -1,0 +1,72 @@
+"""Intervals and p-values against what they promise: they are right as often as they say."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from captioning import metrics, scoring
+
+
+def test_resamples_draw_as_many_photos_as_there_are():
+    counts = scoring.resample(7, resamples=5000)
+    assert counts.shape == (5000, 7)
+    assert (counts.sum(axis=1) == 7).all()
+    # Each photo is drawn once on average, with the spread of a binomial distribution.
+    assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.06)
+    assert counts.var() == pytest.approx(7 * (1 / 7) * (6 / 7), abs=0.05)
+    assert (counts == scoring.resample(7, resamples=5000)).all()
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error():
+    values = np.random.default_rng(0).normal(50, 10, 400)
+    low, high = scoring.interval(scoring.resample(400) @ values / 400)
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.25 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.25 * error)
+
+
+def test_the_interval_of_bleu_is_that_of_drawing_photos_one_by_one():
+    generator = np.random.default_rng(0)
+    texts = [[f"w{i}" for i in generator.integers(0, 5, 8)] for _ in range(120)]
+    captions, references = texts[:60], [[text] for text in texts[60:]]
+    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {})
+    found = scoring.interval(statistics.scores(scoring.resample(60))["BLEU-1"])
+    slow = []
+    for _ in range(400):
+        picked = generator.integers(0, 60, 60)
+        counts = metrics.bleu_counts([captions[i] for i in picked], [references[i] for i in picked])
+        slow.append(metrics.PhotoStatistics(counts, {}).scores()["BLEU-1"][0])
+    assert found == pytest.approx(scoring.interval(np.array(slow)), abs=0.8)
+    assert found[1] - found[0] > 4
+
+
+# The draws depend on the number of photos alone.
+resample_once = functools.cache(scoring.resample)
+
+
+def p_value(first, second):
+    counts = resample_once(len(first))
+    difference = first - second
+    return scoring.paired_p_value(difference.mean(), counts @ difference / len(first))
+
+
+def test_equally_good_models_differ_significantly_as_often_as_the_p_value_says():
+    generator = np.random.default_rng(0)
+    values = [p_value(*generator.normal(0, 1, (2, 200))) for _ in range(400)]
+    # 5% of 400 is 20, with a standard deviation of 4.4.
+    assert 8 <= sum(value < 0.05 for value in values) <= 33
+    assert 170 <= sum(value < 0.5 for value in values) <= 230
+
+
+def test_a_small_difference_that_every_photo_shows_is_significant():
+    scores = np.random.default_rng(0).normal(50, 20, 300)
+    shifted = scores + np.random.default_rng(1).normal(1, 2, 300)
+    assert p_value(shifted, scores) == pytest.approx(1 / 1001)
+    # Unpaired, the same difference would drown in the spread between photos.
+    assert p_value(shifted, np.random.default_rng(2).permutation(scores)) > 0.05
+
+
+def test_a_model_does_not_differ_from_itself():
+    scores = np.random.default_rng(0).normal(50, 20, 300)
+    assert p_value(scores, scores.copy()) == 1
