@@ -227,7 +227,7 @@ FLAGS = {
     "prepare_photos.py": ["--data", "--encoder", "--weights", "--batch-size", "--recipe"],
     "prepare_text.py": ["--data", "--min-word-length", "--min-word-count", "--recipe"],
     "train.py": ["--data", "--model", "--epochs", "--batch-size", "--seed", "--resume", "--recipe"],
-    "evaluate.py": ["--data", "--model", "--split", "--beam", "--compare", "--recipe"],
+    "evaluate.py": ["--data", "--model", "--split", "--beam", "--compare", "--models", "--recipe"],
     "generate.py": ["--model", "--beam", "--csv", "--html", "--weights", "--recipe"],
 }
 
