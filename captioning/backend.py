@@ -17,7 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Keras makes a tf.function of each network, all of one name: when two models are compared,
 # TensorFlow takes their networks for one function that is traced too often, and warns.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
+if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -108,6 +108,9 @@ def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_p
     with pytest.raises(UserError, match=r"captioner\.keras"):
         load_model(folder)
     assert not trace.exists()
+    # The code is really there: Keras runs it if told to trust the file.
+    keras.models.load_model(folder / "captioner.keras", compile=False, safe_mode=False)
+    assert trace.exists()
 
 
 @pytest.mark.parametrize("module", ["os", "builtins", "subprocess"])
@@ -118,6 +121,13 @@ def test_a_class_from_elsewhere_is_refused(folder, module):
 
     rewrite_config(folder / "captioner.keras", plant)
     with pytest.raises(UserError, match=r"captioner\.keras"):
+        load_model(folder)
+
+
+def test_another_keras_network_is_refused(folder):
+    network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5)])
+    network.save(folder / "captioner.keras")
+    with pytest.raises(UserError, match=r"captioner\.keras is damaged or no captioner"):
         load_model(folder)
 
 
