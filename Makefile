@@ -92,7 +92,7 @@ venv: .venv/installed-dev
 test: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis $(SAMPLE_MODEL)

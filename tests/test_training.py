@@ -9,14 +9,17 @@ import pytest
 from support import ENCODER_RECORD, make_prepared_data
 
 import train
-from captioning import training
+from captioning import report, training
+from captioning.backend import keras
 from captioning.captions import read_descriptions
 from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, load_split
 from captioning.decoding import generate_desc
 from captioning.features import read_features, write_features
+from captioning.model import build_captioner
 from captioning.saved_model import load_model
 from captioning.training import CaptionTrainer, compile_trainer, is_finished
+from captioning.vocabulary import read_vocabulary
 
 EPOCHS = 4
 REPRODUCIBLE = ["epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
@@ -49,6 +52,14 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def plain_curves():
+    """Spares most runs the drawing, which takes most of the time of so small an epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw_curves", lambda history, path: path.write_bytes(b"curves"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     """Returns the history and the model folder of a run that nothing stopped."""
@@ -67,7 +78,8 @@ def interrupted(data, tmp_path, monkeypatch):
     return folder
 
 
-def test_a_run_leaves_a_complete_model_folder(data, tmp_path, capsys):
+def test_a_run_leaves_a_complete_model_folder(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training, "draw_curves", report.draw_curves)
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "scores.json").write_text("of an earlier model")
@@ -125,16 +137,20 @@ def test_the_saved_model_is_that_of_the_best_epoch(data, undisturbed):
     assert scores["loss"] == pytest.approx(history["val_loss"].min(), rel=1e-5)
 
 
-def test_the_network_learns_to_tell_photos_apart(data, tmp_path, monkeypatch):
-    # Drawing takes most of the time of so small an epoch.
-    monkeypatch.setattr(training, "draw_curves", lambda history, path: None)
-    folder = tmp_path / "model"
-    settings = ("--learning-rate", 0.01, "--patience", 60, "--photo-dropout", 0)
-    run_training(data, folder, *settings, "--epochs", 60)
-    model, features = load_model(folder), read_features(data)
+def test_the_network_learns_to_tell_photos_apart(data):
+    features, descriptions = read_features(data), read_descriptions(data)
+    vocabulary = read_vocabulary(data, "")
+    split = load_split(data, "train", features, descriptions, vocabulary)
+    keras.utils.set_random_seed(1)
+    captioner = build_captioner(vocabulary.size, split.features.shape[1], photo_dropout=0.0)
+    trainer = CaptionTrainer(captioner)
+    compile_trainer(trainer, 0.01, 0.01, steps=120)
+    inputs, targets, sample_weight = CaptionBatches(split, len(split.captions), seed=1)[0]
+    for _ in range(120):
+        trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
     photo_ids = ("red_ball_snow", "red_box_grass", "green_ball_grass")
     photos = np.stack([features[photo_id] for photo_id in photo_ids])
-    captions = generate_desc(model.captioner, model.vocabulary, photos)
+    captions = generate_desc(captioner, vocabulary, photos)
     for photo_id, caption in zip(photo_ids, captions, strict=True):
         colour, shape, _ = photo_id.split("_")
         assert {colour, shape} <= set(caption.split())
