@@ -185,7 +185,7 @@ def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
     """Reads and checks the `features.json` of a data or model folder.
 
     Raises:
-        UserError: if it is missing, damaged, or of another version; it ends with the remedy.
+        UserError: if it is missing, damaged or of another version, with the remedy.
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
