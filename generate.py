@@ -13,12 +13,10 @@ Takes   a few seconds to load the networks, then about 10 photos a second with V
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
 from captioning.decoding import generate_desc, token_ids_of_caption, token_probabilities
@@ -50,14 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped = {}
     photos = expand_places(options.photos, skipped.__setitem__)
     model = load_model(options.model)
-    encoder = load_encoder(model, options.weights)
-
-    def check() -> None:
-        trained_with, source = options.model / ENCODER_RECORD, f"--weights {encoder.weights}"
-        check_same_encoder(model.encoder_record, trained_with, encoder.record(), source)
-
-    encoded, unreadable = encode(photos, encoder, options.batch_size, check)
-    skipped |= unreadable
+    encoder = load_encoder(model, options)
+    encoded = {}
+    for path, result in encode_photos(photos, encoder, options.batch_size):
+        if isinstance(result, PhotoError):
+            skipped[path] = result
+        else:
+            encoded[path] = result
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
     if not encoded:
@@ -98,37 +95,18 @@ def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) 
         print(parser.describe(options), file=sys.stderr)
 
 
-def load_encoder(model: SavedModel, weights: str | None) -> Encoder:
-    """Loads the encoder that a model was trained with, from `weights` if they have moved."""
-    record = model.encoder_record
-    return Encoder(record["encoder"], weights or record["weights"], record.get("dtype", FLOAT32))
+def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
+    """Loads the encoder that a model was trained with, from `--weights` if they have moved.
 
-
-def encode(
-    photos: list[Path], encoder: Encoder, batch_size: int, check: Callable[[], None]
-) -> tuple[dict[Path, np.ndarray], dict[Path, str]]:
-    """Returns the features of each photo, (length,), and why the others have none.
-
-    `check` raises if the encoder is not the one that the model was trained with. It runs beside the
-    first photos, since reading large weights takes a moment.
+    Raises:
+        UserError: if the weights are others.
     """
-    progress = tqdm(
-        encode_photos(photos, encoder, batch_size),
-        total=len(photos),
-        unit=" photos",
-        delay=1,
-        disable=None,
-    )
-    features, unreadable = {}, {}
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        checked = pool.submit(check)
-        for path, result in progress:
-            checked.result()
-            if isinstance(result, PhotoError):
-                unreadable[path] = str(result)
-            else:
-                features[path] = result
-    return features, unreadable
+    record = model.encoder_record
+    weights = options.weights or record["weights"]
+    encoder = Encoder(record["encoder"], weights, record.get("dtype", FLOAT32))
+    place = options.model / ENCODER_RECORD
+    check_same_encoder(record, place, encoder.record(), f"--weights {weights}")
+    return encoder
 
 
 def write_csv(path: Path, photos: list[Path], captions: list[str]) -> None:

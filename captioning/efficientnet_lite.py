@@ -68,13 +68,6 @@ def build_network(name: str, weights: str | None) -> keras.Model:
     variant = VARIANTS[name]
     # Read first: who lacks the file need not wait for the layers.
     state = None if weights is None else read_weights(variant)
-    network = _build_layers(variant)
-    if state:
-        _set_weights(network, state)
-    return network
-
-
-def _build_layers(variant: Variant) -> keras.Model:
     # A layer has the name of its weights in the file.
     inputs = keras.Input((variant.size, variant.size, 3))
     x = layers.Conv2D(
@@ -84,19 +77,17 @@ def _build_layers(variant: Variant) -> keras.Model:
     block = 0
     for stage, (kernel_size, strides, expansion, filters, repeats) in enumerate(STAGES):
         is_scaled = 0 < stage < len(STAGES) - 1
+        filters = _scaled_filters(filters, variant.width)
         for repeat in range(math.ceil(variant.depth * repeats) if is_scaled else repeats):
-            x = _inverted_residual(
-                x,
-                f"_blocks.{block}.",
-                kernel_size,
-                strides if repeat == 0 else 1,
-                expansion,
-                _scaled_filters(filters, variant.width),
-            )
+            strides = strides if repeat == 0 else 1
+            x = _inverted_residual(x, f"_blocks.{block}.", kernel_size, strides, expansion, filters)
             block += 1
     x = layers.Conv2D(HEAD_FILTERS, 1, use_bias=False, name="_conv_head")(x)
     x = _normalize(x, "_bn1")
-    return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    if state:
+        _set_weights(network, state)
+    return network
 
 
 def _inverted_residual(x, name, kernel_size, strides, expansion, filters):
@@ -126,11 +117,7 @@ def _scaled_filters(filters: int, width: float) -> int:
 
 
 def find_file(variant: Variant) -> Path:
-    """Finds the file with the weights without importing its package.
-
-    Raises:
-        UserError: if the package is not installed.
-    """
+    """Finds the file with the weights without importing its package, or raises `UserError`."""
     spec = importlib.util.find_spec(variant.package.replace("-", "_"))
     path = Path(spec.origin).parent / "models" / variant.file if spec and spec.origin else None
     if path is None or not path.is_file():

@@ -1,15 +1,14 @@
 """The encoders: pretrained networks that turn a photo into its features."""
 
-import contextlib
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from captioning.architectures import ARCHITECTURES, AVERAGE_POOL, Architecture
+from captioning.architectures import ARCHITECTURES, AVERAGE_POOL
 from captioning.backend import keras
 from captioning.cli import UserError
 
@@ -61,10 +60,12 @@ class Encoder:
         self.architectures = [ARCHITECTURES[part] for part in names]
         self.input_sizes = [(each.size, each.size) for each in self.architectures]
         sources = _split_weights(weights, len(names))
-        with _computing_in(dtype):
-            self.network = _join(
-                [_build_network(*pair) for pair in zip(names, sources, strict=True)]
-            )
+        ordinary = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(dtype)
+        try:
+            self.network = _join(list(map(_build_network, names, sources)))
+        finally:
+            keras.config.set_dtype_policy(ordinary)
         self.length = self.network.output_shape[-1]
 
     def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -105,22 +106,11 @@ def _split_weights(weights: str, count: int) -> list[str]:
     return sources * (count // len(sources))
 
 
-@contextlib.contextmanager
-def _computing_in(dtype: str) -> Iterator[None]:
-    """Has layers that are built meanwhile compute in another type."""
-    ordinary = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(ordinary)
-
-
 def _build_network(name: str, weights: str) -> keras.Model:
     """Builds a network up to the layer of its features, with its weights."""
     architecture = ARCHITECTURES[name]
     if weights == IMAGENET:
-        network = _load_imagenet(name, architecture)
+        network = _load_imagenet(name)
     else:
         network = architecture.network(weights=None)
         if weights == UNTRAINED:
@@ -140,10 +130,10 @@ def _join(networks: list[keras.Model]) -> keras.Model:
     return keras.Model(inputs, keras.layers.concatenate(features))
 
 
-def _load_imagenet(name: str, architecture: Architecture) -> keras.Model:
+def _load_imagenet(name: str) -> keras.Model:
     """Has Keras download the weights, or takes those that are on this computer already."""
     try:
-        return architecture.network(weights=IMAGENET)
+        return ARCHITECTURES[name].network(weights=IMAGENET)
     except UserError:
         raise
     # Keras reports a failed download as a plain Exception, "… on ADDRESS: NUMBER -- REASON", and a
@@ -151,7 +141,8 @@ def _load_imagenet(name: str, architecture: Architecture) -> keras.Model:
     except Exception as error:
         reason = " ".join(str(error).rpartition(" -- ")[2].split()) or type(error).__name__
         place = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-        source = f" from {architecture.source}" if architecture.source else ""
+        source = ARCHITECTURES[name].source
+        source = f" from {source}" if source else ""
         raise UserError(
             f"the ImageNet weights of {name} could not be downloaded ({reason}): run the same "
             f"command again when the network is there, or fetch them{source} by other means and "

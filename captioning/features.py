@@ -34,25 +34,15 @@ def write_features(
     encoder_record: dict[str, Any],
     skipped: list[dict[str, str]],
 ) -> None:
-    """Writes `features.pkl`, a plain dict, and `features.json`.
+    """Writes `features.pkl`, a plain dict of photo id -> (length,), and `features.json`.
 
-    Args:
-        data: the data folder.
-        features: photo id -> (length,), float32.
-        encoder_record: from `Encoder.record`.
-        skipped: `photo` and `reason` of each photo that could not be read.
+    `skipped` holds `photo` and `reason` of each photo that could not be read.
     """
-    with atomic_path(data / FEATURES) as partial:
-        dump_features(partial, features)
-    write_encoder_record(data, encoder_record, len(features), skipped)
-
-
-def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
-    """Writes features to a file that is not in its final place yet."""
     plain = {name: np.ascontiguousarray(row, dtype="<f4") for name, row in features.items()}
-    with open(path, "wb") as file:
+    with atomic_path(data / FEATURES) as partial, open(partial, "wb") as file:
         # A fixed protocol: the same features make the same bytes.
         pickle.dump(plain, file, protocol=4)
+    write_encoder_record(data, encoder_record, len(features), skipped)
 
 
 def write_encoder_record(
@@ -63,15 +53,12 @@ def write_encoder_record(
         **encoder_record,
         "count": count,
         "skipped": skipped,
-        "features_sha256": digest_of_file(data / FEATURES),
+        "features_sha256": _digest_of_file(data / FEATURES),
     }
     write_json(data / ENCODER_RECORD, record, FORMAT)
 
 
-def digest_of_file(path: Path) -> str | None:
-    """Returns the SHA-256 digest of a file in hexadecimal, or None if there is no such file."""
-    if not path.is_file():
-        return None
+def _digest_of_file(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -80,23 +67,22 @@ def read_features(data: Path) -> dict[str, np.ndarray]:
     """Reads `features.pkl`: photo id -> (length,), float32, read-only.
 
     Raises:
-        UserError: if the file is missing or damaged, holds anything but features of finite numbers,
-            or does not match `features.json`.
+        UserError: if the file is missing, is not what `load_features` takes, or does not match
+            `features.json`.
     """
     remedy = f"run python prepare_photos.py --data {data}"
     path = require(data / FEATURES, f"{remedy} first")
     record = read_encoder_record(data, remedy)
-    if record.get("features_sha256") != digest_of_file(path):
+    if record.get("features_sha256") != _digest_of_file(path):
         raise UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
     return load_features(path, record["length"], remedy)
 
 
 def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]:
-    """Reads a pickle of features without asking what `features.json` says of it.
+    """Reads a pickle of features, which may come from a stranger.
 
-    The file may come from a stranger: it cannot run code, and arrays cannot claim more memory than
-    the file has bytes. A pickle that is made to keep the processor busy, or to exhaust the stack by
-    deep nesting, is not caught.
+    It cannot run code, and arrays cannot claim more memory than the file has bytes. A pickle that
+    is made to keep the processor busy, or to exhaust the stack by deep nesting, is not caught.
 
     Raises:
         UserError: if the file is damaged or holds anything but finite features of that length.
@@ -142,7 +128,7 @@ class _Array:
 
 
 class _Float32:
-    """Takes the place of the dtype of an array, and accepts little-endian float32 only."""
+    """Takes the place of a dtype, and accepts little-endian float32 only."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False):
         if code != "f4":
@@ -154,7 +140,7 @@ class _Float32:
 
 
 class _FeatureUnpickler(pickle.Unpickler):
-    """Unpickles dicts of float32 arrays, and refuses every other global (see the pickle docs)."""
+    """Unpickles dicts of float32 arrays, and refuses every other global."""
 
     def __init__(self, content: bytes):
         super().__init__(io.BytesIO(content))
@@ -199,22 +185,19 @@ def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
     """Reads and checks the `features.json` of a data or model folder.
 
     Raises:
-        UserError: if the file is missing, damaged, or of another format version; it ends with the
-            remedy.
+        UserError: if it is missing, damaged or of another version, with the remedy.
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
     types = {**ENCODER_KEYS, "weights": str}
-    wrong = [key for key, kind in types.items() if type(record.get(key)) is not kind]
-    if not wrong and record["length"] < 1:
-        wrong = ["length"]
-    if wrong:
-        raise UserError(f"{path} is damaged ({wrong[0]} is missing or wrong): {remedy}")
+    for key, kind in types.items():
+        if type(record.get(key)) is not kind or (key == "length" and record[key] < 1):
+            raise UserError(f"{path} is damaged ({key} is missing or wrong): {remedy}")
     return record
 
 
 def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Lists in what two records of encoders, or parts of records, differ that changes features."""
+    """Lists the keys by which two records of encoders, or parts of them, make other features."""
     # With another dtype the weights differ too, but the dtype is what people should be told of.
     keys = (key for key in ("dtype", *ENCODER_KEYS) if key in record and key in other)
     return [key for key in keys if record[key] != other[key]]
@@ -223,11 +206,7 @@ def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
 def check_same_encoder(
     record: dict[str, Any], place: Path | str, other_record: dict[str, Any], other_place: Path | str
 ) -> None:
-    """Checks that two sets of features were made alike; the places are named in the message.
-
-    Raises:
-        UserError: if the records differ in anything that changes the features.
-    """
+    """Raises `UserError`, which names the places, if two sets of features were not made alike."""
     for key in differing_keys(record, other_record):
         raise UserError(
             f"{place} and {other_place} do not go together: {key} is {record[key]} in the one "

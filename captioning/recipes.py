@@ -4,6 +4,7 @@ A recipe has a table for each script, named after it without `.py`, with the scr
 lower case as keys.
 """
 
+import contextlib
 import platform
 import subprocess
 import tomllib
@@ -26,12 +27,7 @@ _PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
 
 
 def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
-    """Reads the settings of one script from a recipe.
-
-    Args:
-        path: the TOML file.
-        table: the script's name without `.py`.
-        names: the settings that the script has.
+    """Reads the table of a script that has these settings from a recipe.
 
     Raises:
         UserError: if the file is missing or not TOML, or names an unknown script or setting.
@@ -39,9 +35,8 @@ def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): name a recipe with --recipe"
-        ) from error
+        reason = error.strerror
+        raise UserError(f"{path} cannot be read ({reason}): name a recipe with --recipe") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
     unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
@@ -63,21 +58,9 @@ def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
 def make_recipe(
     tables: dict[str, dict[str, Any]], data: Path, backend: str
 ) -> dict[str, dict[str, Any]]:
-    """Returns settings in force as a recipe, with what they were used on and with.
-
-    Args:
-        tables: script without `.py` -> its settings.
-        data: the data folder.
-        backend: the Keras backend.
-    """
-    made_with = {
-        "data": str(data),
-        "python": platform.python_version(),
-        "backend": backend,
-        **_versions(),
-        **_git_commit(),
-    }
-    return {**tables, MADE_WITH: made_with}
+    """Returns settings in force as a recipe, with what they were used on and with."""
+    made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
+    return {**tables, MADE_WITH: {**made_with, **_versions(), **_git_commit()}}
 
 
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
@@ -89,10 +72,8 @@ def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
 def _versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -27,23 +27,17 @@ from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model folder holds.
+    """What a model folder holds."""
 
-    Args:
-        captioner: as `model.join_halves` builds it.
-        vocabulary: the words that it knows.
-        encoder_record: what made the features that it was trained on.
-    """
-
-    captioner: keras.Model
+    captioner: keras.Model  # as `model.join_halves` builds it
     vocabulary: Vocabulary
-    encoder_record: dict[str, Any]
+    encoder_record: dict[str, Any]  # what made the features that it was trained on
 
 
 def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
     """Names a captioner after the vocabulary and the encoder that it must be used with.
 
-    Keras keeps the name in the saved file, so that a captioner is never used with anything else.
+    Keras keeps the name in the saved file.
     """
     encoder = {key: encoder_record[key] for key in ENCODER_KEYS}
     belongings = repr((vocabulary.words, vocabulary.maximum_length, encoder))
@@ -89,31 +83,9 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
     except Exception as error:
         raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
-    _check_sizes(captioner, path, vocabulary, record, remedy)
     if captioner.name != model_name(vocabulary, record):
         raise UserError(
             f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
             f"they are: {remedy} again"
         )
     return SavedModel(captioner, vocabulary, record)
-
-
-def _check_sizes(
-    captioner: keras.Model,
-    path: Path,
-    vocabulary: Vocabulary,
-    record: dict[str, Any],
-    remedy: str,
-) -> None:
-    length = captioner.inputs[0].shape[-1]
-    words = captioner.outputs[0].shape[-1]
-    if length != record["length"]:
-        raise UserError(
-            f"{path} takes features of {length} numbers, but {path.with_name(ENCODER_RECORD)} says "
-            f"{record['length']}: {remedy} again"
-        )
-    if words != vocabulary.size:
-        raise UserError(
-            f"{path} knows {words} words, but {path.with_name(VOCABULARY)} has {vocabulary.size}: "
-            f"{remedy} again"
-        )

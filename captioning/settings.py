@@ -2,10 +2,9 @@
 
 import argparse
 import ast
-import io
+import contextlib
 import math
 import textwrap
-import tokenize
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,11 @@ class SettingsParser(ArgumentParser):
     """An argument parser with a flag for every constant at the top of a script, and `--recipe`.
 
     `EPOCHS = 15  # the most epochs` becomes the flag `--epochs` with that default and help. Flags
-    win over the recipe, and the recipe wins over the constants. A name with a leading underscore is
-    no setting.
+    win over the recipe, and the recipe wins over the constants.
 
-    Args:
-        script: the script's `globals()`.
-        types: constant -> what converts the text of its flag, or its allowed values. Without one,
-            whole numbers are at least 1, other numbers at least 0, and any text or path will do.
+    `script` is the script's `globals()`. `types` says what converts the text of a constant's flag,
+    or which values are allowed; by default whole numbers are at least 1, other numbers at least 0,
+    and any text or path will do.
     """
 
     def __init__(self, script: dict[str, Any], types: dict[str, Any] | None = None):
@@ -60,9 +57,9 @@ class SettingsParser(ArgumentParser):
             names = [name.lower() for name in self.constants]
             self.set_defaults(**self._convert(recipe, read_recipe(recipe, self.table, names)))
         options = self.parse_args(arguments)
-        for name, constant in self.constants.items():
-            if isinstance(constant, tuple):
-                setattr(options, name.lower(), tuple(getattr(options, name.lower())))
+        for name, value in vars(options).items():
+            if isinstance(self.constants.get(name.upper()), tuple):
+                setattr(options, name, tuple(value))
         return options
 
     def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
@@ -73,9 +70,8 @@ class SettingsParser(ArgumentParser):
         for name, value in replaced.items():
             kind, toml_types = _TOML_TYPES[type(self.constants[name.upper()])]
             if type(value) not in toml_types:
-                raise UserError(
-                    f"{recipe} sets {name} in [{self.table}] to {value!r}: expected {kind}"
-                )
+                place = f"{recipe} sets {name} in [{self.table}]"
+                raise UserError(f"{place} to {value!r}: expected {kind}")
             flag = name.replace("_", "-")
             if isinstance(value, bool):
                 typed += [f"--{flag}" if value else f"--no-{flag}"]
@@ -96,18 +92,13 @@ class SettingsParser(ArgumentParser):
 
     def describe(self, options: argparse.Namespace) -> str:
         """Lists the settings in force in lines for a person, those that were replaced first."""
-        parts = {True: [], False: []}
+        parts = {"settings changed by recipe or flag": [], "settings": []}
+        changed, unchanged = parts.values()
         for name, value in self.settings_in_force(options).items():
             text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            parts[value == _plain(self.constants[name.upper()])].append(f"{name} {text}")
-        lines = [
-            f"{title}: {', '.join(settings)}"
-            for title, settings in (
-                ("settings changed by recipe or flag", parts[False]),
-                ("settings", parts[True]),
-            )
-            if settings
-        ]
+            is_default = value == _plain(self.constants[name.upper()])
+            (unchanged if is_default else changed).append(f"{name} {text}")
+        lines = [f"{title}: {', '.join(texts)}" for title, texts in parts.items() if texts]
         return "\n".join(textwrap.fill(line, LINE_WIDTH, subsequent_indent="  ") for line in lines)
 
 
@@ -121,23 +112,14 @@ def _plain(value: Any) -> Any:
 def _read_constants(path: Path) -> dict[str, str]:
     """Returns the UPPER_CASE constants at the top level of a script -> the comment of each."""
     source = path.read_text(encoding="utf-8")
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
-    targets = {
-        target.id: node.end_lineno
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return {
-        name: comments.get(line, "")
-        for name, line in targets.items()
-        if name.isupper() and not name.startswith("_")
-    }
+    lines = source.splitlines()
+    comments = {}
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for name in (target.id for target in targets if isinstance(target, ast.Name)):
+            if name.isupper() and not name.startswith("_"):
+                comments[name] = lines[node.end_lineno - 1].partition("  # ")[2]
+    return comments
 
 
 def _add_flag(
@@ -160,31 +142,23 @@ def _add_flag(
 def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     """Makes a conversion of a flag's text to a whole number, for `SettingsParser`."""
     limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-
-    def convert(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = minimum - 1
-        if number < minimum or (maximum is not None and number > maximum):
-            raise argparse.ArgumentTypeError(f"expected a whole number {limits}, got {text!r}")
-        return number
-
-    return convert
+    most = math.inf if maximum is None else maximum
+    return _conversion(int, lambda number: minimum <= number <= most, f"a whole number {limits}")
 
 
 def real_number(minimum: float = 0.0, below: float = math.inf) -> Callable[[str], float]:
     """Makes a conversion of a flag's text to a number, for `SettingsParser`."""
     limits = f"of at least {minimum:g}" + (f" and less than {below:g}" if below < math.inf else "")
+    return _conversion(float, lambda number: minimum <= number < below, f"a number {limits}")
 
-    def convert(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not minimum <= number < below:
-            raise argparse.ArgumentTypeError(f"expected a number {limits}, got {text!r}")
-        return number
+
+def _conversion(kind: type, is_allowed: Callable[[Any], bool], expected: str) -> Callable:
+    def convert(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            number = kind(text)
+            if is_allowed(number):
+                return number
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
 
     return convert
 

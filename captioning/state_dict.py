@@ -11,7 +11,7 @@ import numpy as np
 class _Tensor(NamedTuple):
     """A tensor of the state dict, whose storage comes later in the file."""
 
-    storage: tuple
+    storage: tuple  # "storage", dtype, key, device, length
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -40,7 +40,7 @@ class _StateUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: tuple) -> tuple:
-        """Leaves a storage as the file describes it: "storage", dtype, key, device, length."""
+        """Leaves a storage as the file describes it."""
         return pid
 
 

@@ -5,8 +5,8 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,16 +41,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Whatever stops the writing, a full disk or a power cut too, the final path holds either the old
     file or the new one. The folder is created if it is missing.
     """
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
     try:
         yield partial
-        _flush_to_disk(partial)
-        # mkstemp makes a file for its owner only; people share what the scripts write.
-        partial.chmod(0o666 & ~_current_umask())
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(partial, path)
         _flush_folder_to_disk(path.parent)
     except OSError as error:
@@ -60,11 +56,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def _flush_folder_to_disk(folder: Path) -> None:
@@ -80,12 +71,6 @@ def _flush_folder_to_disk(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,8 +106,7 @@ def read_json(path: Path, version: int, remedy: str) -> dict:
     """Reads what `write_json` wrote, without the version and the digest.
 
     Raises:
-        UserError: if the file is missing, damaged, edited, or of another format version; it ends
-            with the remedy.
+        UserError: if it is missing, damaged, edited or of another version, with the remedy.
     """
     require(path, remedy)
     try:
@@ -131,10 +115,9 @@ def read_json(path: Path, version: int, remedy: str) -> dict:
         raise UserError(f"{path} is damaged ({error}): {remedy}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
-    if content.get(_VERSION) != version:
-        raise UserError(
-            f"{path} has format version {content.get(_VERSION)!r}, not {version}: {remedy}"
-        )
+    found = content.get(_VERSION)
+    if found != version:
+        raise UserError(f"{path} has format version {found!r}, not {version}: {remedy}")
     if content.pop(_DIGEST, None) != _digest(content):
         raise UserError(f"{path} was damaged or edited (its {_DIGEST} does not match): {remedy}")
     del content[_VERSION]
@@ -150,30 +133,23 @@ def _digest(content: dict) -> str:
 def locked(folder: Path, purpose: str) -> Iterator[None]:
     """Holds a folder for one run; the operating system releases it when the run is killed.
 
-    The folder is created if it is missing, and temporary files that killed runs left in it are
-    removed. `purpose`, such as `train.py`, is named in the message to a second run.
+    The folder is created if missing; temporary files that killed runs left in it are removed.
+    `purpose`, such as `train.py`, is named in the message to a second run.
 
     Raises:
         UserError: if another run holds it.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, timeout=0)
     try:
-        lock.acquire()
+        held = FileLock(folder / LOCK, timeout=0).acquire()
     except Timeout as error:
         raise UserError(
             f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
         ) from error
-    try:
-        _remove_temporary_files(folder)
+    with held:
+        newest = time.time() - TEMPORARY_FILE_LIFETIME
+        for path in folder.glob(".partial-*"):
+            if path.is_file() and path.stat().st_mtime < newest:
+                path.unlink(missing_ok=True)
         yield
-    finally:
-        lock.release()
-
-
-def _remove_temporary_files(folder: Path) -> None:
-    newest = time.time() - TEMPORARY_FILE_LIFETIME
-    for path in folder.glob(".partial-*"):
-        if path.is_file() and path.stat().st_mtime < newest:
-            path.unlink(missing_ok=True)
