@@ -156,7 +156,7 @@ def decode_split(
         for title, width in widths.items():
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += decoder.decode(batch, width)
+                decoded[title] += decoder.beam(batch, width)
                 progress.update(len(batch))
     return decoded
 
