@@ -45,10 +45,11 @@ class CaptionDecoder:
     ) -> list[list[int]]:
         """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
-        The features are (photos, length). A hypothesis is finished when the end token is among the best `beam_width` continuations of
-        its photo; a photo is finished when that many hypotheses are. The best of them by
-        log-probability / tokens ** length_penalty is taken (Wu et al. 2016, arXiv:1609.08144,
-        section 7, with the plain power of the length that most toolkits use).
+        The features are (photos, length). A hypothesis is finished when the end token is among the
+        best `beam_width` continuations of its photo; a photo is finished when that many hypotheses
+        are. The best of them by log-probability / tokens ** length_penalty is taken (Wu et al.
+        2016, arXiv:1609.08144, section 7, with the plain power of the length that most toolkits
+        use).
 
         Returns:
             The token ids of each caption, the end token last unless the caption reached the maximum

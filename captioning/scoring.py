@@ -90,7 +90,7 @@ def standard_row(
 ) -> Row:
     """Scores captions without start and end tokens the standard way.
 
-    One `cider` of the references serves several rows. `cleaned` may be left out if the captions are.
+    One `cider` of the references serves several rows; `cleaned` is needed if the captions are not.
     """
     photo_scores = {
         "ROUGE-L": metrics.rouge_l(captions, references),
