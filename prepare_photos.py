@@ -23,8 +23,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from captioning.cli import DONE, DONE_IN_PART, one_line, run
 from captioning.encoders import (
     ARCHITECTURES,
@@ -64,42 +62,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = SettingsParser(globals(), types)
     parser.epilog = f"encoders: {', '.join(ARCHITECTURES)}"
     options = parser.parse_settings(arguments)
-    skipped = []
-
-    def note(path: str, reason: str) -> None:
-        skipped.append({"photo": path, "reason": reason})
-
-    # Nobody should download an encoder to learn that there is nothing to do, and where there are no
-    # photos no lock should be left.
-    photos = list_photos(options.data / PHOTOS, note)
+    skipped = {}
+    # Where there are no photos no lock should be left.
+    photos = list_photos(options.data / PHOTOS, skipped)
     with locked(options.data, "prepare_photos.py"):
         cache = open_cache(options.data, photos)
-        missing = retry_unreadable(cache, note)
+        missing = retry_unreadable(cache, skipped)
         encoder, record = load_encoder(options, cache, is_needed=bool(missing))
         # Only now is it sure that the run is not refused, with one sentence and no other.
         print(parser.describe(options))
-        for item in skipped:
-            print_skipped(item["photo"], item["reason"])
         print_found(cache, len(missing))
         if encoder and missing:
-
-            def skip(path: str, reason: str) -> None:
-                note(path, reason)
-                print_skipped(path, reason)
-
-            encode_missing(cache, missing, encoder, options.batch_size, skip)
-        # In an order that does not depend on when a photo was tried.
-        skipped.sort(key=lambda item: item["photo"])
+            skipped |= encode_missing(cache, missing, encoder, options.batch_size)
+        for path, reason in skipped.items():
+            print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
         write_result(cache, record, skipped)
     print_result(cache, record, len(skipped))
     return DONE_IN_PART if skipped else DONE
 
 
-def retry_unreadable(cache: FeatureCache, note: Any) -> list[str]:
+def retry_unreadable(cache: FeatureCache, skipped: dict[str, str]) -> list[str]:
     """Lists the photos to encode: of those that no earlier run could read, the ones that now can.
 
-    Whatever prevented the reading, say a permission, leaves no trace in a file's size and time, so
-    these photos are tried every time; it needs no network.
+    What prevented the reading, say a permission, may leave no trace in a file's size and time.
     """
     missing = []
     for name in cache.missing():
@@ -108,7 +93,7 @@ def retry_unreadable(cache: FeatureCache, note: Any) -> list[str]:
                 read_photo(cache.photos[name], size=(1, 1))
             missing.append(name)
         except PhotoError as error:
-            note(str(cache.photos[name]), str(error))
+            skipped[str(cache.photos[name])] = str(error)
     return missing
 
 
@@ -134,11 +119,6 @@ def load_encoder(
     return encoder, record
 
 
-def print_skipped(path: str, reason: str) -> None:
-    """Names a photo that is left out."""
-    tqdm.write(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
-
-
 def print_found(cache: FeatureCache, missing: int) -> None:
     """Says what earlier runs have left."""
     for path in cache.damaged:
@@ -152,10 +132,8 @@ def print_found(cache: FeatureCache, missing: int) -> None:
 def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> None:
     """Says how many features there are, what has changed, where they are and what to run next."""
     data = cache.data
-    print(
-        f"{len(cache.features):,d} photos, {record['length']:,d} features each, by "
-        f"{record['encoder']}"
-    )
+    count, length = len(cache.features), record["length"]
+    print(f"{count:,d} photos, {length:,d} features each, by {record['encoder']}")
     if cache.earlier:
         print(f"since the last run: {cache.summary()}")
     if skipped:

@@ -6,13 +6,11 @@ put together from all of them.
 """
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from captioning.cli import UserError
 from captioning.features import differing_keys, read_encoder_record, write_features
@@ -31,29 +29,21 @@ PHOTOS_AT_RISK = 256
 class FeatureCache:
     """The features of photos that have not changed since an earlier run, and those made since.
 
-    Args:
-        data: the data folder, which the caller has locked.
-        photos: path below the folder of photos -> path, in the order of `features.pkl`.
-        signatures: the same names -> size and time of the file.
-        features: the same names -> (length,), float32.
-        earlier: the names of all photos that earlier runs encoded -> signature.
-        unreadable: photos that an earlier run could not read.
-        records: where earlier features are -> record of the encoder that made them.
-        damaged: files that cannot be used.
+    A photo's name is its path below the folder of photos; its signature tells whether it changed.
     """
 
-    data: Path
-    photos: dict[str, Path]
-    signatures: dict[str, str]
-    features: dict[str, np.ndarray] = field(default_factory=dict)
-    earlier: dict[str, str] = field(default_factory=dict)
-    unreadable: set[str] = field(default_factory=set)
-    records: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    data: Path  # the data folder, which the caller has locked
+    photos: dict[str, Path]  # by name, in the order of features.pkl
+    signatures: dict[str, str]  # by name
+    features: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (length,), float32
+    earlier: dict[str, str] = field(default_factory=dict)  # the signatures in earlier runs
+    unreadable: set[str] = field(default_factory=set)  # in earlier runs
+    records: dict[Path, dict[str, Any]] = field(default_factory=dict)  # of encoders, by file
     damaged: list[Path] = field(default_factory=list)
 
     def files(self) -> list[Path]:
         """Lists the files of the cache, oldest first."""
-        paths = (self.data / FEATURES_CACHE).glob(f"{'[0-9]' * 6}.npz")
+        paths = (self.data / FEATURES_CACHE).glob("[0-9]" * 6 + ".npz")
         # Opening a pipe of such a name would wait for ever.
         return sorted(path for path in paths if path.is_file())
 
@@ -120,12 +110,9 @@ def _signature(path: Path) -> str:
 
 
 def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
-    """Checks that what made the earlier features will also make those of this run.
+    """Raises `UserError`, which names both, if another encoder made the earlier features.
 
     The record is that of the encoder, or as much of it as is known before it is loaded.
-
-    Raises:
-        UserError: if they differ; it names both.
     """
     results = (cache.data / FEATURES_CACHE, cache.data / FEATURES)
     remove = " and ".join(str(path) for path in results if path.exists())
@@ -140,38 +127,27 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
 
 
 def encode_missing(
-    cache: FeatureCache,
-    names: list[str],
-    encoder: "Encoder",
-    batch_size: int,
-    on_skip: Callable[[str, str], None],
-) -> None:
-    """Encodes photos and adds their features to the cache every few batches.
+    cache: FeatureCache, names: list[str], encoder: "Encoder", batch_size: int
+) -> dict[str, str]:
+    """Encodes photos; returns the paths of those that cannot be read, with the reasons.
 
-    Whole batches are added, so that a resumed run makes the same batches, and to the last bit the
-    same features, as an undisturbed one. `on_skip` is called with the path and the reason of each
-    photo that cannot be read.
+    Whole batches are added to the cache, so that a resumed run makes the same batches, and to the
+    last bit the same features, as an undisturbed one.
     """
-    paths = {cache.photos[name]: name for name in names}
-    waiting: dict[str, np.ndarray | PhotoError] = {}
-    for path, result in encode_with_progress(list(paths), encoder, batch_size):
-        waiting[paths[path]] = result
+    record, errors, waiting = encoder.record(), {}, {}
+    portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
+    paths = [cache.photos[name] for name in names]
+    results = encode_photos(paths, encoder, batch_size)
+    for number, (name, (path, result)) in enumerate(zip(names, results, strict=True), 1):
         if isinstance(result, PhotoError):
-            on_skip(str(path), str(result))
-        if len(waiting) == max(1, PHOTOS_AT_RISK // batch_size) * batch_size:
-            _add(cache, encoder.record(), waiting)
+            errors[str(path)] = str(result)
+            cache.unreadable.add(name)
+        else:
+            cache.features[name] = waiting[name] = result
+        if waiting and (number % portion == 0 or number == len(names)):
+            _write_file(cache, record, waiting)
             waiting = {}
-    _add(cache, encoder.record(), waiting)
-
-
-def _add(
-    cache: FeatureCache, record: dict[str, Any], results: dict[str, np.ndarray | PhotoError]
-) -> None:
-    features = {name: row for name, row in results.items() if not isinstance(row, PhotoError)}
-    cache.features.update(features)
-    cache.unreadable.update(name for name in results if name not in features)
-    if features:
-        _write_file(cache, record, features)
+    return errors
 
 
 def _write_file(
@@ -189,9 +165,7 @@ def _write_file(
         np.savez(partial, run=np.array(json.dumps(run)), features=rows)
 
 
-def write_result(
-    cache: FeatureCache, record: dict[str, Any], skipped: list[dict[str, str]]
-) -> None:
+def write_result(cache: FeatureCache, record: dict[str, Any], skipped: dict[str, str]) -> None:
     """Writes `features.pkl` and `features.json`, and leaves one file in the cache.
 
     Raises:
@@ -202,7 +176,9 @@ def write_result(
         place = cache.data / PHOTOS
         raise UserError(f"none of the {len(skipped)} photos in {place} can be read")
     by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
-    write_features(cache.data, by_id, record, skipped)
+    # In an order that does not depend on when a photo was tried.
+    sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]
+    write_features(cache.data, by_id, record, sorted_skipped)
     files = cache.files()
     # What was added may be gone again: someone may have removed the folder meanwhile.
     if len(files) != 1 or cache.earlier != {name: cache.signatures[name] for name in features}:
@@ -210,14 +186,3 @@ def write_result(
         # A killed run leaves the file that it was writing.
         for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
             path.unlink()
-
-
-def encode_with_progress(
-    paths: list[Path], encoder: "Encoder", batch_size: int
-) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
-    """Does what `photos.encode_photos` does, and shows a progress bar."""
-    # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
-    with tqdm(total=len(paths), unit=" photos", delay=1, disable=None) as progress:
-        for path, result in encode_photos(paths, encoder, batch_size):
-            yield path, result
-            progress.update()

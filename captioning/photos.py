@@ -1,7 +1,6 @@
 """Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
-import functools
 import os
 import stat
 import warnings
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 from captioning.cli import UserError, one_line
 from captioning.files import photo_id
@@ -41,41 +41,22 @@ def find_photos(folder: Path, on_skip: Callable[[str, str], None] | None = None)
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
     Hidden files are left out. So are links that point outside the folder and folders that cannot be
-    read: `on_skip` is given the path of each and the reason. Links to folders inside are not
-    followed, since the photos there are found without.
+    read: `on_skip` is given the path of each and the reason.
     """
     report = on_skip or (lambda path, reason: None)
-    extensions = _readable_extensions()
+    extensions = {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
     root = os.path.realpath(folder)
     found = []
     for place, folders, names in os.walk(folder, onerror=lambda e: report(e.filename, e.strerror)):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        photos = [
-            name
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in extensions
-        ]
-        outside = {name for name in folders + photos if _points_outside(Path(place, name), root)}
-        for name in sorted(outside):
-            report(str(Path(place, name)), f"it is a link that points outside {folder}")
-        found += [Path(place, name) for name in photos if name not in outside]
+        photos = [name for name in names if Path(name).suffix.lower() in extensions]
+        for name in sorted(folders + [name for name in photos if not name.startswith(".")]):
+            path = Path(place, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                report(str(path), f"it is a link that points outside {folder}")
+            elif name not in folders:
+                found.append(path)
     return sorted(found)
-
-
-def _points_outside(path: Path, root: str) -> bool:
-    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
-
-
-def _readable_extensions() -> set[str]:
-    extensions = Image.registered_extensions().items()
-    return {name for name, kind in extensions if kind in FORMATS}
-
-
-@functools.cache
-def _readable_formats() -> tuple[str, ...]:
-    """Lists those of `FORMATS` that this Pillow has a reader for; that of JPEG reads MPO too."""
-    Image.init()
-    return tuple(kind for kind in FORMATS if kind in Image.ID)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -97,7 +78,7 @@ def read_photo(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Reads a photo upright, in RGB and resized to a height and width: uint8, (height, width, 3).
 
     Raises:
-        PhotoError: if not all of it can be read as a photo; see `opened`.
+        PhotoError: if it cannot be read; see `opened`.
     """
     (pixels,) = read_in_sizes(path, [size])
     return pixels
@@ -120,52 +101,50 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
     Raises:
-        PhotoError: if it cannot be opened, if what is done with it fails, or if it has more than
-            Pillow's limit of 89 million pixels: a small file that claims more may be made to fill
-            the memory.
+        PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more than
+            Pillow's limit of 89 million pixels, which could fill the memory.
     """
+    Image.init()
+    # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
+    formats = [kind for kind in FORMATS if kind in Image.ID]
     try:
         # A pipe named dog.jpg would have us wait for ever.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise PhotoError("it is no file")
-        with Image.open(path, formats=_readable_formats()) as image:
+        with Image.open(path, formats=formats) as image:
             if image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise PhotoError(f"{image.width:,d} x {image.height:,d} pixels are too many")
             yield image
-    # Pillow's decoders raise whatever a damaged file makes them stumble over; whichever it is, the
-    # photo cannot be read, and the others still can.
+    # Pillow's decoders raise whatever a damaged file makes them stumble over.
     except Exception as error:
         if isinstance(error, UnidentifiedImageError):
             reason = f"cannot identify image file {path.name!r}"
         else:
             reason = getattr(error, "strerror", None) or str(error)
-        reason = " ".join(reason.split())
-        raise PhotoError(one_line(reason) or type(error).__name__) from error
+        reason = one_line(" ".join(reason.split()))
+        raise PhotoError(reason or type(error).__name__) from error
 
 
-def list_photos(folder: Path, on_skip: Callable[[str, str], None]) -> dict[str, Path]:
+def list_photos(folder: Path, skipped: dict[str, str]) -> dict[str, Path]:
     """Lists the photos of a folder, sorted, one of each photo id: path below the folder -> path.
 
-    `on_skip` is called with the path and the reason of each photo that is left out.
+    The path of each photo that is left out is added to `skipped`, with the reason.
 
     Raises:
         UserError: if the folder is missing or holds no photo.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: put the photos there")
-    skipped = []
-    paths = find_photos(folder, lambda path, reason: skipped.append((path, reason)))
+    paths = find_photos(folder, skipped.__setitem__)
     if not paths:
-        why = f" ({skipped[0][1]})" if skipped else ""
+        why = f" ({next(iter(skipped.values()))})" if skipped else ""
         raise UserError(f"{folder} holds no photos{why}: put some there, such as dog.jpg")
     # Features are found by the photo id alone.
     first: dict[str, Path] = {}
     for path in paths:
         kept = first.setdefault(photo_id(path.name), path)
         if kept is not path:
-            skipped.append((str(path), f"{one_line(kept.name)} has the same photo id"))
-    for path, reason in skipped:
-        on_skip(path, reason)
+            skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
     return {str(path.relative_to(folder)): path for path in first.values()}
 
 
@@ -185,11 +164,13 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
 def encode_photos(
     paths: Sequence[Path], encoder: "Encoder", batch_size: int
 ) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
-    """Encodes photos, decoding the next ones in threads while the network runs.
+    """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
 
     Yields each path, in their order, with its features, float32, (encoder.length,), or with the
     error that says why it has none.
     """
+    # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
+    progress = tqdm(total=len(paths), unit=" photos", delay=1, disable=None)
     batches = deque(paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
 
     def prepare(path: Path) -> list[np.ndarray] | PhotoError:
@@ -198,28 +179,22 @@ def encode_photos(
         except PhotoError as error:
             return error
 
-    with decoding_threads(DECODING_THREADS) as threads:
+    with progress, decoding_threads(DECODING_THREADS) as threads:
         pending = deque()
         while batches or pending:
             while batches and len(pending) <= BATCHES_AHEAD:
                 batch = batches.popleft()
                 pending.append((batch, [threads.submit(prepare, path) for path in batch]))
             batch, futures = pending.popleft()
-            results = _encode_batch([future.result() for future in futures], encoder)
-            yield from zip(batch, results, strict=True)
-
-
-def _encode_batch(
-    prepared: list[list[np.ndarray] | PhotoError], encoder: "Encoder"
-) -> list[np.ndarray | PhotoError]:
-    """Encodes the photos of a batch and leaves its errors where they are."""
-    photos = [item for item in prepared if not isinstance(item, PhotoError)]
-    features = iter(encoder.encode(photos) if photos else [])
-    results = [item if isinstance(item, PhotoError) else next(features) for item in prepared]
-    return [
-        item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
-        for item in results
-    ]
+            prepared = [future.result() for future in futures]
+            photos = [item for item in prepared if not isinstance(item, PhotoError)]
+            features = iter(encoder.encode(photos) if photos else [])
+            for path, item in zip(batch, prepared, strict=True):
+                result = item if isinstance(item, PhotoError) else next(features)
+                if not isinstance(result, PhotoError) and not np.isfinite(result).all():
+                    result = PhotoError(_NOT_FINITE)
+                yield path, result
+                progress.update()
 
 
 def expand_places(
@@ -227,8 +202,7 @@ def expand_places(
 ) -> list[Path]:
     """Lists the photos at places that a user named, each once: photos, and those of folders.
 
-    Photos that are named stay even if their extension is unknown. `on_skip` is that of
-    `find_photos`.
+    Photos that are named stay whatever their extension. `on_skip` is that of `find_photos`.
 
     Raises:
         UserError: if a place does not exist, or a folder holds no photos.
