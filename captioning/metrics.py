@@ -145,9 +145,7 @@ class CiderD:
     """
 
     def __init__(self, references: References):
-        ngrams = [
-            [Counter(everygrams(text, max_len=ORDERS)) for text in texts] for texts in references
-        ]
+        ngrams = [[_count_ngrams(text) for text in texts] for texts in references]
         document_frequency = Counter()
         for texts in ngrams:
             document_frequency.update(set().union(*texts))
@@ -162,7 +160,7 @@ class CiderD:
         """Scores one caption of each photo, in their order: (photos,), from 0 to 1,000."""
         scores = np.zeros(len(captions))
         for row, (caption, texts) in enumerate(zip(captions, self._references, strict=True)):
-            weighed = self._weigh(Counter(everygrams(caption, max_len=ORDERS)))
+            weighed = self._weigh(_count_ngrams(caption))
             scores[row] = sum(_similarity(weighed, text) for text in texts) / len(texts)
         return 100 * CIDER_FACTOR * scores
 
@@ -174,6 +172,10 @@ class CiderD:
         # The COCO code takes the number of word pairs for the length of a text.
         length = sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
         return _TfIdf(weights, norms, length)
+
+
+def _count_ngrams(words: Caption) -> Counter[NGram]:
+    return Counter(everygrams(words, max_len=ORDERS))
 
 
 def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:

@@ -90,7 +90,7 @@ def build_vocabulary(
 
 
 def digest_sources(data: Path) -> dict[str, str]:
-    """Returns name -> SHA-256 of the files that belong to a vocabulary, as far as they are there."""
+    """Returns name -> SHA-256 of those files that belong to a vocabulary and are there."""
     return {
         name: hashlib.sha256((data / name).read_bytes()).hexdigest()
         for name in _SOURCES
