@@ -90,10 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for other in others:
         other_decoded = decode_split(other, features, options.beam)
         other_rows = scoring.score_rows(other_decoded, other.vocabulary, references)
+        compared = {title: other_rows[title] for title in other_decoded}
         scores["compared_with"] = str(options.compare)
-        scores["comparison"] = scoring.compare(
-            rows, {title: other_rows[title] for title in other_decoded}
-        )
+        scores["comparison"] = scoring.compare(rows, compared)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
     page = make_page(options.model, cards, rows, scores)
     with locked(options.model, "train.py or evaluate.py"):
@@ -108,15 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_models(folders: Sequence[Path]) -> int:
-    """Prints one table of models that have been scored, and names those that have not.
-
-    Raises:
-        UserError: if none of them has been scored.
-    """
-    models, missing = read_scored_models(folders)
-    if not models:
+    """Prints one table of models that have been scored, and names those that have not."""
+    rows, missing = read_scored_models(folders)
+    if not rows:
         raise UserError(missing[0] if missing else "--models names no folder: name model folders")
-    print_models_table(models)
+    print_models_table(rows)
     for message in missing:
         print(f"left out: {message}", file=sys.stderr)
     return DONE_IN_PART if missing else DONE
@@ -125,11 +120,9 @@ def print_models(folders: Sequence[Path]) -> int:
 def read_inputs(
     options: argparse.Namespace,
 ) -> tuple[list[SavedModel], scoring.SplitReferences, np.ndarray]:
-    """Reads the models and the split, and checks that they go together.
+    """Reads the model, the one to compare with if there is one, and the references and features.
 
-    Returns:
-        the model and the one to compare with, if there is one; the references; and the features,
-        (photos, length), in the order of the references.
+    The features are (photos, length), in the order of the references.
     """
     data = options.data
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
@@ -156,7 +149,7 @@ def decode_split(
         for title, width in widths.items():
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += decoder.decode(batch, width)
+                decoded[title] += decoder.beam(batch, width)
                 progress.update(len(batch))
     return decoded
 

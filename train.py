@@ -152,14 +152,13 @@ def train(
     model: SavedModel,
 ) -> list[dict]:
     """Trains to the end, from the start or from a checkpoint; returns the figures of each epoch."""
-    training_batches, validation_batches = (
-        CaptionBatches(split, options.batch_size, options.seed) for split in (training, validation)
-    )
+    splits = training, validation
+    batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
     trainer = CaptionTrainer(model.captioner)
-    steps = len(training_batches) * options.epochs
+    steps = len(batches[0]) * options.epochs
     compile_trainer(trainer, options.learning_rate, options.weight_decay, steps)
 
-    run_settings = {**settings, "inputs": digest([training, validation], model.vocabulary)}
+    run_settings = {**settings, "inputs": digest(splits, model.vocabulary)}
     history = []
     if options.resume:
         history = resume(options.model, trainer, run_settings, start_anew(options))
@@ -176,14 +175,8 @@ def train(
             save_best=lambda: save_model(options.model, model, recipe_of(options, settings, model)),
         )
         show = ShowCaptions(model.captioner, model.vocabulary, validation, options.shown_photos)
-        fit(
-            trainer,
-            training_batches,
-            validation_batches,
-            len(history),
-            options.epochs,
-            [show, record],
-        )
+        callbacks = [show, record]
+        fit(trainer, *batches, len(history), options.epochs, callbacks)
     remove_checkpoint(options.model)
     return history
 
@@ -192,11 +185,9 @@ def recipe_of(
     options: argparse.Namespace, settings: dict[str, Any], model: SavedModel
 ) -> dict[str, dict[str, Any]]:
     """Returns all settings that the model depends on, those of the two earlier stages included."""
-    record = model.encoder_record
+    names, record = ("encoder", "weights", "dtype"), model.encoder_record
     tables = {
-        "prepare_photos": {
-            name: record[name] for name in ("encoder", "weights", "dtype") if name in record
-        },
+        "prepare_photos": {name: record[name] for name in names if name in record},
         "prepare_text": model.vocabulary.cleaning,
         "train": settings,
     }
@@ -206,8 +197,7 @@ def recipe_of(
 def report(history: list[dict], options: argparse.Namespace) -> None:
     """Prints which epoch was kept, what was written, and what to run next.
 
-    Raises:
-        UserError: if the loss is not finite any more.
+    Raises `UserError` if the loss is not finite any more.
     """
     if not np.isfinite(history[-1]["loss"] + history[-1]["val_loss"]):
         raise UserError(

@@ -31,13 +31,9 @@ class Hypotheses:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Adds a token to every hypothesis, keeps the best, and drops the photos that are finished.
 
-        Args:
-            log_probabilities: (photos * hypotheses, tokens), of the likeliest next tokens.
-            likeliest: the same shape: their ids.
-
-        Returns:
-            The last token id of each kept hypothesis, and which row of `log_probabilities` it
-            extends: (photos left * hypotheses,) each.
+        Both arguments are (photos * hypotheses, tokens), of the likeliest next tokens. Returns the
+        last token id of each kept hypothesis, and which row of the arguments it extends, (photos
+        left * hypotheses,) each.
         """
         photos, hypotheses = self.tokens.shape[:2]
         rows = np.arange(photos)[:, None]
@@ -87,8 +83,6 @@ class Hypotheses:
 
         A photo of which no hypothesis has ended gets its best unfinished one.
         """
-        none_ended = self.ended == 0
-        self.captions[self.rows] = np.where(
-            none_ended[:, None], self.tokens[:, 0], self.best_tokens
-        )
+        none_ended = (self.ended == 0)[:, None]
+        self.captions[self.rows] = np.where(none_ended, self.tokens[:, 0], self.best_tokens)
         return self.captions

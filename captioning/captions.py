@@ -31,6 +31,12 @@ _COPY_NUMBER = re.compile(r"\.[0-9]+$")
 
 _BYTE_ORDER_MARK = "\ufeff"
 
+# What no text holds, and what a message says of it.
+_DAMAGE = {
+    "[\udc80-\udcff]": "is not UTF-8 text: save the file as UTF-8",
+    "\0": "holds a NUL byte, as a damaged file does: correct the line, or save the file as UTF-8",
+}
+
 
 def split_into_words(caption: str) -> list[str]:
     """Lower-cases a caption, splits it at white space and removes punctuation from each word.
@@ -65,7 +71,7 @@ def clean_captions(
 
 
 def read_captions(data: Path) -> dict[str, list[str]]:
-    """Reads the captions of each photo id, as `read_captions_file` does."""
+    """Reads the captions of each photo id; see `read_captions_file`."""
     return read_captions_file(data)[0]
 
 
@@ -73,11 +79,8 @@ def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]
     """Reads the captions file of a data folder: `name.jpg#k<TAB>caption`, one a line.
 
     A line that is repeated, with the same photo, number and caption, counts once; stderr says how
-    many are.
-
-    Returns:
-        Photo id -> its captions as written, both in the order of the file; and photo id -> the file
-        name that the captions give the photo.
+    many are. Returns photo id -> captions as written, in the order of the file, and photo id ->
+    file name.
 
     Raises:
         UserError: if the file is missing, is not UTF-8, holds no caption, or has a line of another
@@ -103,11 +106,8 @@ def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]
     if not captions:
         raise UserError(f"{path} holds no captions: put them there, {form}, {command}")
     if repeated:
-        print(
-            f"{path}: {len(repeated):,d} repeated lines ignored, the first of them line "
-            f"{repeated[0]}",
-            file=sys.stderr,
-        )
+        count = f"{len(repeated):,d} repeated lines ignored, the first of them line {repeated[0]}"
+        print(f"{path}: {count}", file=sys.stderr)
     return captions, file_names
 
 
@@ -123,21 +123,16 @@ def _find_fault(name: str, photo: str, earlier_name: str, caption: str) -> str |
         return "is not name.jpg#0<TAB>caption"
     if not photo:
         return f"names a photo {name!r}, which is nothing but an extension"
-    if name != earlier_name and _plain_name(name) != _plain_name(earlier_name):
+    plain, earlier_plain = (_COPY_NUMBER.sub("", text).lower() for text in (name, earlier_name))
+    if plain != earlier_plain:
         return f"names {name!r}, which has the same photo id as {earlier_name!r} in an earlier line"
     if _SECOND_CAPTION.search(caption):
         return "holds two captions, since a line end is missing"
     words = len(caption.split())
     if words > MAXIMUM_WORDS:
-        return (
-            f"has a caption of {words:,d} words, more than the {MAXIMUM_WORDS} that MAXIMUM_WORDS "
-            "in captioning/captions.py allows"
-        )
+        limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
+        return f"has a caption of {words:,d} words, more than {limit}"
     return None
-
-
-def _plain_name(name: str) -> str:
-    return _COPY_NUMBER.sub("", name).lower()
 
 
 def write_descriptions(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
@@ -183,26 +178,14 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         UserError: if the file is not UTF-8, or holds NUL bytes.
     """
-    content = path.read_bytes()
-    try:
-        text = _with_plain_line_ends(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        # In Latin-1 every byte is a character, so that the lines before the fault can be counted.
-        before = _with_plain_line_ends(content[: error.start].decode("latin-1"))
-        raise UserError(
-            f"{path} line {before.count(chr(10)) + 1} is not UTF-8 text: save the file as UTF-8"
-        ) from error
-    if "\0" in text:
-        number = text[: text.index("\0")].count("\n") + 1
-        raise UserError(
-            f"{path} line {number} holds a NUL byte, as a damaged file does: correct the line, or "
-            "save the file as UTF-8"
-        )
-    # A byte-order mark, as some editors put first, is no part of a name; files that were joined
-    # have it further down. Not str.splitlines, which also breaks a line at characters that a
-    # caption may hold.
+    # A byte that is not UTF-8 becomes a lone surrogate, which text never holds.
+    text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for pattern, fault in _DAMAGE.items():
+        found = re.search(pattern, text)
+        if found:
+            number = text.count("\n", 0, found.start()) + 1
+            raise UserError(f"{path} line {number} {fault}")
+    # A byte-order mark is no part of a name; files that were joined have it further down. Not
+    # str.splitlines, which also breaks a line at characters that a caption may hold.
     return [line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n")]
-
-
-def _with_plain_line_ends(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -30,11 +30,7 @@ def write_checkpoint(
 
 
 def require_checkpoint(folder: Path, remedy: str) -> Path:
-    """Returns the path of the checkpoint.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """Returns the path of the checkpoint, or raises `UserError` if there is none."""
     return require(folder / CHECKPOINT, f"there is nothing to resume; {remedy}")
 
 

@@ -1,7 +1,7 @@
 """A split as arrays, and batches of captions of like length."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +14,13 @@ from captioning.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class CaptionedSplit:
-    """The photos of a split with their captions.
-
-    Args:
-        photo_ids: the photos.
-        references: the words of the first description of each photo.
-        features: (photos, length), float32.
-        captions: the token ids of each caption, start and end token included.
-        photo_rows: (captions,), which row of `features` each caption belongs to.
-    """
+    """The photos of a split with their captions."""
 
     photo_ids: list[str]
-    references: list[list[str]]
-    features: np.ndarray
-    captions: list[list[int]]
-    photo_rows: np.ndarray
+    references: list[list[str]]  # the words of the first description of each photo
+    features: np.ndarray  # (photos, length), float32
+    captions: list[list[int]]  # token ids, start and end token included
+    photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
 
     @property
     def target_count(self) -> int:
@@ -43,11 +35,7 @@ def load_split(
     descriptions: Mapping[str, list[list[str]]],
     vocabulary: Vocabulary,
 ) -> CaptionedSplit:
-    """Collects what a split of a data folder holds.
-
-    Raises:
-        UserError: if the split file is missing or none of its photos can be used.
-    """
+    """Collects what a split of a data folder holds; see `usable_photos`."""
     photo_ids = usable_photos(data, split, features, descriptions)
     pairs = [
         (row, vocabulary.tokenize(words))
@@ -63,7 +51,7 @@ def load_split(
     )
 
 
-def digest(splits: list[CaptionedSplit], vocabulary: Vocabulary) -> str:
+def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
     """Computes the SHA-256 digest of all that training depends on besides its settings."""
     whole = hashlib.sha256(repr(vocabulary).encode())
     for split in splits:

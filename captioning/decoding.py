@@ -4,7 +4,6 @@ All photos are decoded together, one token at a time. The states of the word hal
 token to token, so that a step costs the same for the last token of a caption as for the first.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,64 +37,37 @@ class CaptionDecoder:
         self._steps = {}
 
     def greedy(self, features: np.ndarray) -> list[list[int]]:
-        """Takes the likeliest token at every step.
-
-        Args:
-            features: (photos, length), float32.
-
-        Returns:
-            The token ids of each caption, the end token last unless the caption reached the maximum
-            length without it.
-        """
-        return self._in_batches(features, self._greedy_batch)
+        """Takes the likeliest token at every step, which is a beam of width 1."""
+        return self.beam(features, 1)
 
     def beam(
         self, features: np.ndarray, beam_width: int, length_penalty: float = LENGTH_PENALTY
     ) -> list[list[int]]:
         """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
-        A hypothesis is finished when the end token is among the best `beam_width` continuations of
-        its photo; a photo is finished when that many hypotheses are. The best of them by
-        log-probability / tokens ** length_penalty is taken (Wu et al. 2016, arXiv:1609.08144,
-        section 7, with the plain power of the length that most toolkits use). A width of 1 gives
-        the captions of `greedy`; arguments and result are like there.
+        The features are (photos, length). A hypothesis is finished when the end token is among the
+        best `beam_width` continuations of its photo; a photo is finished when that many hypotheses
+        are. The best of them by log-probability / tokens ** length_penalty is taken (Wu et al.
+        2016, arXiv:1609.08144, section 7, with the plain power of the length that most toolkits
+        use).
+
+        Returns:
+            The token ids of each caption, the end token last unless the caption reached the maximum
+            length without it.
         """
-        return self._in_batches(
-            features, lambda batch: self._beam_batch(batch, beam_width, length_penalty)
-        )
-
-    def decode(self, features: np.ndarray, beam_width: int) -> list[list[int]]:
-        """Decodes greedily, or by beam search if the beam is wider than 1; see there."""
-        return self.greedy(features) if beam_width == 1 else self.beam(features, beam_width)
-
-    def _in_batches(
-        self, features: np.ndarray, decode_batch: Callable[[np.ndarray], np.ndarray]
-    ) -> list[list[int]]:
         return [
             [int(token_id) for token_id in caption if token_id != PADDING_ID]
             for start in range(0, len(features), PHOTOS_AT_ONCE)
-            for caption in decode_batch(features[start : start + PHOTOS_AT_ONCE])
+            for caption in self._decode_batch(
+                features[start : start + PHOTOS_AT_ONCE], beam_width, length_penalty
+            )
         ]
 
-    def _greedy_batch(self, features: np.ndarray) -> np.ndarray:
-        step = self._step_network(1)
-        tokens, *carried = self._first_inputs(features)
-        captions = np.zeros((len(features), self.vocabulary.maximum_length), dtype=np.int32)
-        unfinished = np.arange(len(features))
-        for position in range(self.vocabulary.maximum_length):
-            _, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
-            tokens = likeliest[:, 0]
-            captions[unfinished, position] = tokens
-            goes_on = tokens != self.vocabulary.end_id
-            if not goes_on.any():
-                break
-            carried = [item[goes_on] for item in (carried[0], *states)]
-            unfinished, tokens = unfinished[goes_on], tokens[goes_on]
-        return captions
-
-    def _beam_batch(self, features: np.ndarray, width: int, length_penalty: float) -> np.ndarray:
+    def _decode_batch(self, features: np.ndarray, width: int, length_penalty: float) -> np.ndarray:
         step = self._step_network(width + 1)
-        tokens, *carried = self._first_inputs(features)
+        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
+        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
+        carried = [image_embedding, *zero_states(self.word_half, len(features))]
         hypotheses = Hypotheses(len(features), width, self.vocabulary, length_penalty)
         for _ in range(self.vocabulary.maximum_length):
             scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
@@ -104,12 +76,6 @@ class CaptionDecoder:
                 break
             carried = [item[parents] for item in (carried[0], *states)]
         return hypotheses.best()
-
-    def _first_inputs(self, features: np.ndarray) -> list[np.ndarray]:
-        """Returns the inputs of the first step: start tokens, image embeddings, zero states."""
-        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
-        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
-        return [tokens, image_embedding, *zero_states(self.word_half, len(features))]
 
     def _step_network(self, count: int) -> keras.Model:
         """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
@@ -128,17 +94,11 @@ class CaptionDecoder:
 
 @dataclass(frozen=True)
 class TokenProbability:
-    """How sure the captioner was of one word of a caption.
+    """How sure the captioner was of one word of a caption, given the words before it."""
 
-    Args:
-        word: the word, `endseq` where the caption ends.
-        probability: what the captioner gave it after the words before it.
-        alternatives: the likeliest other words with their probabilities, likeliest first.
-    """
-
-    word: str
+    word: str  # `endseq` where the caption ends
     probability: float
-    alternatives: tuple[tuple[str, float], ...]
+    alternatives: tuple[tuple[str, float], ...]  # other words, likeliest first
 
     @property
     def is_end(self) -> bool:
@@ -147,40 +107,29 @@ class TokenProbability:
 
 
 def token_probabilities(
-    captioner: keras.Model,
-    vocabulary: Vocabulary,
-    features: np.ndarray,
-    captions: list[list[int]],
+    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, captions: list[list[int]]
 ) -> list[tuple[TokenProbability, ...]]:
-    """Computes the probability of every token of captions, and the likeliest other words.
+    """Computes the probability of every token of decoded captions, and the likeliest other words.
 
-    One pass over a whole caption gives the probabilities at every position.
-
-    Args:
-        captioner: as `model.join_halves` builds it.
-        vocabulary: that of the captioner.
-        features: (captions, length), float32.
-        captions: token ids, as `CaptionDecoder` returns them.
+    The features are (captions, length). One pass over a whole caption gives the probabilities at
+    every position.
     """
     # Captions of like length together, so that little is computed for padding.
     order = np.argsort([len(caption) for caption in captions], kind="stable")
-    found: list[tuple[TokenProbability, ...]] = [()] * len(captions)
+    found = [()] * len(captions)
     for start in range(0, len(order), CAPTIONS_AT_ONCE):
         rows = order[start : start + CAPTIONS_AT_ONCE]
         batch = [captions[row] for row in rows]
         # An empty caption has no token to ask for.
         if batch[-1]:
-            batch_found = _probabilities_of_batch(captioner, vocabulary, features[rows], batch)
-            for row, caption in zip(rows, batch_found, strict=True):
-                found[row] = caption
+            tokens = _probabilities_of_batch(captioner, vocabulary, features[rows], batch)
+            for row, tokens_of_caption in zip(rows, tokens, strict=True):
+                found[row] = tokens_of_caption
     return found
 
 
 def _probabilities_of_batch(
-    captioner: keras.Model,
-    vocabulary: Vocabulary,
-    features: np.ndarray,
-    captions: list[list[int]],
+    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, captions: list[list[int]]
 ) -> list[tuple[TokenProbability, ...]]:
     length = max(map(len, captions))
     prefixes = np.full((len(captions), length), PADDING_ID, dtype=np.int32)
@@ -225,7 +174,7 @@ def generate_desc(
 
     The captions have no start or end token.
     """
-    captions = CaptionDecoder(captioner, vocabulary).decode(features, beam_width)
+    captions = CaptionDecoder(captioner, vocabulary).beam(features, beam_width)
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
 
 

@@ -24,13 +24,8 @@ def make_cards(
 ) -> list[Card]:
     """Collects what the page shows of each photo.
 
-    Args:
-        photos: the folder of the photos; the page does without those that are missing.
-        model: what decoded.
-        references: of the photos of the split.
-        features: (photos, length), in the order of the references.
-        decoded: title of a decoding -> token ids of each caption.
-        rows: from `scoring.score_rows`.
+    The folder `photos` may lack some of them. The features are (photos, length); `decoded` is title
+    of a decoding -> token ids of each caption, and `rows` what `scoring.score_rows` made of it.
     """
     paths = {photo_id(path.name): path for path in reversed(find_photos(photos))}
     probabilities = {
@@ -43,15 +38,11 @@ def make_cards(
         decodings = {}
         for title, captions in decoded.items():
             decodings.setdefault(tuple(captions[row]), []).append(title)
-        captions = tuple(
-            Caption(
-                tuple(titles),
-                probabilities[titles[0]][row],
-                float(rows[titles[0]].statistics.photo_scores["CIDEr-D"][row]),
-            )
-            for titles in decodings.values()
-        )
-        cards.append(Card(photo, paths.get(photo), captions, tuple(references.texts[row])))
+        captions = []
+        for first, *others in decodings.values():
+            cider = float(rows[first].statistics.photo_scores["CIDEr-D"][row])
+            captions.append(Caption((first, *others), probabilities[first][row], cider))
+        cards.append(Card(photo, paths.get(photo), tuple(captions), tuple(references.texts[row])))
     return cards
 
 
@@ -60,11 +51,7 @@ def make_page(
 ) -> Page:
     """Puts the page together: the table and its notes, plots, and the cards.
 
-    Args:
-        model_folder: its name is in the title, and its loss curves are shown if they are there.
-        cards: from `make_cards`.
-        rows: from `scoring.score_rows`.
-        scores: as `scores.json` has them.
+    `scores` are as `scores.json` has them. The loss curves are shown if the folder has them.
     """
     titles = [title for title in (GREEDY, HUMAN, SHUFFLED) if title in rows]
     distribution = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in titles}

@@ -6,12 +6,13 @@ ROUGE-L, and 1,000 in CIDEr-D.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from nltk.translate.bleu_score import closest_ref_length, modified_precision
+from nltk.util import everygrams
 
 Caption = Sequence[str]
 Captions = Sequence[Caption]
@@ -38,27 +39,17 @@ BLEU_NAMES = tuple(f"BLEU-{order}" for order in range(1, ORDERS + 1))
 
 @dataclass(frozen=True)
 class PhotoStatistics:
-    """What each photo contributes to the scores.
+    """What each photo contributes to the scores."""
 
-    Args:
-        bleu: (photos, 10), from `bleu_counts`.
-        photo_scores: metric that is a mean over photos -> the score of each photo, (photos,).
-        bleu_weights: the weights of the n-gram precisions of each BLEU.
-    """
-
-    bleu: np.ndarray
-    photo_scores: Mapping[str, np.ndarray]
+    bleu: np.ndarray  # from `bleu_counts`
+    photo_scores: Mapping[str, np.ndarray]  # metric that is a mean over photos -> (photos,)
     bleu_weights: Sequence[Sequence[float]] = STANDARD_WEIGHTS
 
     def scores(self, counts: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Computes every metric over selections of photos.
+        """Computes every metric over selections of photos: metric -> (selections,).
 
-        Args:
-            counts: (selections, photos), how often each photo is in each selection; None for every
-                photo once.
-
-        Returns:
-            metric -> score of each selection, (selections,).
+        `counts` says how often each photo is in each selection, (selections, photos); without it
+        there is one selection, of every photo once.
         """
         if counts is None:
             counts = np.ones((1, len(self.bleu)))
@@ -90,21 +81,17 @@ def bleu_counts(captions: Captions, references: References) -> np.ndarray:
 def corpus_bleu(sums: np.ndarray, weights: Sequence[Sequence[float]]) -> np.ndarray:
     """Computes corpus BLEU without smoothing (Papineni et al. 2002, section 2.3).
 
-    Args:
-        sums: (selections, 10), `bleu_counts` summed over each selection of photos.
-        weights: the weights of the n-gram precisions of each metric.
-
-    Returns:
-        (selections, metrics), from 0 to 100; 0 where no n-gram of an order that counts is right.
+    `sums` are `bleu_counts` summed over each selection of photos, (selections, 10); `weights` those
+    of the n-gram precisions of each metric. The result is (selections, metrics), from 0 to 100; it
+    is 0 where no n-gram of an order that counts is right.
     """
     matched, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
     caption_words, reference_words = sums[:, -2], sums[:, -1]
     with np.errstate(divide="ignore", over="ignore"):
         log_precisions = np.log(matched / total)
         # Too short a corpus is penalized; an empty one gets -inf and scores 0.
-        brevity = np.minimum(
-            0, 1 - reference_words / np.maximum(caption_words, np.finfo(float).tiny)
-        )
+        caption_words = np.maximum(caption_words, np.finfo(float).tiny)
+        brevity = np.minimum(0, 1 - reference_words / caption_words)
     log_means = [
         sum(weight * log_precisions[:, order] for order, weight in enumerate(row) if weight)
         for row in weights
@@ -187,12 +174,8 @@ class CiderD:
         return _TfIdf(weights, norms, length)
 
 
-def _count_ngrams(words: Caption) -> dict[NGram, int]:
-    ngrams = defaultdict(int)
-    for order in range(1, ORDERS + 1):
-        for start in range(len(words) - order + 1):
-            ngrams[tuple(words[start : start + order])] += 1
-    return ngrams
+def _count_ngrams(words: Caption) -> Counter[NGram]:
+    return Counter(everygrams(words, max_len=ORDERS))
 
 
 def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:

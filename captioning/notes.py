@@ -3,15 +3,7 @@
 from typing import Any
 
 from captioning.metrics import BLEU_NAMES, Captions
-from captioning.scoring import (
-    CLASSIC,
-    GREEDY,
-    HUMAN,
-    SAME_REFERENCES,
-    SHUFFLED,
-    Row,
-    compare,
-)
+from captioning.scoring import CLASSIC, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED, Row, compare
 
 # A difference with a lower p-value is taken for real.
 SIGNIFICANT = 0.05
@@ -34,11 +26,9 @@ _INTERVALS_EXPLAINED = (
 
 
 def notes_on(rows: dict[str, Row], results: dict[str, dict[str, Any]]) -> list[str]:
-    """Returns notes of a sentence or a few each; those that warn begin with `warning: `.
+    """Returns notes on the rows and what `scoring.summarize` made of them.
 
-    Args:
-        rows: title -> row, as `scoring.score_rows` returns them.
-        results: title -> the result that `scoring.summarize` returns.
+    Those that warn begin with `warning: `.
     """
     notes = []
     for title in rows:
@@ -51,10 +41,9 @@ def notes_on(rows: dict[str, Row], results: dict[str, dict[str, Any]]) -> list[s
 
 def _note_on_captions(title: str, captions: Captions) -> list[str]:
     empty = sum(not words for words in captions)
-    if empty == len(captions):
-        return [f"warning: {title}: all {len(captions):,d} captions are empty."]
     if empty:
-        return [f"warning: {title}: {empty:,d} of {len(captions):,d} captions are empty."]
+        count = "all" if empty == len(captions) else f"{empty:,d} of"
+        return [f"warning: {title}: {count} {len(captions):,d} captions are empty."]
     if len(captions) > 1 and len(set(map(tuple, captions))) == 1:
         return [f"warning: {title}: all {len(captions):,d} captions are the same."]
     return []

@@ -27,15 +27,15 @@ SHOWN_SHARE = 98
 
 
 def print_results(results: dict[str, dict[str, Any]]) -> None:
-    """Prints two tables: scores with half of their intervals below, and caption statistics.
+    """Prints what `scoring.summarize` returns as two tables: scores, and caption statistics.
 
-    Args:
-        results: as `scoring.summarize` returns them; the first row has all metrics.
+    Half of each interval stands below its score.
     """
     names = _metrics_of(results)
     lines = [("", *names)]
     for title, result in results.items():
-        lines += [(title, *_score_cells(result, names)), ("", *_half_intervals(result, names))]
+        scores, halves = zip(*_score_cells(result, names), strict=True)
+        lines += [(title, *scores), ("", *halves)]
     print_columns(lines)
     print()
     headings = [heading for _, heading, _ in STATISTICS]
@@ -71,16 +71,15 @@ def print_paragraphs(paragraphs: list[str]) -> None:
 
 
 def _metrics_of(results: dict[str, dict[str, Any]]) -> list[str]:
+    # The first row has all metrics.
     return list(next(iter(results.values()))["intervals"])
 
 
-def _score_cells(result: dict[str, Any], names: list[str]) -> list[str]:
-    return [f"{result[name]:.1f}" if name in result else "" for name in names]
-
-
-def _half_intervals(result: dict[str, Any], names: list[str]) -> list[str]:
-    ends = [result["intervals"].get(name) for name in names]
-    return [f"±{(end[1] - end[0]) / 2:.1f}" if end else "" for end in ends]
+def _score_cells(result: dict[str, Any], names: list[str]) -> list[tuple[str, str]]:
+    cells = dict.fromkeys(names, ("", ""))
+    for name, (low, high) in result["intervals"].items():
+        cells[name] = f"{result[name]:.1f}", f"±{(high - low) / 2:.1f}"
+    return list(cells.values())
 
 
 def _statistics_cells(result: dict[str, Any]) -> list[str]:
@@ -88,16 +87,12 @@ def _statistics_cells(result: dict[str, Any]) -> list[str]:
 
 
 def page_table(results: dict[str, dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
-    """Returns the table for a page, a header and a line for each row, half intervals in the cells.
-
-    Args:
-        results: as for `print_results`.
-    """
+    """Returns both tables of `print_results` as one: a header and a line for each row."""
     names = _metrics_of(results)
     table = [("", *names, *(" ".join(heading) for _, heading, _ in STATISTICS))]
     for title, result in results.items():
-        pairs = zip(_score_cells(result, names), _half_intervals(result, names), strict=True)
-        table.append((title, *(" ".join(pair) for pair in pairs), *_statistics_cells(result)))
+        scores = map(" ".join, _score_cells(result, names))
+        table.append((title, *scores, *_statistics_cells(result)))
     return tuple(table)
 
 
@@ -108,12 +103,8 @@ def print_comparison(
     names = list(next(iter(comparison.values())))
     lines = [("", "", *names)]
     for title, scores in comparison.items():
-        for label, key, form in (
-            ("A", "this", ".1f"),
-            ("B", "other", ".1f"),
-            ("p", "p_value", ".3f"),
-        ):
-            cells = [f"{scores[name][key]:{form}}" for name in names]
+        for label, key, digits in (("A", "this", 1), ("B", "other", 1), ("p", "p_value", 3)):
+            cells = [f"{scores[name][key]:.{digits}f}" for name in names]
             lines.append((title if label == "A" else "", label, *cells))
     print(f"\n{model} (A) against {other} (B) on the same photos\n")
     print_columns(lines)
@@ -139,11 +130,7 @@ def write_captions(
 
 
 def draw_distribution(scores: dict[str, np.ndarray]) -> bytes:
-    """Draws which share of the photos scores how much, as a PNG.
-
-    Args:
-        scores: title -> CIDEr-D of each photo, (photos,).
-    """
+    """Draws which share of the photos has how much CIDEr-D, for each title, as a PNG."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     for title, values in scores.items():
@@ -169,12 +156,8 @@ def draw_curves(history: list[dict], path: Path) -> None:
     for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
         axes.plot(table["epoch"], table[f"val_{name}"], marker="o", label="validation")
-        axes.axvline(
-            best["epoch"],
-            color="grey",
-            linestyle="--",
-            label=f"best epoch, {best['epoch']:.0f}: {best[f'val_{name}']:.3f}",
-        )
+        label = f"best epoch, {best['epoch']:.0f}: {best[f'val_{name}']:.3f}"
+        axes.axvline(best["epoch"], color="grey", linestyle="--", label=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Epoch", title=title)
         axes.grid(alpha=0.3)

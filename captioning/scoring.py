@@ -43,22 +43,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class SplitReferences:
-    """What people wrote about the photos of a split.
-
-    Args:
-        photo_ids: the photos, in the order of all that follows.
-        texts: the captions of each photo as people wrote them.
-        words: the same as the standard scores have them: lower-cased, punctuation removed,
-            one-letter words kept.
-        cleaned: the same as the cleaned descriptions have them.
-        training: every cleaned description of the training split.
-    """
+    """What people wrote about the photos of a split."""
 
     photo_ids: list[str]
-    texts: list[list[str]]
-    words: list[list[list[str]]]
-    cleaned: list[list[list[str]]]
-    training: set[tuple[str, ...]]
+    texts: list[list[str]]  # the captions of each photo as people wrote them
+    words: list[list[list[str]]]  # the same as `split_into_words` has them
+    cleaned: list[list[list[str]]]  # the same as the cleaned descriptions have them
+    training: set[tuple[str, ...]]  # every cleaned description of the training split
 
 
 def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> SplitReferences:
@@ -84,17 +75,11 @@ def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> 
 
 @dataclass(frozen=True)
 class Row:
-    """Captions of a row of the table, with what their scores are computed from.
-
-    Args:
-        captions: as they are scored.
-        statistics: what each photo contributes to the scores.
-        cleaned: the captions cleaned as descriptions are.
-    """
+    """Captions of a row of the table, with what their scores are computed from."""
 
     captions: Captions
     statistics: PhotoStatistics
-    cleaned: Captions
+    cleaned: Captions  # the captions cleaned as descriptions are
 
 
 def standard_row(
@@ -103,13 +88,9 @@ def standard_row(
     cider: metrics.CiderD,
     cleaned: Captions | None = None,
 ) -> Row:
-    """Scores captions the standard way.
+    """Scores captions without start and end tokens the standard way.
 
-    Args:
-        captions: words without start and end tokens.
-        references: as `SplitReferences.words`.
-        cider: of the same references; one serves several rows.
-        cleaned: the captions cleaned, if they are not.
+    One `cider` of the references serves several rows; `cleaned` is needed if the captions are not.
     """
     photo_scores = {
         "ROUGE-L": metrics.rouge_l(captions, references),
@@ -123,7 +104,7 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     """Scores captions as the classic recipe does, which flatters them.
 
     Start and end tokens stand on both sides and count as words. `ended` tells of each caption
-    whether it ended before the maximum length, `cleaned` is that of `SplitReferences`.
+    whether it ended before the maximum length.
     """
     with_tokens = [
         [START_TOKEN, *words, *([END_TOKEN] if end else [])]
@@ -166,10 +147,7 @@ def score_rows(
 ) -> dict[str, Row]:
     """Scores the captions of every decoding, and what they should be compared with.
 
-    Args:
-        decoded: `greedy` and other decodings -> token ids of each caption.
-        vocabulary: that of the token ids.
-        references: of the same photos.
+    `decoded` holds `greedy` and other decodings -> token ids of each caption.
     """
     captions = {title: [*map(vocabulary.detokenize, ids)] for title, ids in decoded.items()}
     ended = [ids[-1:] == [vocabulary.end_id] for ids in decoded[GREEDY]]
@@ -189,39 +167,30 @@ def summarize(
 ) -> dict[str, dict[str, Any]]:
     """Computes the scores of each row with their intervals, and how varied its captions are.
 
-    Returns:
-        title -> result, which holds each metric's score, `intervals` with the two ends for each
-        metric, number of photos, mean length in words, number of distinct captions, and in percent
-        the coverage of the vocabulary and the captions that are copies of a training description.
+    The mean length is in words; coverage of the vocabulary, and captions that are copies of a
+    training description, are in percent.
     """
-    return {title: _summarize_row(row, vocabulary, training) for title, row in rows.items()}
-
-
-def _summarize_row(
-    row: Row, vocabulary: Vocabulary, training: set[tuple[str, ...]]
-) -> dict[str, Any]:
-    scores = row.statistics.scores()
-    resampled = row.statistics.scores(resample(len(row.captions)))
     known = set(vocabulary.words) - {START_TOKEN, END_TOKEN}
-    used = known.intersection(*[{word for words in row.captions for word in words}])
-    copied = sum(tuple(words) in training for words in row.cleaned)
-    return {
-        **{name: float(values[0]) for name, values in scores.items()},
-        "intervals": {name: interval(values) for name, values in resampled.items()},
-        "photos": len(row.captions),
-        "mean_length": sum(map(len, row.captions)) / len(row.captions),
-        "distinct_captions": len(set(map(tuple, row.captions))),
-        "vocabulary_coverage": 100 * len(used) / max(1, len(known)),
-        "copied_from_training": 100 * copied / len(row.captions),
-    }
+    results = {}
+    for title, row in rows.items():
+        photos = len(row.captions)
+        resampled = row.statistics.scores(resample(photos))
+        used = known.intersection(word for words in row.captions for word in words)
+        copied = sum(tuple(words) in training for words in row.cleaned)
+        results[title] = {
+            **{name: float(values[0]) for name, values in row.statistics.scores().items()},
+            "intervals": {name: interval(values) for name, values in resampled.items()},
+            "photos": photos,
+            "mean_length": sum(map(len, row.captions)) / photos,
+            "distinct_captions": len(set(map(tuple, row.captions))),
+            "vocabulary_coverage": 100 * len(used) / max(1, len(known)),
+            "copied_from_training": 100 * copied / photos,
+        }
+    return results
 
 
 def compare(rows: dict[str, Row], others: dict[str, Row]) -> dict[str, dict[str, dict[str, float]]]:
-    """Compares two models photo by photo, in all rows of the second.
-
-    Returns:
-        row -> metric -> the scores `this` and `other`, and `p_value`.
-    """
+    """Compares two models photo by photo: row of the second -> metric -> scores and p-value."""
     comparison = {}
     for title, other in others.items():
         counts = resample(len(other.captions))
@@ -243,10 +212,7 @@ def compare(rows: dict[str, Row], others: dict[str, Row]) -> dict[str, dict[str,
 
 
 def resample(photos: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Draws as many photos as there are, with replacement: (resamples, photos), drawn how often.
-
-    The draws are the same in every run, so that scores of two models can be compared on them.
-    """
+    """Draws photos with replacement: how often each, (resamples, photos), the same in every run."""
     generator = np.random.default_rng(RESAMPLING_SEED)
     return generator.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(float)
 
@@ -275,9 +241,5 @@ def write_scores(folder: Path, scores: dict[str, Any]) -> None:
 
 
 def read_scores(folder: Path, remedy: str) -> dict[str, Any]:
-    """Reads `scores.json` of a model folder.
-
-    Raises:
-        UserError: if it is missing, damaged, or of another format version.
-    """
+    """Reads `scores.json` of a model folder; see `read_json`."""
     return read_json(folder / SCORES, FORMAT, remedy)

@@ -14,10 +14,6 @@ from captioning.storage import write_text
 def read_split(data: Path, split: str) -> list[str]:
     """Reads the photo ids of a split in the order of its file, each once.
 
-    Args:
-        data: the data folder.
-        split: `train`, `dev` (validation) or `test`.
-
     Raises:
         UserError: if the file is missing, is not UTF-8, names no photo, or names one that another
             split names too.
@@ -55,17 +51,10 @@ def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path)
 
 
 def draw_splits(photos: Collection[str], held_out: int, seed: int) -> dict[str, list[str]]:
-    """Splits photos at random into training, validation and test photos.
+    """Splits at least three photos at random into training, validation and test photos.
 
-    The same seed and photos give the same split, whatever the order of the photos.
-
-    Args:
-        photos: the photo ids, at least three.
-        held_out: one photo in so many is for validation, and one in so many for the test.
-        seed: of the random choice.
-
-    Returns:
-        Split -> the ids of its photos, in the order of `photos`.
+    One photo in `held_out` is for validation, and one for the test. The same seed and photos give
+    the same split, whatever the order of the photos.
     """
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
@@ -79,13 +68,7 @@ def draw_splits(photos: Collection[str], held_out: int, seed: int) -> dict[str, 
 def read_or_draw_splits(
     data: Path, captioned: Collection[str], held_out: int, seed: int
 ) -> tuple[dict[str, list[str]], bool]:
-    """Reads the split files, or draws a random split if there is none of them.
-
-    Args:
-        data: the data folder.
-        captioned: the ids of the photos with captions.
-        held_out: as for `draw_splits`.
-        seed: as for `draw_splits`.
+    """Reads the split files, or splits the captioned photos at random if there is none of them.
 
     Returns:
         Split -> the ids of its photos; and whether the split was drawn.
@@ -123,12 +106,6 @@ def usable_photos(
     """Selects the photos of a split that have features and captions, in the order of the file.
 
     How many lack one or the other is said on stderr.
-
-    Args:
-        data: the data folder.
-        split: `train`, `dev` or `test`.
-        features: the photo ids that have features, or a dict of these.
-        captions: the photo ids that have captions, or a dict of these.
 
     Raises:
         UserError: if the split file is missing or none of its photos can be used.

@@ -16,23 +16,14 @@ HISTOGRAM_WIDTH = 40  # characters of the longest bar
 def summarize_photos(
     data: Path, captions: dict[str, list[str]], splits: dict[str, list[str]]
 ) -> str:
-    """Describes which photos have captions, which are in which split, and which have a file.
-
-    Args:
-        data: the data folder.
-        captions: photo id -> its captions.
-        splits: split -> the ids of its photos.
-    """
+    """Describes which photos have captions, which are in which split, and which have a file."""
     elsewhere = captions.keys() - {photo for photos in splits.values() for photo in photos}
     lines = [
         f"photos with captions   {len(captions):9,d}   {len(elsewhere):,d} of them in no split"
     ]
     for split, photos in splits.items():
-        missing = len(set(photos) - captions.keys())
-        lines.append(
-            f"  {split:5s} split          {len(photos):9,d}"
-            f"   {missing:,d} photos without captions left out"
-        )
+        missing = f"{len(set(photos) - captions.keys()):,d} photos without captions left out"
+        lines.append(f"  {split:5s} split          {len(photos):9,d}   {missing}")
     if (data / PHOTOS).is_dir():
         walk = os.walk(data / PHOTOS)
         names = [name for _, _, names in walk for name in names if not name.startswith(".")]
@@ -50,14 +41,7 @@ def summarize_text(
     training: Sequence[Sequence[str]],
     vocabulary: Vocabulary,
 ) -> str:
-    """Describes the captions before and after cleaning.
-
-    Args:
-        captions: photo id -> its captions as written.
-        descriptions: photo id -> its cleaned descriptions.
-        training: the descriptions of the training split.
-        vocabulary: built of these.
-    """
+    """Describes the captions before and after cleaning, and the training split."""
     before = Counter(
         word for texts in captions.values() for text in texts for word in text.lower().split()
     )
@@ -88,13 +72,7 @@ def summarize_text(
 def length_histogram(
     lengths: Sequence[int], bin_width: int = HISTOGRAM_BIN, bar_width: int = HISTOGRAM_WIDTH
 ) -> list[str]:
-    """Draws how many descriptions have which length, a line a bin.
-
-    Args:
-        lengths: words of each description.
-        bin_width: lengths that share a bar.
-        bar_width: characters of the longest bar.
-    """
+    """Draws how many descriptions have which length in words, a line a bin."""
     bins = Counter(length // bin_width for length in lengths)
     highest = max(bins.values())
     lines = []

@@ -36,9 +36,8 @@ class CaptionTrainer(keras.Model):
         self.mean_loss = keras.metrics.Mean(name="loss")
         self.accuracy = keras.metrics.Mean(name="accuracy")
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):  # Keras names these.
+    # Keras names the arguments.
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the loss of a batch in nats per word, and updates the metrics.
 
         Targets `y` and `sample_weight` are (captions, tokens), the logits `y_pred` (captions,
@@ -74,12 +73,8 @@ def is_finished(history: list[dict], epochs: int, patience: int) -> bool:
 class RecordEpoch(keras.callbacks.Callback):
     """Writes after every epoch what makes sure that it is not lost, and stops when it is time.
 
-    Args:
-        folder: the model folder.
-        history: the figures of the epochs done before, to which those of each epoch are added.
-        settings: what the run was started with, for the checkpoint.
-        is_finished: tells after an epoch whether training should stop.
-        save_best: called after an epoch with the lowest validation loss so far.
+    The figures of each epoch are added to `history`, which is_finished() looks at after it.
+    save_best() is called after an epoch with the lowest validation loss so far.
     """
 
     def __init__(
@@ -108,15 +103,13 @@ class RecordEpoch(keras.callbacks.Callback):
         does the epoch again and writes the same files.
         """
         best = min((figures["val_loss"] for figures in self.history), default=np.inf)
-        figures = {name: logs[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        self.history.append(
-            {
-                "epoch": epoch + 1,
-                "seconds": round(time.monotonic() - self.started, 1),
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                **figures,
-            }
-        )
+        figures = {
+            "epoch": epoch + 1,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+        }
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        self.history.append(figures | {name: logs[name] for name in names})
         if not np.isfinite(logs["loss"] + logs["val_loss"]):
             self.model.stop_training = True
             return
@@ -158,9 +151,6 @@ def fit(
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     """Runs Keras's training loop with batches that are shuffled anew for each epoch."""
-    shuffle = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: training.shuffle(epoch)
-    )
     trainer.fit(
         training,
         validation_data=validation,
@@ -171,7 +161,7 @@ def fit(
         # A bar for a person, a line an epoch for a log file.
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            shuffle,
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: training.shuffle(epoch)),
             # Named here so that its line is printed before the captions, not after them.
             keras.callbacks.ProgbarLogger(),
             keras.callbacks.TerminateOnNaN(),

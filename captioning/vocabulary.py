@@ -17,8 +17,7 @@ PADDING_ID = 0
 START_TOKEN = "startseq"
 END_TOKEN = "endseq"
 
-# The files in DATA that belong to a vocabulary: its words are those of the first two, and the third
-# is written together with it.
+# The files in DATA that a vocabulary is made from, and one that is written together with it.
 _SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
 
 
@@ -26,18 +25,13 @@ _SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
 class Vocabulary:
     """The words of the training split, and their token ids.
 
-    Args:
-        words: in the order of their ids, the start and end tokens among them; the first has id 1,
-            since 0 is padding.
-        maximum_length: tokens of the longest training description, start and end tokens counted.
-        cleaning: the settings that the words were cleaned with.
-        sources: from `digest_sources`: the files that it belongs to.
+    The start and end tokens are among the words. The first word has id 1, since 0 is padding.
     """
 
     words: tuple[str, ...]
-    maximum_length: int
-    cleaning: dict[str, Any]
-    sources: dict[str, str] = field(default_factory=dict)
+    maximum_length: int  # tokens of the longest training description, with start and end
+    cleaning: dict[str, Any]  # the settings that the words were cleaned with
+    sources: dict[str, str] = field(default_factory=dict)  # from `digest_sources`
 
     @property
     def size(self) -> int:
@@ -96,39 +90,26 @@ def build_vocabulary(
 
 
 def digest_sources(data: Path) -> dict[str, str]:
-    """Returns name -> SHA-256, in hexadecimal, of the files that a vocabulary belongs to.
-
-    Files that are missing are left out.
-    """
-    paths = {name: data / name for name in _SOURCES}
+    """Returns name -> SHA-256 of those files that belong to a vocabulary and are there."""
     return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in paths.items()
-        if path.is_file()
+        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
+        for name in _SOURCES
+        if (data / name).is_file()
     }
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
-    """Checks that the files that a vocabulary belongs to are as they were.
+    """Raises `UserError` if a file that belongs to a vocabulary has changed.
 
     A missing file passes: whatever reads it reports that.
-
-    Raises:
-        UserError: if one of them has changed.
     """
-    remedy = f"run python prepare_text.py --data {data} again"
     for name, digest in digest_sources(data).items():
-        if vocabulary.sources.get(name) == digest:
-            continue
-        if name == DESCRIPTIONS:
+        if vocabulary.sources.get(name) != digest:
+            hint = f"; to change a description, edit {CAPTIONS}" if name == DESCRIPTIONS else ""
             raise UserError(
-                f"{data / name} does not match {VOCABULARY}: {remedy}; to change a description, "
-                f"edit {CAPTIONS}"
+                f"{data / name} has changed since {data / VOCABULARY} was made: "
+                f"run python prepare_text.py --data {data} again{hint}"
             )
-        raise UserError(
-            f"{data / name} has changed since {data / DESCRIPTIONS} and {VOCABULARY} were made "
-            f"from it: {remedy}"
-        )
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
@@ -144,12 +125,7 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
 
 
 def read_vocabulary(folder: Path, remedy: str) -> Vocabulary:
-    """Reads and checks `vocabulary.json` of a data or model folder.
-
-    Raises:
-        UserError: if the file is missing, damaged, or of another format version; it ends with the
-            remedy.
-    """
+    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`."""
     path = folder / VOCABULARY
     content = read_json(path, FORMAT, remedy)
     fault = _find_fault(content)

@@ -110,12 +110,6 @@ def test_beam_is_the_slow_beam(decoders, photos, width, length_penalty):
     assert decoder.beam(photos, width, length_penalty) == expected
 
 
-def test_beam_of_1_is_greedy(decoders, photos):
-    decoder, _ = decoders
-    assert decoder.beam(photos, 1) == decoder.greedy(photos) == decoder.decode(photos, 1)
-    assert decoder.beam(photos, 3) == decoder.decode(photos, 3)
-
-
 def test_a_beam_as_wide_as_all_captions_finds_the_likeliest(photos):
     """Compares with every caption of up to 3 tokens there is."""
     captioner = random_captioner(4)

@@ -32,7 +32,7 @@ class MockDecoder:
     def __init__(self, captioner, vocabulary):
         self.vocabulary = vocabulary
 
-    def decode(self, features, beam_width):
+    def beam(self, features, beam_width):
         """Writes it about each photo, whatever the beam width."""
         return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
 

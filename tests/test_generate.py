@@ -23,7 +23,7 @@ def test_the_token_ids_of_a_caption_are_those_that_were_decoded(beam_width):
     for variable in captioner.trainable_variables:
         variable.assign(2 * variable.value)
     features = np.random.default_rng(0).normal(0, 2, (200, 4)).astype(np.float32)
-    decoded = CaptionDecoder(captioner, VOCABULARY).decode(features, beam_width)
+    decoded = CaptionDecoder(captioner, VOCABULARY).beam(features, beam_width)
     captions = generate_desc(captioner, VOCABULARY, features, beam_width)
     assert [token_ids_of_caption(caption, VOCABULARY) for caption in captions] == decoded
     # Captions that end, that end with the last token that there is room for, and that do not end.
