@@ -34,10 +34,10 @@ from tqdm import tqdm
 from captioning import report, scoring
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
-from captioning.evaluation_page import make_cards, make_page
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import ENCODER_RECORD, GALLERY, GENERATED_CAPTIONS, PHOTOS, SCORES, SPLITS
 from captioning.gallery import write_gallery
+from captioning.gallery.evaluation import make_cards, make_page
 from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
 from captioning.saved_model import SavedModel, load_model
