@@ -363,7 +363,8 @@ def test_captions_that_changed_since_the_cleaning_are_noticed(pipeline, tmp_path
     with open(data / "Flickr8k.token.txt", "a") as file:
         file.write("red_ball_snow.png#2\tOne more .\n")
     process = run_here("evaluate.py", "--data", data, "--model", place / "model")
-    assert_refused(process, data / "descriptions.txt", f"prepare_text.py --data {data}")
+    changed = data / "Flickr8k.token.txt"
+    assert_refused(process, changed, "vocabulary.json", f"prepare_text.py --data {data}")
 
 
 def test_output_that_nobody_reads_is_no_success(pipeline):
