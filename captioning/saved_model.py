@@ -83,11 +83,11 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
     except Exception as error:
         raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
-    length, size = captioner.inputs[0].shape[-1], captioner.outputs[0].shape[-1]
-    if (length, size) != (record["length"], vocabulary.size):
+    length = captioner.inputs[0].shape[-1]
+    if length != record["length"]:
         raise UserError(
-            f"{path} takes features of {length} numbers and knows {size} token ids, but the files "
-            f"beside it say {record['length']} and {vocabulary.size}: {remedy} again"
+            f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
+            f"{record['length']}: {remedy} again"
         )
     if captioner.name != model_name(vocabulary, record):
         raise UserError(
