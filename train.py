@@ -33,7 +33,7 @@ from captioning.checkpoint import remove_checkpoint, require_checkpoint, resume
 from captioning.cli import DONE, UserError, run
 from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_split
 from captioning.features import read_encoder_record, read_features
-from captioning.files import CAPTIONER, CURVES, HISTORY, RECIPE
+from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.model import build_captioner
 from captioning.recipes import make_recipe
 from captioning.saved_model import SavedModel, save_model
@@ -108,9 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             history = train(options, settings, training, validation, model)
         except KeyboardInterrupt:
-            typed = list(sys.argv[1:] if arguments is None else arguments)
-            command = shlex.join([item for item in typed if item != "--resume"])
-            print(f"\nto resume: python train.py {command} --resume", file=sys.stderr)
+            if (options.model / CHECKPOINT).exists():
+                typed = list(sys.argv[1:] if arguments is None else arguments)
+                command = shlex.join([item for item in typed if item != "--resume"])
+                print(f"\nto resume: python train.py {command} --resume", file=sys.stderr)
             raise
     report(history, options)
     return DONE
