@@ -41,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, captions the photos, writes table and page, prints the captions."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    for flag, path in (("--csv", options.csv), ("--html", options.html)):
-        if path and path.is_dir():
-            raise UserError(f"{path} is a folder: name a file with {flag}")
+    check_output("--csv", options.csv)
+    check_output("--html", options.html)
 
     skipped = {}
     photos = expand_places(options.photos, skipped.__setitem__)
@@ -70,6 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, caption in zip(paths, captions, strict=True):
         print(f"{one_line(str(path))}\t{caption}")
     return DONE_IN_PART if skipped else DONE
+
+
+def check_output(flag: str, path: Path | None) -> None:
+    """Refuses a folder, and a photo after the flag, which must not be overwritten."""
+    if path and (path.is_dir() or path.suffix.lower() != f".{flag[2:]}"):
+        kind = "is a folder" if path.is_dir() else f"does not end in .{flag[2:]}"
+        raise UserError(f"{path} {kind}: name a file with {flag}, such as captions.{flag[2:]}")
 
 
 def make_parser() -> SettingsParser:

@@ -34,7 +34,7 @@ from captioning.cli import DONE, UserError, run
 from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_split
 from captioning.features import read_encoder_record, read_features
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
-from captioning.model import build_captioner
+from captioning.model import build_captioner, network_digest
 from captioning.recipes import make_recipe
 from captioning.saved_model import SavedModel, save_model
 from captioning.settings import SettingsParser, dropout_rate, seed_number
@@ -54,7 +54,7 @@ DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and pr
 MODEL = Path("models/flickr8k")  # the model folder, where the trained model goes
 
 # The network, which captioning/model.py defines.
-UNITS = 256  # length of the image embedding, of a word's embedding and of the LSTM's state
+UNITS = 256  # length of the image embedding, of a word's embedding and of the hidden state
 PHOTO_DROPOUT = 0.5  # share of the features hidden in training
 WORD_DROPOUT = 0.5  # share of a word's embedding hidden in training
 OUTPUT_DROPOUT = 0.25  # share of the units before the output layer hidden in training
@@ -159,7 +159,11 @@ def train(
     steps = len(batches[0]) * options.epochs
     compile_trainer(trainer, options.learning_rate, options.weight_decay, steps)
 
-    run_settings = {**settings, "inputs": digest(splits, model.vocabulary)}
+    run_settings = {
+        **settings,
+        "network": network_digest(model.captioner),
+        "inputs": digest(splits, model.vocabulary),
+    }
     history = []
     if options.resume:
         history = resume(options.model, trainer, run_settings, start_anew(options))

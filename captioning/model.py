@@ -11,6 +11,8 @@ probabilities, checkpoints and saving use what these two return, whatever layers
 however many states it has.
 """
 
+import hashlib
+
 import numpy as np
 
 from captioning.backend import keras
@@ -110,6 +112,12 @@ def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
 def logits_of(captioner: keras.Model) -> keras.Model:
     """Returns the captioner up to the logits, before the softmax, sharing its layers."""
     return keras.Model(captioner.inputs, captioner.layers[-1].input, name="logits")
+
+
+def network_digest(captioner: keras.Model) -> str:
+    """Returns a digest of the layers of both halves and how they are connected, in hexadecimal."""
+    config = "".join(half.to_json() for half in halves(captioner))
+    return hashlib.sha256(config.encode()).hexdigest()
 
 
 def state_sizes(word_half: keras.Model) -> list[int]:

@@ -85,9 +85,9 @@ def test_encoder_table(name, length, size):
     assert record["input_size"] == [size, size]
 
 
-def test_every_encoder_of_the_readme_is_there():
+def test_every_encoder_of_the_classic_list_is_there():
     names = {"VGG16", "VGG19", "ResNet50", "InceptionV3", "EfficientNetV2B0", "MobileNetV2"}
-    assert names | {"EfficientNetLite0", "EfficientNetLite2"} == set(ARCHITECTURES)
+    assert names | {"EfficientNetLite0", "EfficientNetLite2"} <= set(ARCHITECTURES)
 
 
 def test_vgg16_gives_4096_numbers_the_same_twice(tmp_path):

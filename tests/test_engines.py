@@ -41,7 +41,9 @@ print(json.dumps([decoder.greedy(features), decoder.beam(features, 3)]))
 @pytest.mark.parametrize("engine", ["torch", "jax"])
 def test_models_go_from_engine_to_engine(tmp_path, engine):
     if importlib.util.find_spec(engine) is None:
-        pytest.skip(f"{engine} is not installed: it is optional, README.md says how to get it")
+        pytest.skip(
+            f"{engine} is not installed: it is optional, docs/engines.md says how to get it"
+        )
     data, mine, theirs = tmp_path / "data", tmp_path / "tensorflow", tmp_path / engine
     make_prepared_data(data)
     vocabulary = read_vocabulary(data, "")

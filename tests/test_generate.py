@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+import generate
 from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.decoding import CaptionDecoder, generate_desc, token_ids_of_caption
@@ -52,3 +53,12 @@ def test_places_without_photos_are_refused(tmp_path):
         expand_places([tmp_path / "missing"])
     with pytest.raises(UserError, match="holds no photos: name a photo"):
         expand_places([tmp_path])
+
+
+@pytest.mark.parametrize("flag", ["--csv", "--html"])
+def test_a_photo_after_a_flag_is_not_overwritten(tiny_data, flag):
+    photo = tiny_data / "photos" / "red_ball_snow.png"
+    content = photo.read_bytes()
+    with pytest.raises(UserError, match=f"red_ball_snow.png does not end in .{flag[2:]}: name"):
+        generate.main([flag, str(photo), str(tiny_data / "photos")])
+    assert photo.read_bytes() == content

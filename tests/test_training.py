@@ -9,6 +9,7 @@ import pytest
 from support import ENCODER_RECORD, make_prepared_data
 
 import train
+from captioning import model as model_module
 from captioning import report, training
 from captioning.backend import keras
 from captioning.captions import read_descriptions
@@ -237,12 +238,16 @@ def test_resume_is_refused_on_other_inputs_or_damage(data, interrupted, tmp_path
 
 
 def test_resume_is_refused_after_a_change_of_the_network(data, interrupted, monkeypatch):
-    original = train.build_captioner
-    smaller = {"units": 8}
-    monkeypatch.setattr(
-        train, "build_captioner", lambda *sizes, **options: original(*sizes, **options | smaller)
-    )
-    with pytest.raises(UserError, match="another network"):
+    original = model_module.build_photo_half
+
+    def changed(feature_length, units, dropout):
+        """Has the same weights, but another activation."""
+        half = original(feature_length, units, dropout)
+        half.get_layer("photo_dense").activation = keras.activations.tanh
+        return half
+
+    monkeypatch.setattr(model_module, "build_photo_half", changed)
+    with pytest.raises(UserError, match=r"a run with network .*, not .*: resume it with the same"):
         run_training(data, interrupted, "--resume")
 
 

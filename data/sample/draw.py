@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for combination in hold_out(all_combinations(), options.seed):
         print("  " + " ".join(combination))
     print(f"wrote {len(scenes):,d} photos with {5 * len(scenes):,d} captions to {options.data}")
-    print(f"next: python prepare_photos.py --data {options.data} --weights none")
+    print(f"next: python prepare_photos.py --data {options.data} --encoder EfficientNetLite0")
     return DONE
 
 
