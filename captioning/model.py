@@ -117,7 +117,7 @@ def logits_of(captioner: keras.Model) -> keras.Model:
 def network_digest(captioner: keras.Model) -> str:
     """Returns a digest of the layers of both halves and how they are connected, in hexadecimal."""
     config = "".join(half.to_json() for half in halves(captioner))
-    return hashlib.sha256(config.encode()).hexdigest()
+    return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
 def state_sizes(word_half: keras.Model) -> list[int]:

@@ -211,7 +211,7 @@ def test_resume_is_refused_under_any_changed_setting(data, interrupted, monkeypa
         assert f"{name} {earlier}, not {value}" in str(refusal.value)
     # A constant that was edited is a changed setting too.
     monkeypatch.setattr(train, "WORD_DROPOUT", 0.3)
-    with pytest.raises(UserError, match=r"a run with word_dropout 0\.5, not 0\.3: resume"):
+    with pytest.raises(UserError, match=r"a run with word_dropout 0\.5, not 0\.3; network"):
         run_training(data, interrupted, "--resume")
 
 
