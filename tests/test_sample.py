@@ -89,7 +89,7 @@ def test_the_truth_names_known_values(drawn):
 def test_the_summary_names_what_is_held_out_and_what_comes_next(drawn):
     data, printed = drawn
     lines = printed.splitlines()
-    assert lines[-1] == f"next: python prepare_photos.py --data {data} --weights none"
+    assert lines[-1] == f"next: python prepare_photos.py --data {data} --encoder EfficientNetLite0"
     assert any("60 photos with 300 captions" in line for line in lines)
     for row in read_truth(data):
         combination = f"  {row['setting']} {row['subject']} {row['action']}"

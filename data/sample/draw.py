@@ -8,7 +8,7 @@ Writes  DATA/photos/scene_0001.jpg …        the photos, 224 pixels square
         DATA/Flickr_8k.trainImages.txt      and dev and test: which photo is for what
         DATA/scenes.csv                     what each photo truly shows
 Takes   about half a minute for 700 scenes.
-Next    python prepare_photos.py --data data/sample --weights none
+Next    python prepare_photos.py --data data/sample --encoder EfficientNetLite0
 
 Everyone looks to the right: with 500 photos to learn from, a mirrored pose would be another pose.
 The test split shows combinations of setting, subject and action that the training split never
