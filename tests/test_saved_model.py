@@ -65,13 +65,6 @@ def test_another_encoder_of_the_same_length_is_refused(folder):
         load_model(folder)
 
 
-def test_a_network_that_is_no_captioner_is_refused(folder):
-    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    other.save(folder / "captioner.keras")
-    with pytest.raises(UserError, match=r"captioner\.keras is .* no captioner"):
-        load_model(folder)
-
-
 def rewrite_config(path, change):
     """Changes the configuration in the archive, with checksums that are right again."""
     with zipfile.ZipFile(path) as archive:
