@@ -19,9 +19,10 @@ Next    python evaluate.py.
 """
 
 import argparse
+import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from captioning.training import (
     compile_trainer,
     fit,
     is_finished,
+    plan_steps,
 )
 from captioning.vocabulary import Vocabulary, read_vocabulary
 
@@ -65,6 +67,7 @@ BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
 WEIGHT_DECAY = 0.01  # of AdamW
 PATIENCE = 3  # epochs without a lower validation loss before training stops
+MIN_STEPS = 1000  # the least steps: few captions are trained in smaller batches, for more epochs
 SEED = 1  # of the first weights, of dropout and of the order of the batches
 
 # What is shown.
@@ -84,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     options = parser.parse_settings(arguments)
-    settings = parser.settings_in_force(options)
     if options.model.exists() and not options.model.is_dir():
         raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume:
@@ -93,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
     print(parser.describe(options))
     print_sizes(training, validation, vocabulary)
+    ensure_min_steps(options, len(training.captions), fixed=parser.typed(arguments))
+    settings = parser.settings_in_force(options)
     with locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)
         captioner = build_captioner(
@@ -143,6 +147,22 @@ def print_sizes(
             f"captions {split.target_count:9,d} words to predict"
         )
     print(f"vocabulary {vocabulary.size:7,d} ids")
+
+
+def ensure_min_steps(options: argparse.Namespace, captions: int, fixed: Collection[str]) -> None:
+    """Changes batch size and epochs for few captions, but for those that are fixed, and says so."""
+    given = options.batch_size, options.epochs
+    needed = plan_steps(captions, *given, options.min_steps, fixed)
+    options.batch_size, options.epochs = needed
+    steps = math.ceil(captions / options.batch_size) * options.epochs
+    if needed != given:
+        print(
+            f"few captions: batches of {options.batch_size} and {options.epochs} epochs, {steps:,d} "
+            f"steps in all (--min-steps {options.min_steps})"
+        )
+    if steps < options.min_steps:
+        # Recorded so that the recipe of this model repeats the run.
+        options.min_steps = 1
 
 
 def train(
@@ -219,6 +239,12 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
     )
     names = (CAPTIONER, RECIPE, HISTORY, CURVES)
     print(f"wrote {', '.join(str(options.model / name) for name in names)}")
+    if best["epoch"] == options.epochs:
+        print(
+            f"the last epoch was the best: longer training may help: --batch-size "
+            f"{options.batch_size} --epochs {2 * options.epochs}, or a higher --learning-rate than "
+            f"{options.learning_rate:g}"
+        )
     print(f"next: python evaluate.py --data {options.data} --model {options.model}")
 
 

@@ -62,6 +62,12 @@ class SettingsParser(ArgumentParser):
                 setattr(options, name, tuple(value))
         return options
 
+    def typed(self, arguments: Sequence[str] | None = None) -> set[str]:
+        """Returns which settings the command line itself names, rather than recipe or constant."""
+        unset = dict.fromkeys(name.lower() for name in self.constants)
+        found = vars(self.parse_args(arguments, argparse.Namespace(**unset)))
+        return {name for name in unset if found[name] is not None}
+
     def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
         """Checks the settings of a recipe just as if each were typed as a flag."""
         checker = ArgumentParser(None, add_help=False, parents=[self.flags])

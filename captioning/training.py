@@ -1,8 +1,9 @@
 """Training: loss and metrics over real words, learning rate schedule, and the end of an epoch."""
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from captioning.storage import atomic_path, write_table
 from captioning.vocabulary import Vocabulary
 
 ops = keras.ops
+
+# How far the batch size is halved for few captions: smaller batches take longer and learn no better.
+MIN_BATCH_SIZE = 32
 
 
 class CaptionTrainer(keras.Model):
@@ -61,6 +65,27 @@ def compile_trainer(
     """Sets AdamW with a learning rate that follows half a cosine to zero over all steps."""
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     trainer.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay))
+
+
+def plan_steps(
+    captions: int, batch_size: int, epochs: int, min_steps: int, fixed: Collection[str] = ()
+) -> tuple[int, int]:
+    """Returns the batch size and the epochs with which training takes at least `min_steps` steps.
+
+    The batch size is halved as long as the steps are too few and half of it is at least
+    MIN_BATCH_SIZE; then there are more epochs. `fixed` names which of "batch_size" and "epochs"
+    stay as they are.
+    """
+
+    def steps() -> int:
+        return math.ceil(captions / batch_size)
+
+    if "batch_size" not in fixed:
+        while steps() * epochs < min_steps and batch_size >= 2 * MIN_BATCH_SIZE:
+            batch_size //= 2
+    if "epochs" not in fixed:
+        epochs = max(epochs, math.ceil(min_steps / steps()))
+    return batch_size, epochs
 
 
 def is_finished(history: list[dict], epochs: int, patience: int) -> bool:

@@ -156,6 +156,15 @@ def test_flags_win_over_the_recipe_and_other_tables_do_not_count(parse):
     assert found == {**DEFAULTS, "epochs": 4, "shuffle": False, "beams": [8, 9]}
 
 
+def test_typed_settings_are_those_of_the_command_line_alone(parser, tmp_path):
+    (tmp_path / "recipe.toml").write_text("[train]\nepochs = 3\ndropout = 0.1\n")
+    flags = ["--recipe", str(tmp_path / "recipe.toml"), "--no-shuffle", "--beams", "3", "5"]
+    made = parser()
+    made.parse_settings([*flags, "--encoder="])
+    assert made.typed([*flags, "--encoder="]) == {"shuffle", "beams", "encoder"}
+    assert made.typed([]) == set()
+
+
 def test_a_recipe_may_name_the_folders_and_hold_no_table_of_the_script(parser, parse, tmp_path):
     path = tmp_path / "folders.toml"
     path.write_text('[train]\ndata = "elsewhere"\n')

@@ -19,7 +19,7 @@ from captioning.decoding import generate_desc
 from captioning.features import read_features, write_features
 from captioning.model import build_captioner
 from captioning.saved_model import load_model
-from captioning.training import CaptionTrainer, compile_trainer, is_finished
+from captioning.training import CaptionTrainer, compile_trainer, is_finished, plan_steps
 from captioning.vocabulary import read_vocabulary
 
 EPOCHS = 4
@@ -272,3 +272,78 @@ def test_a_loss_that_is_not_finite_is_reported(data, tmp_path):
 def test_training_stops_after_patience_or_the_last_epoch(losses, finished):
     history = [{"val_loss": loss} for loss in losses]
     assert is_finished(history, epochs=6, patience=3) is finished
+
+
+# ---- The least number of steps ----
+
+
+@pytest.mark.parametrize(
+    ("captions", "fixed", "expected"),
+    [
+        # All of Flickr8k, and as few as keep the batch size.
+        (30_000, (), (128, 15)),
+        (14_849, (), (128, 15)),
+        (14_848, (), (64, 15)),
+        (7_425, (), (64, 15)),
+        (7_424, (), (32, 15)),
+        (3_713, (), (32, 15)),
+        (3_712, (), (32, 16)),
+        (1_000, (), (32, 55)),
+        (1, (), (32, 1755)),
+        (1_000, ("epochs", "units"), (32, 15)),
+        (1_000, ("batch_size",), (128, 220)),
+        (1_000, ("batch_size", "epochs"), (128, 15)),
+    ],
+)
+def test_few_captions_are_trained_in_smaller_batches_for_more_epochs(captions, fixed, expected):
+    assert plan_steps(captions, 128, 15, 1755, fixed) == expected
+
+
+def test_a_batch_size_is_not_halved_to_less_than_the_least_nor_raised_to_it():
+    assert plan_steps(100, 63, 15, 1000) == (63, 500)
+    assert plan_steps(100, 4, 15, 1000) == (4, 40)
+
+
+def test_training_takes_the_least_number_of_steps(data, tmp_path, capsys, monkeypatch):
+    flags = ["--data", data, "--units", 8, "--shown-photos", 1]
+    flags = [*map(str, flags), "--min-steps", "5"]
+    (tmp_path / "short.toml").write_text("[train]\nepochs = 2\n")
+    flags += ["--recipe", str(tmp_path / "short.toml")]
+    folder, stopped = tmp_path / "model", tmp_path / "stopped"
+    assert train.main([*flags, "--model", str(folder)]) == 0
+    assert "few captions: batches of 32 and 5 epochs, 5 steps" in capsys.readouterr().out
+    history = pd.read_csv(folder / "history.csv")
+    assert len(history) == 5
+    assert history["learning_rate"].iloc[-1] == pytest.approx(0, abs=1e-9)
+    recipe = tomllib.loads((folder / "recipe.toml").read_text())["train"]
+    assert (recipe["batch_size"], recipe["epochs"], recipe["min_steps"]) == (32, 5, 5)
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, train.ShowCaptions, "on_epoch_end", 4)
+        with pytest.raises(KeyboardInterrupt):
+            train.main([*flags, "--model", str(stopped)])
+    assert train.main([*flags, "--model", str(stopped), "--resume"]) == 0
+    resumed = pd.read_csv(stopped / "history.csv")
+    pd.testing.assert_frame_equal(resumed[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
+
+
+def test_typed_epochs_are_not_changed_nor_is_the_recipe_of_the_run(data, tmp_path, capsys):
+    folders = ["--data", str(data), "--model"]
+    assert train.main([*folders, str(tmp_path / "a"), "--epochs", "2", "--units", "8"]) == 0
+    assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 2
+    recipe = tmp_path / "a" / "recipe.toml"
+    assert train.main([*folders, str(tmp_path / "b"), "--recipe", str(recipe)]) == 0
+    recipes = [tomllib.loads((tmp_path / name / "recipe.toml").read_text()) for name in "ab"]
+    assert recipes[0]["train"] == recipes[1]["train"]
+    histories = [pd.read_csv(tmp_path / name / "history.csv")[REPRODUCIBLE] for name in "ab"]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+def test_longer_training_is_advised_where_the_last_epoch_was_the_best(data, tmp_path, capsys):
+    advice = "the last epoch was the best"
+    run_training(data, tmp_path, "--units", 8)
+    printed = capsys.readouterr().out
+    assert "kept epoch 4:" in printed
+    assert f"{advice}: longer training may help: --batch-size 4 --epochs 8, or" in printed
+    run_training(data, tmp_path, "--units", 8, "--learning-rate", 0, "--patience", 9)
+    assert advice not in capsys.readouterr().out
