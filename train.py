@@ -19,7 +19,6 @@ Next    python evaluate.py.
 """
 
 import argparse
-import math
 import shlex
 import sys
 from collections.abc import Collection, Sequence
@@ -67,7 +66,7 @@ BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
 WEIGHT_DECAY = 0.01  # of AdamW
 PATIENCE = 3  # epochs without a lower validation loss before training stops
-MIN_STEPS = 1000  # the least steps: few captions are trained in smaller batches, for more epochs
+MIN_STEPS = 2000  # the least steps: few captions are trained in smaller batches, for more epochs
 SEED = 1  # of the first weights, of dropout and of the order of the batches
 
 # What is shown.
@@ -152,17 +151,13 @@ def print_sizes(
 def ensure_min_steps(options: argparse.Namespace, captions: int, fixed: Collection[str]) -> None:
     """Changes batch size and epochs for few captions, but for those that are fixed, and says so."""
     given = options.batch_size, options.epochs
-    needed = plan_steps(captions, *given, options.min_steps, fixed)
-    options.batch_size, options.epochs = needed
-    steps = math.ceil(captions / options.batch_size) * options.epochs
-    if needed != given:
+    batch_size, epochs, min_steps = plan_steps(captions, *given, options.min_steps, fixed)
+    if (batch_size, epochs) != given:
         print(
-            f"few captions: batches of {options.batch_size} and {options.epochs} epochs, {steps:,d} "
-            f"steps in all (--min-steps {options.min_steps})"
+            f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
+            f"batches of {given[0]} and {given[1]} epochs"
         )
-    if steps < options.min_steps:
-        # Recorded so that the recipe of this model repeats the run.
-        options.min_steps = 1
+    options.batch_size, options.epochs, options.min_steps = batch_size, epochs, min_steps
 
 
 def train(
@@ -240,11 +235,8 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
     names = (CAPTIONER, RECIPE, HISTORY, CURVES)
     print(f"wrote {', '.join(str(options.model / name) for name in names)}")
     if best["epoch"] == options.epochs:
-        print(
-            f"the last epoch was the best: longer training may help: --batch-size "
-            f"{options.batch_size} --epochs {2 * options.epochs}, or a higher --learning-rate than "
-            f"{options.learning_rate:g}"
-        )
+        longer = f"--batch-size {options.batch_size} --epochs {2 * options.epochs}"
+        print(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
     print(f"next: python evaluate.py --data {options.data} --model {options.model}")
 
 

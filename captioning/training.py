@@ -21,7 +21,7 @@ from captioning.vocabulary import Vocabulary
 
 ops = keras.ops
 
-# How far the batch size is halved for few captions: smaller batches take longer and learn no better.
+# How far the batch size is halved for few captions.
 MIN_BATCH_SIZE = 32
 
 
@@ -69,23 +69,23 @@ def compile_trainer(
 
 def plan_steps(
     captions: int, batch_size: int, epochs: int, min_steps: int, fixed: Collection[str] = ()
-) -> tuple[int, int]:
-    """Returns the batch size and the epochs with which training takes at least `min_steps` steps.
+) -> tuple[int, int, int]:
+    """Returns batch size, epochs and the least number of steps, such that training takes as many.
 
     The batch size is halved as long as the steps are too few and half of it is at least
     MIN_BATCH_SIZE; then there are more epochs. `fixed` names which of "batch_size" and "epochs"
-    stay as they are.
+    stay as they are; if the steps are too few then, the least number becomes 1.
     """
 
     def steps() -> int:
-        return math.ceil(captions / batch_size)
+        return math.ceil(captions / batch_size) * epochs
 
     if "batch_size" not in fixed:
-        while steps() * epochs < min_steps and batch_size >= 2 * MIN_BATCH_SIZE:
+        while steps() < min_steps and batch_size >= 2 * MIN_BATCH_SIZE:
             batch_size //= 2
     if "epochs" not in fixed:
-        epochs = max(epochs, math.ceil(min_steps / steps()))
-    return batch_size, epochs
+        epochs = max(epochs, math.ceil(min_steps / math.ceil(captions / batch_size)))
+    return batch_size, epochs, min_steps if steps() >= min_steps else 1
 
 
 def is_finished(history: list[dict], epochs: int, patience: int) -> bool:

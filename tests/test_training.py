@@ -296,38 +296,35 @@ def test_training_stops_after_patience_or_the_last_epoch(losses, finished):
     ],
 )
 def test_few_captions_are_trained_in_smaller_batches_for_more_epochs(captions, fixed, expected):
-    assert plan_steps(captions, 128, 15, 1755, fixed) == expected
+    batch_size, epochs, min_steps = plan_steps(captions, 128, 15, 1755, fixed)
+    assert (batch_size, epochs) == expected
+    steps = -(-captions // batch_size) * epochs
+    assert min_steps == (1755 if steps >= 1755 else 1)
 
 
 def test_a_batch_size_is_not_halved_to_less_than_the_least_nor_raised_to_it():
-    assert plan_steps(100, 63, 15, 1000) == (63, 500)
-    assert plan_steps(100, 4, 15, 1000) == (4, 40)
+    assert plan_steps(100, 63, 15, 1000) == (63, 500, 1000)
+    assert plan_steps(100, 4, 15, 1000) == (4, 40, 1000)
 
 
 def test_training_takes_the_least_number_of_steps(data, tmp_path, capsys, monkeypatch):
-    flags = ["--data", data, "--units", 8, "--shown-photos", 1]
-    flags = [*map(str, flags), "--min-steps", "5"]
-    (tmp_path / "short.toml").write_text("[train]\nepochs = 2\n")
-    flags += ["--recipe", str(tmp_path / "short.toml")]
-    folder, stopped = tmp_path / "model", tmp_path / "stopped"
-    assert train.main([*flags, "--model", str(folder)]) == 0
-    assert "few captions: batches of 32 and 5 epochs, 5 steps" in capsys.readouterr().out
+    short, folder = tmp_path / "short.toml", tmp_path / "model"
+    short.write_text("[train]\nepochs = 2\nunits = 8\nmin_steps = 5\n")
+    flags = ["--data", str(data), "--model", str(folder), "--recipe", str(short)]
+    with monkeypatch.context() as patch:
+        interrupt(patch, train.ShowCaptions, "on_epoch_end", 4)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(flags)
+    assert "few captions: batches of 32 and 5 epochs; --min-steps 1" in capsys.readouterr().out
+    assert train.main([*flags, "--resume"]) == 0
     history = pd.read_csv(folder / "history.csv")
     assert len(history) == 5
     assert history["learning_rate"].iloc[-1] == pytest.approx(0, abs=1e-9)
     recipe = tomllib.loads((folder / "recipe.toml").read_text())["train"]
     assert (recipe["batch_size"], recipe["epochs"], recipe["min_steps"]) == (32, 5, 5)
 
-    with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 4)
-        with pytest.raises(KeyboardInterrupt):
-            train.main([*flags, "--model", str(stopped)])
-    assert train.main([*flags, "--model", str(stopped), "--resume"]) == 0
-    resumed = pd.read_csv(stopped / "history.csv")
-    pd.testing.assert_frame_equal(resumed[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
 
-
-def test_typed_epochs_are_not_changed_nor_is_the_recipe_of_the_run(data, tmp_path, capsys):
+def test_typed_epochs_are_not_changed_nor_are_those_of_the_recipe_written(data, tmp_path):
     folders = ["--data", str(data), "--model"]
     assert train.main([*folders, str(tmp_path / "a"), "--epochs", "2", "--units", "8"]) == 0
     assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 2
@@ -344,6 +341,6 @@ def test_longer_training_is_advised_where_the_last_epoch_was_the_best(data, tmp_
     run_training(data, tmp_path, "--units", 8)
     printed = capsys.readouterr().out
     assert "kept epoch 4:" in printed
-    assert f"{advice}: longer training may help: --batch-size 4 --epochs 8, or" in printed
+    assert f"{advice}: try --batch-size 4 --epochs 8, or" in printed
     run_training(data, tmp_path, "--units", 8, "--learning-rate", 0, "--patience", 9)
     assert advice not in capsys.readouterr().out
