@@ -5,11 +5,12 @@
     python train.py --data data/flickr8k --model models/flickr8k --resume
 
 The network is in captioning/model.py; loss, metrics and schedule are in captioning/training.py.
+With REWARD_EPOCHS it then goes on from the best epoch by reward fine-tuning, captioning/reward.py.
 
 Reads   DATA/features.pkl, features.json            from prepare_photos.py
         DATA/descriptions.txt, vocabulary.json      from prepare_text.py
         DATA/Flickr_8k.trainImages.txt, devImages   the training and validation splits
-Writes  MODEL/captioner.keras       the network of the epoch with the lowest validation loss
+Writes  MODEL/captioner.keras       the network of the best epoch on the validation split
         MODEL/recipe.toml           the settings that it was trained with
         MODEL/vocabulary.json, features.json        copies, so that the folder is complete
         MODEL/history.csv, curves.png               loss and accuracy of every epoch
@@ -29,15 +30,23 @@ import numpy as np
 
 from captioning.backend import keras
 from captioning.captions import read_descriptions
-from captioning.checkpoint import remove_checkpoint, require_checkpoint, resume
+from captioning.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    remove_checkpoint,
+    require_checkpoint,
+)
 from captioning.cli import DONE, UserError, run
 from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_split
+from captioning.decoding import CaptionDecoder
 from captioning.features import read_encoder_record, read_features
-from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
+from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE, VALIDATION_LOSS
 from captioning.model import build_captioner, network_digest
 from captioning.recipes import make_recipe
-from captioning.saved_model import SavedModel, save_model
-from captioning.settings import SettingsParser, dropout_rate, seed_number
+from captioning.report import print_best_epoch
+from captioning.reward import Sampling, fine_tune, steps_of_epoch
+from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
 from captioning.training import (
     CaptionTrainer,
@@ -64,10 +73,18 @@ OUTPUT_DROPOUT = 0.25  # share of the units before the output layer hidden in tr
 EPOCHS = 15  # the most epochs; the learning rate falls to zero over all of them
 BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
+WARMUP_STEPS = 0  # steps in which the learning rate first rises from zero
 WEIGHT_DECAY = 0.01  # of AdamW
 PATIENCE = 3  # epochs without a lower validation loss before training stops
 MIN_STEPS = 2000  # the least steps: few captions are trained in smaller batches, for more epochs
 SEED = 1  # of the first weights, of dropout and of the order of the batches
+
+# Reward fine-tuning, after that.
+REWARD_EPOCHS = 0  # epochs in which sampled captions are trained on by their CIDEr-D
+REWARD_LEARNING_RATE = 2e-4  # at the start; it follows half a cosine down to zero
+REWARD_PHOTOS = 128  # photos that captions are sampled of before they are trained on
+REWARD_SAMPLES = 5  # captions sampled of each photo
+CAPTION_SHARE = 0.2  # weight of people's captions, 1 being that of the sampled ones
 
 # What is shown.
 SHOWN_PHOTOS = 3  # validation photos whose captions are printed after every epoch
@@ -81,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "PHOTO_DROPOUT": dropout_rate,
             "WORD_DROPOUT": dropout_rate,
             "OUTPUT_DROPOUT": dropout_rate,
+            "WARMUP_STEPS": whole_number(0),
+            "REWARD_EPOCHS": whole_number(0),
+            "REWARD_SAMPLES": whole_number(2),
             "SEED": seed_number,
         },
     )
@@ -169,36 +189,73 @@ def train(
 ) -> list[dict]:
     """Trains to the end, from the start or from a checkpoint; returns the figures of each epoch."""
     splits = training, validation
-    batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
     trainer = CaptionTrainer(model.captioner)
-    steps = len(batches[0]) * options.epochs
-    compile_trainer(trainer, options.learning_rate, options.weight_decay, steps)
-
     run_settings = {
         **settings,
         "network": network_digest(model.captioner),
         "inputs": digest(splits, model.vocabulary),
     }
-    history = []
+    checkpoint = Checkpoint([], [])
     if options.resume:
-        history = resume(options.model, trainer, run_settings, start_anew(options))
-        print(f"resuming after epoch {len(history)}")
+        checkpoint = read_checkpoint(options.model, run_settings, start_anew(options))
+        print(f"resuming after epoch {len(checkpoint.history)}")
     elif remove_checkpoint(options.model):
         print(f"{options.model} holds an interrupted run: starting anew, without --resume")
 
+    history = checkpoint.history
+    record = RecordEpoch(
+        options.model,
+        history,
+        run_settings,
+        is_finished=lambda: is_finished(history, options.epochs, options.patience),
+        save_best=lambda: save_model(options.model, model, recipe_of(options, settings, model)),
+    )
+    show = ShowCaptions(model.captioner, model.vocabulary, validation, options.shown_photos)
     if not is_finished(history, options.epochs, options.patience):
-        record = RecordEpoch(
-            options.model,
-            history,
-            run_settings,
-            is_finished=lambda: is_finished(history, options.epochs, options.patience),
-            save_best=lambda: save_model(options.model, model, recipe_of(options, settings, model)),
+        batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
+        steps = len(batches[0]) * options.epochs
+        compile_trainer(
+            trainer, options.learning_rate, options.weight_decay, steps, options.warmup_steps
         )
-        show = ShowCaptions(model.captioner, model.vocabulary, validation, options.shown_photos)
-        callbacks = [show, record]
-        fit(trainer, *batches, len(history), options.epochs, callbacks)
+        if options.resume:
+            checkpoint.restore(trainer)
+        fit(trainer, *batches, len(history), options.epochs, [show, record])
+    if options.reward_epochs and all(map(np.isfinite, history[-1].values())):
+        learn_from_rewards(options, splits, model, trainer, checkpoint, [show, record])
     remove_checkpoint(options.model)
     return history
+
+
+def learn_from_rewards(
+    options: argparse.Namespace,
+    splits: tuple[CaptionedSplit, CaptionedSplit],
+    model: SavedModel,
+    trainer: CaptionTrainer,
+    checkpoint: Checkpoint,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Goes on by reward fine-tuning, from the best epoch or from a checkpoint of fine-tuning."""
+    history = checkpoint.history
+    sampling = Sampling(
+        options.reward_photos,
+        options.reward_samples,
+        options.caption_share,
+        options.batch_size,
+        options.seed,
+    )
+    taught = sum(VALIDATION_LOSS in figures for figures in history)
+    last = taught + options.reward_epochs
+    steps = options.reward_epochs * steps_of_epoch(len(splits[0].features), sampling)
+    compile_trainer(trainer, options.reward_learning_rate, options.weight_decay, steps)
+    if len(history) > taught:
+        checkpoint.restore(trainer)
+    else:
+        # With the state of dropout, so that a resumed run goes on in the same way.
+        best = load_model(options.model).captioner
+        for variable, value in zip(model.captioner.variables, best.variables, strict=True):
+            variable.assign(value)
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
+    fine_tune(trainer, decoder, *splits, sampling, history, last, callbacks)
 
 
 def recipe_of(
@@ -219,24 +276,15 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
 
     Raises `UserError` if the loss is not finite any more.
     """
-    if not np.isfinite(history[-1]["loss"] + history[-1]["val_loss"]):
+    if not all(map(np.isfinite, history[-1].values())):
         raise UserError(
             f"the loss of epoch {len(history)} is not finite: run python train.py --data "
             f"{options.data} --model {options.model} with a lower --learning-rate than "
             f"{options.learning_rate:g}"
         )
-    best = min(history, key=lambda figures: figures["val_loss"])
-    if len(history) < options.epochs:
-        print(f"stopped after epoch {len(history)}: the validation loss no longer falls")
-    print(
-        f"kept epoch {best['epoch']:.0f}: validation loss {best['val_loss']:.4f}, "
-        f"accuracy {best['val_accuracy']:.4f}"
-    )
+    print_best_epoch(history, options.epochs, options.batch_size)
     names = (CAPTIONER, RECIPE, HISTORY, CURVES)
     print(f"wrote {', '.join(str(options.model / name) for name in names)}")
-    if best["epoch"] == options.epochs:
-        longer = f"--batch-size {options.batch_size} --epochs {2 * options.epochs}"
-        print(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
     print(f"next: python evaluate.py --data {options.data} --model {options.model}")
 
 

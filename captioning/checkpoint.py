@@ -5,6 +5,7 @@ draws from), those of the optimizer, the settings of the run, and the figures of
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +35,34 @@ def require_checkpoint(folder: Path, remedy: str) -> Path:
     return require(folder / CHECKPOINT, f"there is nothing to resume; {remedy}")
 
 
-def resume(folder: Path, model: keras.Model, settings: dict[str, Any], remedy: str) -> list[dict]:
-    """Gives a compiled model the state of the checkpoint; returns the figures of the epochs done.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds: the figures of the epochs done, and the state after the last."""
+
+    history: list[dict]
+    arrays: list[np.ndarray]
+
+    def restore(self, model: keras.Model) -> None:
+        """Gives a compiled model the state.
+
+        Raises:
+            ValueError: if the variables of the model have other shapes.
+        """
+        for variable, array in zip(_variables(model), self.arrays, strict=True):
+            variable.assign(array)
+
+
+def read_checkpoint(folder: Path, settings: dict[str, Any], remedy: str) -> Checkpoint:
+    """Reads the checkpoint of a run with these settings.
 
     Raises:
-        UserError: if there is no checkpoint, it is damaged, the run was started with other settings
-            (all of which are named), or the network was changed since.
+        UserError: if there is no checkpoint, it is damaged, or the run was started with other
+            settings, all of which are named.
     """
     path = require_checkpoint(folder, remedy)
     run, arrays = _read(path, remedy)
     _check_settings(path, run["settings"], settings, remedy)
-    variables = _variables(model)
-    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
-        raise UserError(f"{path} was written by another network: {remedy}")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)
-    return run["history"]
+    return Checkpoint(run["history"], arrays)
 
 
 def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:

@@ -17,7 +17,7 @@ class CaptionedSplit:
     """The photos of a split with their captions."""
 
     photo_ids: list[str]
-    references: list[list[str]]  # the words of the first description of each photo
+    references: list[list[list[str]]]  # the words of every description of each photo
     features: np.ndarray  # (photos, length), float32
     captions: list[list[int]]  # token ids, start and end token included
     photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
@@ -44,7 +44,7 @@ def load_split(
     ]
     return CaptionedSplit(
         photo_ids,
-        [descriptions[photo_id][0] for photo_id in photo_ids],
+        [descriptions[photo_id] for photo_id in photo_ids],
         np.stack([features[photo_id] for photo_id in photo_ids]),
         [token_ids for _, token_ids in pairs],
         np.array([row for row, _ in pairs]),
@@ -61,9 +61,18 @@ def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
 
 
 class CaptionBatches(keras.utils.PyDataset):
-    """Batches of captions of like length, in an order that depends on seed and epoch alone."""
+    """Batches of captions of like length, in an order that depends on seed and epoch alone.
 
-    def __init__(self, split: CaptionedSplit, batch_size: int, seed: int):
+    `weights`, (captions,), say how much each caption counts, by default 1.
+    """
+
+    def __init__(
+        self,
+        split: CaptionedSplit,
+        batch_size: int,
+        seed: int,
+        weights: np.ndarray | None = None,
+    ):
         # With one worker Keras has TensorFlow tune the reading, and then every epoch ends with a
         # wait for the tuner's timer: up to half the time of the epoch.
         super().__init__(workers=2)
@@ -73,6 +82,7 @@ class CaptionBatches(keras.utils.PyDataset):
         self.token_ids = np.zeros((len(self.lengths), self.lengths.max()), dtype=np.int32)
         for row, caption in zip(self.token_ids, split.captions, strict=True):
             row[: len(caption)] = caption
+        self.weights = np.ones(len(self.lengths)) if weights is None else weights
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle(epoch=0)
@@ -95,7 +105,7 @@ class CaptionBatches(keras.utils.PyDataset):
         return len(self.batches)
 
     def __getitem__(self, number: int) -> tuple:
-        """Returns ((features, token ids), targets, sample weight): 1 for tokens, 0 for padding.
+        """Returns ((features, token ids), targets, sample weight), the last 0 for padding.
 
         Features are (captions, length), the other three (captions, tokens).
         """
@@ -104,5 +114,5 @@ class CaptionBatches(keras.utils.PyDataset):
         targets = token_ids[:, 1:]
         # The end token of a caption is predicted but never read: it becomes padding.
         prefixes = np.where(targets == 0, 0, token_ids[:, :-1])
-        sample_weight = (targets != 0).astype(np.float32)
+        sample_weight = ((targets != 0) * self.weights[rows, None]).astype(np.float32)
         return (self.features[self.photo_rows[rows]], prefixes), targets, sample_weight

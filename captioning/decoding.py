@@ -35,6 +35,7 @@ class CaptionDecoder:
         self.photo_half, self.word_half = halves(captioner)
         self.vocabulary = vocabulary
         self._steps = {}
+        self._sampling = None
 
     def greedy(self, features: np.ndarray) -> list[list[int]]:
         """Takes the likeliest token at every step, which is a beam of width 1."""
@@ -77,10 +78,55 @@ class CaptionDecoder:
             carried = [item[parents] for item in (carried[0], *states)]
         return hypotheses.best()
 
-    def _step_network(self, count: int) -> keras.Model:
-        """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
+    def sample(self, features: np.ndarray, generator: np.random.Generator) -> list[list[int]]:
+        """Draws a caption of each row of the features from what the network thinks probable.
+
+        The features are (captions, length). Returns token ids as `beam` does. All that is random
+        comes from the generator.
+        """
+        step = self._sampling_network()
+        captions = np.full((len(features), self.vocabulary.maximum_length), PADDING_ID, np.int32)
+        rows = np.arange(len(features))
+        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
+        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
+        carried = [image_embedding, *zero_states(self.word_half, len(features))]
+        for place in range(self.vocabulary.maximum_length):
+            uniform = generator.random((len(rows), 1), dtype=np.float32)
+            tokens, *states = step.predict_on_batch([tokens[:, None], uniform, *carried])
+            captions[rows, place] = tokens
+            unfinished = tokens != self.vocabulary.end_id
+            if not unfinished.any():
+                break
+            rows, tokens = rows[unfinished], tokens[unfinished]
+            carried = [item[unfinished] for item in (carried[0], *states)]
+        return [row[row != PADDING_ID].tolist() for row in captions]
+
+    def _sampling_network(self) -> keras.Model:
+        """Builds a step: token, uniform number, image embedding, states -> a drawn id, new states.
+
+        The token drawn is the first whose cumulative probability exceeds the uniform number.
+        """
+        if self._sampling is None:
+            token, uniform = keras.Input((1,), dtype="int32"), keras.Input((1,))
+            carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
+            logits, *states = self.word_half([token, *carried])
+            probabilities = keras.ops.softmax(logits[:, 0] + self._forbidden())
+            below = keras.ops.cumsum(probabilities, axis=1) <= uniform
+            drawn = keras.ops.sum(keras.ops.cast(below, "int32"), axis=1)
+            # Rounding may leave the last sum below 1.
+            drawn = keras.ops.minimum(drawn, self.vocabulary.size - 1)
+            self._sampling = keras.Model([token, uniform, *carried], [drawn, *states])
+        return self._sampling
+
+    def _forbidden(self) -> np.ndarray:
+        """Returns -inf for the tokens that no caption has after its start, 0 for the others."""
         forbidden = np.zeros(self.vocabulary.size, dtype=np.float32)
         forbidden[[PADDING_ID, self.vocabulary.start_id]] = -np.inf
+        return forbidden
+
+    def _step_network(self, count: int) -> keras.Model:
+        """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
+        forbidden = self._forbidden()
         count = min(count, int(np.isfinite(forbidden).sum()))
         if count not in self._steps:
             token = keras.Input((1,), dtype="int32")

@@ -48,3 +48,10 @@ def require(path: Path, remedy: str) -> Path:
     if not path.is_file():
         raise UserError(f"{path} is missing: {remedy}")
     return path
+
+
+# Columns of HISTORY that tell which epoch is best: of fine-tuning, which has a mean REWARD, the one
+# with the highest CIDEr-D; of the epochs before it, the one with the lowest loss.
+VALIDATION_LOSS = "val_loss"
+VALIDATION_CIDER = "val_cider_d"
+REWARD = "reward"

@@ -156,10 +156,16 @@ class CiderD:
         }
         self._references = [[self._weigh(text) for text in texts] for texts in ngrams]
 
-    def score(self, captions: Captions) -> np.ndarray:
-        """Scores one caption of each photo, in their order: (photos,), from 0 to 1,000."""
+    def score(self, captions: Captions, photos: Sequence[int] | None = None) -> np.ndarray:
+        """Scores captions against the references of their photos: (captions,), from 0 to 1,000.
+
+        `photos` holds the row of each caption's photo; by default there is one caption of each
+        photo, in their order.
+        """
         scores = np.zeros(len(captions))
-        for row, (caption, texts) in enumerate(zip(captions, self._references, strict=True)):
+        photos = range(len(self._references)) if photos is None else photos
+        for row, (caption, photo) in enumerate(zip(captions, photos, strict=True)):
+            texts = self._references[photo]
             weighed = self._weigh(_count_ngrams(caption))
             scores[row] = sum(_similarity(weighed, text) for text in texts) / len(texts)
         return 100 * CIDER_FACTOR * scores

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from captioning.cli import LINE_WIDTH
+from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.storage import write_table
 
 # How varied the captions are: key of a row's results, two lines of heading, format.
@@ -42,6 +43,29 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     lines = [("", *heading) for heading in zip(*headings, strict=True)]
     lines += [(title, *_statistics_cells(result)) for title, result in results.items()]
     print_columns(lines)
+
+
+def print_best_epoch(history: list[dict], epochs: int, batch_size: int) -> None:
+    """Prints which epoch was kept, of a training of at most `epochs` before fine-tuning.
+
+    Where the last of them was the best, it says how to train longer.
+    """
+    taught = [figures for figures in history if VALIDATION_LOSS in figures]
+    best = min(taught, key=lambda figures: figures[VALIDATION_LOSS])
+    if len(taught) < epochs:
+        print(f"stopped after epoch {len(taught)}: the validation loss no longer falls")
+    kept = "kept" if len(taught) == len(history) else "best before reward fine-tuning:"
+    print(
+        f"{kept} epoch {best['epoch']}: validation loss {best[VALIDATION_LOSS]:.4f}, "
+        f"accuracy {best['val_accuracy']:.4f}"
+    )
+    if best["epoch"] == epochs:
+        longer = f"--batch-size {batch_size} --epochs {2 * epochs}"
+        print(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
+    if len(taught) < len(history):
+        scored = [figures for figures in history if VALIDATION_CIDER in figures]
+        best = max(scored, key=lambda figures: figures[VALIDATION_CIDER])
+        print(f"kept epoch {best['epoch']}: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
 
 
 def print_columns(lines: list[tuple[str, ...]]) -> None:
@@ -148,15 +172,23 @@ def draw_distribution(scores: dict[str, np.ndarray]) -> bytes:
 
 
 def draw_curves(history: list[dict], path: Path) -> None:
-    """Draws loss and accuracy of every epoch, with the epoch of the lowest validation loss."""
+    """Draws loss, accuracy and, of fine-tuning, the reward of every epoch, with the best epoch."""
     table = pd.DataFrame(history)
-    best = table.loc[table["val_loss"].idxmin()]
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    titles = {"loss": "Loss (nats per word)", "accuracy": "Accuracy (share of next words)"}
-    for axes, (name, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        axes.plot(table["epoch"], table[name], marker="o", label="training, with dropout")
-        axes.plot(table["epoch"], table[f"val_{name}"], marker="o", label="validation")
-        label = f"best epoch, {best['epoch']:.0f}: {best[f'val_{name}']:.3f}"
+    best = table.loc[table[VALIDATION_LOSS].idxmin()]
+    panels = [
+        ("Loss (nats per word)", "loss", VALIDATION_LOSS, best),
+        ("Accuracy (share of next words)", "accuracy", "val_accuracy", best),
+    ]
+    if REWARD in table:
+        best_rewarded = table.loc[table[VALIDATION_CIDER].idxmax()]
+        panels.append(("CIDEr-D in fine-tuning", REWARD, VALIDATION_CIDER, best_rewarded))
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
+    all_axes = figure.subplots(1, len(panels))
+    for axes, (title, name, validation, best) in zip(all_axes, panels, strict=True):
+        shown = table.dropna(subset=[validation])
+        axes.plot(shown["epoch"], shown[name], marker="o", label="training, with dropout")
+        axes.plot(shown["epoch"], shown[validation], marker="o", label="validation")
+        label = f"best epoch, {best['epoch']:.0f}: {best[validation]:.3f}"
         axes.axvline(best["epoch"], color="grey", linestyle="--", label=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Epoch", title=title)

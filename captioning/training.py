@@ -13,11 +13,11 @@ from captioning.backend import keras
 from captioning.checkpoint import write_checkpoint
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder
-from captioning.files import CURVES, HISTORY
+from captioning.files import CURVES, HISTORY, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.model import logits_of
 from captioning.report import draw_curves
 from captioning.storage import atomic_path, write_table
-from captioning.vocabulary import Vocabulary
+from captioning.vocabulary import PADDING_ID, Vocabulary
 
 ops = keras.ops
 
@@ -45,25 +45,39 @@ class CaptionTrainer(keras.Model):
         """Returns the loss of a batch in nats per word, and updates the metrics.
 
         Targets `y` and `sample_weight` are (captions, tokens), the logits `y_pred` (captions,
-        tokens, vocabulary_size).
+        tokens, vocabulary_size). The weights scale the loss of each word, not what it is divided
+        by, the number of real words: they may be negative, or sum to zero.
         """
         logits = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
         targets = ops.reshape(y, (-1,))
         weights = ops.reshape(sample_weight, (-1,))
+        real = ops.cast(targets != PADDING_ID, "float32")
         losses = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-        self.mean_loss.update_state(losses, weights)
+        self.mean_loss.update_state(losses, real)
         # An argmax would take several times as long.
         target_logits = ops.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
         correct = ops.cast(target_logits >= ops.max(logits, axis=-1), "float32")
-        self.accuracy.update_state(correct, weights)
-        return ops.sum(losses * weights) / ops.sum(weights)
+        self.accuracy.update_state(correct, real)
+        return ops.sum(losses * weights) / ops.sum(real)
 
 
 def compile_trainer(
-    trainer: CaptionTrainer, learning_rate: float, weight_decay: float, steps: int
+    trainer: CaptionTrainer,
+    learning_rate: float,
+    weight_decay: float,
+    steps: int,
+    warmup_steps: int = 0,
 ) -> None:
-    """Sets AdamW with a learning rate that follows half a cosine to zero over all steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    """Sets AdamW with a learning rate that follows half a cosine to zero over all steps.
+
+    In the first `warmup_steps` of them it rises in a line from zero.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else learning_rate,
+        max(1, steps - warmup_steps),
+        warmup_target=learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
     trainer.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay))
 
 
@@ -90,16 +104,25 @@ def plan_steps(
 
 def is_finished(history: list[dict], epochs: int, patience: int) -> bool:
     """Tells whether no epoch is left, or the validation loss has not fallen for `patience`."""
-    losses = [figures["val_loss"] for figures in history]
+    losses = [figures[VALIDATION_LOSS] for figures in history if VALIDATION_LOSS in figures]
     stalled = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
-    return stalled or len(history) >= epochs
+    return stalled or len(losses) >= epochs
+
+
+def is_best(history: list[dict]) -> bool:
+    """Tells whether the last epoch is the best so far: by CIDEr-D if it has that, or by loss."""
+    figure, sign = (VALIDATION_LOSS, -1)
+    if VALIDATION_CIDER in history[-1]:
+        figure, sign = (VALIDATION_CIDER, 1)
+    *earlier, last = (sign * figures[figure] for figures in history if figure in figures)
+    return last > max(earlier, default=-np.inf)
 
 
 class RecordEpoch(keras.callbacks.Callback):
     """Writes after every epoch what makes sure that it is not lost, and stops when it is time.
 
     The figures of each epoch are added to `history`, which is_finished() looks at after it.
-    save_best() is called after an epoch with the lowest validation loss so far.
+    save_best() is called after an epoch that is the best so far.
     """
 
     def __init__(
@@ -127,18 +150,16 @@ class RecordEpoch(keras.callbacks.Callback):
         Only the checkpoint says how many epochs are done: a run that is killed before it is written
         does the epoch again and writes the same files.
         """
-        best = min((figures["val_loss"] for figures in self.history), default=np.inf)
         figures = {
             "epoch": epoch + 1,
             "seconds": round(time.monotonic() - self.started, 1),
             "learning_rate": float(self.model.optimizer.learning_rate),
         }
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        self.history.append(figures | {name: logs[name] for name in names})
-        if not np.isfinite(logs["loss"] + logs["val_loss"]):
+        self.history.append(figures | logs)
+        if not np.isfinite(list(logs.values())).all():
             self.model.stop_training = True
             return
-        if logs["val_loss"] < best:
+        if is_best(self.history):
             self.save_best()
         write_table(self.folder / HISTORY, pd.DataFrame(self.history))
         with atomic_path(self.folder / CURVES) as partial:
@@ -162,7 +183,7 @@ class ShowCaptions(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Decodes greedily with the current weights."""
         captions = self.decoder.greedy(self.features)
-        for token_ids, reference in zip(captions, self.references, strict=True):
+        for token_ids, (reference, *_) in zip(captions, self.references, strict=True):
             caption = " ".join(self.vocabulary.detokenize(token_ids))
             print(f"  model:     {caption}\n  reference: {' '.join(reference)}\n")
 

@@ -44,6 +44,16 @@ def test_batches_hold_every_next_word_once_and_waste_little():
     assert padding < 0.1 * words_in_all
 
 
+def test_captions_may_be_weighted():
+    split = small_split([2, 5, 3, 4])
+    weights = np.array([0.5, -1.0, 2.0, 0.0])
+    batches = CaptionBatches(split, 2, seed=1, weights=weights)
+    for number, rows in enumerate(batches.batches):
+        _, targets, sample_weight = batches[number]
+        expected = np.where(targets > 0, weights[rows, None], 0)
+        np.testing.assert_array_equal(sample_weight, expected.astype(np.float32))
+
+
 def test_order_depends_on_seed_and_epoch_alone():
     split = small_split([3] * 40)
 

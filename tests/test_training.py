@@ -19,7 +19,13 @@ from captioning.decoding import generate_desc
 from captioning.features import read_features, write_features
 from captioning.model import build_captioner
 from captioning.saved_model import load_model
-from captioning.training import CaptionTrainer, compile_trainer, is_finished, plan_steps
+from captioning.training import (
+    CaptionTrainer,
+    compile_trainer,
+    is_best,
+    is_finished,
+    plan_steps,
+)
 from captioning.vocabulary import read_vocabulary
 
 EPOCHS = 4
@@ -276,6 +282,43 @@ def test_a_loss_that_is_not_finite_is_reported(data, tmp_path):
 def test_training_stops_after_patience_or_the_last_epoch(losses, finished):
     history = [{"val_loss": loss} for loss in losses]
     assert is_finished(history, epochs=6, patience=3) is finished
+
+
+@pytest.mark.parametrize(("warmup_steps", "steps"), [(0, 10), (4, 14)])
+def test_the_learning_rate_rises_and_then_follows_half_a_cosine(warmup_steps, steps):
+    trainer = CaptionTrainer(build_captioner(5, 3, units=2))
+    compile_trainer(trainer, 0.8, 0.0, steps, warmup_steps)
+    rate = trainer.optimizer._learning_rate
+    for step in range(warmup_steps):
+        assert float(rate(step)) == pytest.approx(0.8 * step / warmup_steps)
+    for step in range(11):
+        expected = 0.4 * (1 + np.cos(np.pi * step / 10))
+        assert float(rate(warmup_steps + step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_best_epoch_has_the_lowest_loss_or_in_fine_tuning_the_highest_cider_d():
+    taught = [{"val_loss": 3.0}, {"val_loss": 2.0}, {"val_loss": 2.5}]
+    assert [is_best(taught[: count + 1]) for count in range(3)] == [True, True, False]
+    taught[1]["val_cider_d"] = 40.0
+    rewarded = [{"val_cider_d": score} for score in (39.0, 41.0, 41.0, 45.0)]
+    found = [is_best(taught + rewarded[: count + 1]) for count in range(4)]
+    assert found == [False, True, False, True]
+
+
+def test_weights_scale_the_loss_of_each_word_and_not_the_metrics():
+    keras.utils.set_random_seed(1)
+    captioner = build_captioner(6, 3, units=4, photo_dropout=0, word_dropout=0, output_dropout=0)
+    trainer = CaptionTrainer(captioner)
+    compile_trainer(trainer, 0.0, 0.0, 1)
+    features = np.random.default_rng(1).random((2, 3), dtype=np.float32)
+    prefixes, targets = np.array([[1, 3, 4], [1, 5, 0]]), np.array([[3, 4, 2], [5, 2, 0]])
+    weights = np.array([[2.0, 2, 2], [-1, -1, 0]], dtype=np.float32)
+    probabilities = captioner.predict_on_batch([features, prefixes])
+    losses = -np.log(np.take_along_axis(probabilities, targets[:, :, None], axis=2)[:, :, 0])
+    logits = trainer([features, prefixes], training=False)
+    loss = trainer.compute_loss(None, targets, logits, weights)
+    assert float(loss) == pytest.approx((losses * weights).sum() / 5, rel=1e-5)
+    assert float(trainer.mean_loss.result()) == pytest.approx(losses[targets > 0].mean(), rel=1e-5)
 
 
 # ---- The least number of steps ----

@@ -1,0 +1,157 @@
+"""Reward fine-tuning: the captioner learns from the scores of captions that it samples.
+
+This is self-critical sequence training (Rennie et al. 2017, arXiv:1612.00563). The gradient of the
+expected reward is the mean, over captions drawn from the network, of (reward - baseline) times the
+gradient of the caption's log-probability (Williams 1992). So each sampled caption is trained on
+like one that a person wrote, with what it scored above the baseline as its weight. The baseline is
+the mean reward of the other samples of the same photo (Luo 2020, arXiv:2003.09971), which leaves
+the expectation of the gradient as it is. Captions of people are trained on along with them, or the
+language would shrink to the phrases that score best.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from captioning.backend import keras
+from captioning.dataset import CaptionBatches, CaptionedSplit
+from captioning.decoding import CaptionDecoder
+from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
+from captioning.metrics import CiderD
+from captioning.training import CaptionTrainer
+from captioning.vocabulary import Vocabulary
+
+# CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
+_REWARD_UNIT = 100
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How captions are sampled and trained on."""
+
+    photos: int  # how many are captioned before the network is trained on the captions
+    samples: int  # captions of each photo
+    caption_share: float  # weight of the loss on people's captions against that on the samples
+    batch_size: int  # captions a step
+    seed: int
+
+
+class CiderReward:
+    """Scores captions by CIDEr-D against the descriptions of the photos of a split."""
+
+    def __init__(self, split: CaptionedSplit, vocabulary: Vocabulary):
+        self.cider = CiderD(split.references)
+        self.vocabulary = vocabulary
+
+    def score(self, captions: list[list[int]], photo_rows: np.ndarray) -> np.ndarray:
+        """Returns the CIDEr-D of token ids, each against its photo: (captions,), 0 to 1,000."""
+        return self.cider.score([*map(self.vocabulary.detokenize, captions)], photo_rows)
+
+
+def advantages(rewards: np.ndarray) -> np.ndarray:
+    """Returns each reward less the mean of the others of its photo, (photos, samples) both."""
+    samples = rewards.shape[1]
+    others = (rewards.sum(axis=1, keepdims=True) - rewards) / (samples - 1)
+    return rewards - others
+
+
+def fine_tune(
+    trainer: CaptionTrainer,
+    decoder: CaptionDecoder,
+    training: CaptionedSplit,
+    validation: CaptionedSplit,
+    sampling: Sampling,
+    history: list[dict],
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains a compiled trainer by rewards until the history has that many epochs in all.
+
+    The callbacks see `reward`, the mean CIDEr-D of the sampled captions, and `val_cider_d`, that of
+    the captions that greedy decoding writes of the validation split. Of the epochs before, the one
+    with the lowest validation loss, from which it must go on, is given the latter too.
+    """
+    reward = CiderReward(training, decoder.vocabulary)
+    validation_reward = CiderReward(validation, decoder.vocabulary)
+
+    def validate() -> float:
+        greedy = decoder.greedy(validation.features)
+        return float(validation_reward.score(greedy, np.arange(len(greedy))).mean())
+
+    if not any(VALIDATION_CIDER in figures for figures in history):
+        best = min(history, key=lambda figures: figures[VALIDATION_LOSS])
+        best[VALIDATION_CIDER] = validate()
+        print(f"reward fine-tuning from validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
+    calls = keras.callbacks.CallbackList(callbacks, model=trainer)
+    for epoch in range(len(history), epochs):
+        calls.on_epoch_begin(epoch)
+        mean_reward = _train_epoch(trainer, decoder, training, reward, sampling, epoch)
+        score = validate()
+        print(
+            f"Epoch {epoch + 1}/{epochs}: reward {mean_reward:.1f}, validation CIDEr-D {score:.1f}"
+        )
+        calls.on_epoch_end(epoch, {REWARD: mean_reward, VALIDATION_CIDER: score})
+
+
+def steps_of_epoch(photos: int, sampling: Sampling) -> int:
+    """Returns how many steps an epoch of fine-tuning takes."""
+    rounds = [min(sampling.photos, photos - start) for start in range(0, photos, sampling.photos)]
+    return sum(-(-count * (sampling.samples + 1) // sampling.batch_size) for count in rounds)
+
+
+def _train_epoch(
+    trainer: CaptionTrainer,
+    decoder: CaptionDecoder,
+    split: CaptionedSplit,
+    reward: CiderReward,
+    sampling: Sampling,
+    epoch: int,
+) -> float:
+    """Samples captions of some photos and trains on them, until all photos have had their turn."""
+    # Depends on nothing before the epoch, so that a resumed run sees the same.
+    generator = np.random.default_rng([sampling.seed, epoch])
+    order = generator.permutation(len(split.features))
+    rewards = []
+    with tqdm(total=len(order), unit=" photos", disable=None, leave=False) as progress:
+        for start in range(0, len(order), sampling.photos):
+            photos = order[start : start + sampling.photos]
+            batches, scores = sample_batches(decoder, split, reward, photos, sampling, generator)
+            for number in range(len(batches)):
+                inputs, targets, sample_weight = batches[number]
+                trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
+            rewards.append(scores)
+            progress.update(len(photos))
+            progress.set_postfix(reward=f"{np.concatenate(rewards).mean():.1f}")
+    return float(np.concatenate(rewards).mean())
+
+
+def sample_batches(
+    decoder: CaptionDecoder,
+    split: CaptionedSplit,
+    reward: CiderReward,
+    photos: np.ndarray,
+    sampling: Sampling,
+    generator: np.random.Generator,
+) -> tuple[CaptionBatches, np.ndarray]:
+    """Samples captions of some photos of a split, rows of its features.
+
+    Returns:
+        Batches of the samples, weighted by their advantages, and of a caption of each photo that a
+        person wrote; and the rewards, (photos, samples).
+    """
+    rows = np.repeat(photos, sampling.samples)
+    sampled = decoder.sample(split.features[rows], generator)
+    rewards = reward.score(sampled, rows).reshape(len(photos), -1)
+    written = [generator.choice(np.flatnonzero(split.photo_rows == photo)) for photo in photos]
+    start = [decoder.vocabulary.start_id]
+    captions = [start + caption for caption in sampled]
+    captions += [split.captions[row] for row in written]
+    # There are fewer captions of people than samples, so that each counts for more.
+    weight_written = sampling.caption_share * sampling.samples
+    weights = np.concatenate(
+        [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
+    )
+    sampled_split = replace(split, captions=captions, photo_rows=np.concatenate([rows, photos]))
+    seed = int(generator.integers(2**31))
+    return CaptionBatches(sampled_split, sampling.batch_size, seed, weights), rewards
