@@ -347,6 +347,8 @@ def test_few_captions_are_trained_in_smaller_batches_for_more_epochs(captions, f
     assert (batch_size, epochs) == expected
     steps = -(-captions // batch_size) * epochs
     assert min_steps == (1755 if steps >= 1755 else 1)
+    # The recipe of the run repeats it.
+    assert plan_steps(captions, batch_size, epochs, min_steps) == (batch_size, epochs, min_steps)
 
 
 def test_all_of_flickr8k_is_trained_as_the_constants_say():
