@@ -3,6 +3,7 @@
     python evaluate.py --data data/flickr8k --model models/flickr8k
     python evaluate.py --data data/flickr8k --model models/flickr8k --split dev --beam 3
     python evaluate.py --data data/flickr8k --model models/flickr8k --compare models/another
+    python evaluate.py --data data/flickr8k --model models/one models/two models/three
     python evaluate.py --models models/*
 
 The metrics are in captioning/metrics.py, the rows of the table in captioning/scoring.py.
@@ -19,6 +20,9 @@ Writes  MODEL/scores.json           the scores that are printed
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
+Several models are averaged: each word is chosen by the mean of their probabilities. The results of
+models/one and models/two go to models/one+two.
+
 With --models it scores nothing and writes nothing: it prints one table of models that were scored
 before.
 """
@@ -27,26 +31,37 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning import report, scoring
+from captioning.backend import keras
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
 from captioning.features import check_same_encoder, read_encoder_record, read_features
-from captioning.files import ENCODER_RECORD, GALLERY, GENERATED_CAPTIONS, PHOTOS, SCORES, SPLITS
+from captioning.files import (
+    ENCODER_RECORD,
+    GALLERY,
+    GENERATED_CAPTIONS,
+    PHOTOS,
+    RECIPE,
+    SCORES,
+    SPLITS,
+)
 from captioning.gallery import write_gallery
 from captioning.gallery.evaluation import make_cards, make_page
 from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
-from captioning.saved_model import SavedModel, load_model
+from captioning.recipes import make_recipe, write_recipe
+from captioning.saved_model import SavedModel, load_models, results_folder
 from captioning.settings import SettingsParser
 from captioning.storage import locked
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
-MODEL = Path("models/flickr8k")  # the model folder, where the results go
+MODEL = (Path("models/flickr8k"),)  # the model folder, where the results go; several are averaged
 
 # What is captioned, and how.
 SPLIT = "test"  # the photos to caption; dev is the validation split
@@ -74,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.models:
         return print_models(options.models)
 
+    folder = results_folder(options.model)
     (model, *others), references, features = read_inputs(options)
     print(parser.describe(options))
     decoded = decode_split(model, features, options.beam)
@@ -94,15 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scores["compared_with"] = str(options.compare)
         scores["comparison"] = scoring.compare(rows, compared)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
-    page = make_page(options.model, cards, rows, scores)
-    with locked(options.model, "train.py or evaluate.py"):
-        write_gallery(options.model / GALLERY, page)
+    page = make_page(folder, cards, rows, scores)
+    with locked(folder, "train.py or evaluate.py"):
+        write_gallery(folder / GALLERY, page)
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
-            options.model / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
+            folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
         )
-        scoring.write_scores(options.model, scores)
-    print_report(options, references, rows, scores)
+        scoring.write_scores(folder, scores)
+        if len(options.model) > 1:
+            write_recipe(folder / RECIPE, recipe_of(options, parser.settings_in_force(options)))
+    print_report(folder, options, references, rows, scores)
     return DONE
 
 
@@ -120,18 +138,17 @@ def print_models(folders: Sequence[Path]) -> int:
 def read_inputs(
     options: argparse.Namespace,
 ) -> tuple[list[SavedModel], scoring.SplitReferences, np.ndarray]:
-    """Reads the model, the one to compare with if there is one, and the references and features.
+    """Reads the models, the one to compare with if there is one, and the references and features.
 
     The features are (photos, length), in the order of the references.
     """
     data = options.data
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
     models = []
-    for folder in filter(None, (options.model, options.compare)):
-        models.append(load_model(folder, data))
-        check_same_encoder(
-            models[-1].encoder_record, folder / ENCODER_RECORD, record, data / ENCODER_RECORD
-        )
+    for folders in filter(None, (options.model, options.compare and (options.compare,))):
+        models.append(load_models(folders, data))
+        place = folders[0] / ENCODER_RECORD
+        check_same_encoder(models[-1].encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
     references = scoring.read_references(data, options.split, features)
     return models, references, np.stack([features[photo] for photo in references.photo_ids])
@@ -154,7 +171,15 @@ def decode_split(
     return decoded
 
 
+def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns what makes the results of several models: the models, and how they were decoded."""
+    models = [str(folder) for folder in options.model]
+    tables = {"evaluate": {"model": models, **settings}}
+    return make_recipe(tables, options.data, keras.backend.backend())
+
+
 def print_report(
+    folder: Path,
     options: argparse.Namespace,
     references: scoring.SplitReferences,
     rows: dict[str, scoring.Row],
@@ -164,16 +189,18 @@ def print_report(
     report.print_examples(
         references.photo_ids, rows[scoring.GREEDY].captions, references.texts, options.shown_photos
     )
-    print(f"\n{options.model} on the {options.split} split, {scores['photos']:,d} photos\n")
+    print(f"\n{folder} on the {options.split} split, {scores['photos']:,d} photos\n")
+    if len(options.model) > 1:
+        print(f"the average of {', '.join(map(str, options.model))}\n")
     report.print_results(scores["results"])
     print()
     report.print_paragraphs(scores["notes"])
     if options.compare:
-        report.print_comparison(scores["comparison"], options.model, options.compare)
-    names = (GALLERY, GENERATED_CAPTIONS, SCORES)
-    print(f"\nwrote {', '.join(str(options.model / name) for name in names)}")
-    print(f"next: open {options.model / GALLERY} in a browser, or caption photos of your own:")
-    print(f"python generate.py --model {options.model} PHOTO")
+        report.print_comparison(scores["comparison"], folder, options.compare)
+    names = (GALLERY, GENERATED_CAPTIONS, SCORES, *([RECIPE] if len(options.model) > 1 else []))
+    print(f"\nwrote {', '.join(str(folder / name) for name in names)}")
+    print(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:")
+    print(f"python generate.py PHOTO --model {' '.join(map(str, options.model))}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Captions any photo: a line each, path<TAB>caption.
 
     python generate.py dog.jpg holiday/ --model models/flickr8k
+    python generate.py dog.jpg --model models/one models/two
     python generate.py holiday/ --csv captions.csv --html captions.html
 
 Reads   the photos that are given, and those in the folders that are given
@@ -22,15 +23,15 @@ from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
 from captioning.decoding import generate_desc, token_ids_of_caption, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
-from captioning.files import ENCODER_RECORD
+from captioning.files import CAPTIONER, ENCODER_RECORD
 from captioning.gallery import Caption, Card, Page, write_gallery
 from captioning.photos import PhotoError, encode_photos, expand_places
-from captioning.saved_model import SavedModel, load_model
+from captioning.saved_model import SavedModel, load_models
 from captioning.settings import SettingsParser
 from captioning.storage import write_table
 
 # Where things are.
-MODEL = Path("models/flickr8k")  # the model folder, with what train.py wrote
+MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
 # How captions are decoded.
 BEAM = 1  # beam width; 1 is greedy
@@ -41,12 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, captions the photos, writes table and page, prints the captions."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
+    separate_photos(options)
     check_output("--csv", options.csv)
     check_output("--html", options.html)
 
     skipped = {}
     photos = expand_places(options.photos, skipped.__setitem__)
-    model = load_model(options.model)
+    model = load_models(options.model)
     encoder = load_encoder(model, options)
     encoded = {}
     for path, result in encode_photos(photos, encoder, options.batch_size):
@@ -71,6 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE_IN_PART if skipped else DONE
 
 
+def separate_photos(options: argparse.Namespace) -> None:
+    """Finds the photos in `--model A B PHOTO`, where the flag takes all names that follow it.
+
+    The first is always a model.
+
+    Raises:
+        UserError: if no photo is named.
+    """
+    first, *others = options.model
+    models = [folder for folder in others if (folder / CAPTIONER).is_file()]
+    options.photos += [place for place in others if place not in models]
+    options.model = (first, *models)
+    if not options.photos:
+        raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
+
+
 def check_output(flag: str, path: Path | None) -> None:
     """Refuses a folder, and a photo after the flag, which must not be overwritten."""
     if path and (path.is_dir() or path.suffix.lower() != f".{flag[2:]}"):
@@ -82,7 +100,7 @@ def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     parser = SettingsParser(globals())
     parser.add_argument(
-        "photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help="what to caption"
+        "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write photo and caption there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
@@ -110,7 +128,7 @@ def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
     record = model.encoder_record
     weights = options.weights or record["weights"]
     encoder = Encoder(record["encoder"], weights, record.get("dtype", FLOAT32))
-    place = options.model / ENCODER_RECORD
+    place = options.model[0] / ENCODER_RECORD
     check_same_encoder(record, place, encoder.record(), f"--weights {weights}")
     return encoder
 
