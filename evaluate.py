@@ -56,7 +56,7 @@ from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
 from captioning.recipes import make_recipe, write_recipe
 from captioning.saved_model import SavedModel, load_models, results_folder
-from captioning.settings import SettingsParser
+from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
 # Where things are.
@@ -66,6 +66,7 @@ MODEL = (Path("models/flickr8k"),)  # the model folder, where the results go; se
 # What is captioned, and how.
 SPLIT = "test"  # the photos to caption; dev is the validation split
 BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding
+NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
 
 # What is shown.
 SHOWN_PHOTOS = 10  # photos whose captions and references are printed
@@ -73,7 +74,9 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the model and the split, captions the photos, scores, writes and prints."""
-    parser = SettingsParser(globals(), {"SPLIT": tuple(SPLITS)})
+    parser = SettingsParser(
+        globals(), {"SPLIT": tuple(SPLITS), "NO_REPEAT_NGRAM_SIZE": whole_number(0)}
+    )
     alternatives = parser.add_mutually_exclusive_group()
     alternatives.add_argument(
         "--compare", type=Path, metavar="OTHER_MODEL", help="compare the scores of two models"
@@ -92,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = results_folder(options.model)
     (model, *others), references, features = read_inputs(options)
     print(parser.describe(options))
-    decoded = decode_split(model, features, options.beam)
+    decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
     scores = {
@@ -104,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "notes": notes_on(rows, results),
     }
     for other in others:
-        other_decoded = decode_split(other, features, options.beam)
+        other_decoded = decode_split(other, features, options)
         other_rows = scoring.score_rows(other_decoded, other.vocabulary, references)
         compared = {title: other_rows[title] for title in other_decoded}
         scores["compared_with"] = str(options.compare)
@@ -155,18 +158,20 @@ def read_inputs(
 
 
 def decode_split(
-    model: SavedModel, features: np.ndarray, beam_widths: Sequence[int]
+    model: SavedModel, features: np.ndarray, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: `greedy` or `beam K` -> token ids of each caption."""
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    widths = {scoring.GREEDY: 1} | {f"beam {width}": width for width in beam_widths if width > 1}
+    widths = {scoring.GREEDY: 1} | {f"beam {width}": width for width in options.beam if width > 1}
     decoded = {title: [] for title in widths}
     total = len(widths) * len(features)
     with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
         for title, width in widths.items():
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += decoder.beam(batch, width)
+                decoded[title] += decoder.beam(
+                    batch, width, no_repeat_ngram_size=options.no_repeat_ngram_size
+                )
                 progress.update(len(batch))
     return decoded
 

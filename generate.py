@@ -27,7 +27,7 @@ from captioning.files import CAPTIONER, ENCODER_RECORD
 from captioning.gallery import Caption, Card, Page, write_gallery
 from captioning.photos import PhotoError, encode_photos, expand_places
 from captioning.saved_model import SavedModel, load_models
-from captioning.settings import SettingsParser
+from captioning.settings import SettingsParser, whole_number
 from captioning.storage import write_table
 
 # Where things are.
@@ -35,6 +35,7 @@ MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
 # How captions are decoded.
 BEAM = 1  # beam width; 1 is greedy
+NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 
 
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError("none of the photos can be read")
 
     paths, features = list(encoded), np.stack(list(encoded.values()))
-    captions = generate_desc(model.captioner, model.vocabulary, features, options.beam)
+    captions = generate_desc(
+        *(model.captioner, model.vocabulary, features, options.beam),
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+    )
     print_changed_settings(parser, options)
     if options.csv:
         write_csv(options.csv, paths, captions)
@@ -98,7 +102,7 @@ def check_output(flag: str, path: Path | None) -> None:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    parser = SettingsParser(globals())
+    parser = SettingsParser(globals(), {"NO_REPEAT_NGRAM_SIZE": whole_number(0)})
     parser.add_argument(
         "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )

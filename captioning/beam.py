@@ -1,20 +1,35 @@
 """The bookkeeping of beam search, for all photos of a batch at once."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from captioning.vocabulary import Vocabulary
+from captioning.vocabulary import PADDING_ID, Vocabulary
 
 
 class Hypotheses:
     """The unfinished captions of every photo, and the best finished one.
 
-    A photo is finished when as many of its hypotheses have ended as the beam is wide.
+    A photo is finished when as many of its hypotheses have ended as the beam is wide. No caption
+    has the same `no_repeat_ngram_size` words in a row twice, unless that is 0.
     """
 
-    def __init__(self, photos: int, width: int, vocabulary: Vocabulary, length_penalty: float):
+    def __init__(
+        self,
+        photos: int,
+        width: int,
+        vocabulary: Vocabulary,
+        length_penalty: float,
+        no_repeat_ngram_size: int = 0,
+    ):
         self.width = width
         self.end_id = vocabulary.end_id
         self.length_penalty = length_penalty
+        self.no_repeat_ngram_size = no_repeat_ngram_size
+        # How many likeliest next tokens of each hypothesis `extend` needs: as many as the beam is
+        # wide and the end token, and as many as may be forbidden at the last token.
+        self.choices = width + 1
+        if no_repeat_ngram_size:
+            self.choices += max(0, vocabulary.maximum_length - no_repeat_ngram_size)
         # Before the first token there is but one hypothesis.
         self.tokens = np.zeros((photos, 1, vocabulary.maximum_length), dtype=np.int32)
         self.scores = np.zeros((photos, 1))
@@ -38,6 +53,8 @@ class Hypotheses:
         photos, hypotheses = self.tokens.shape[:2]
         rows = np.arange(photos)[:, None]
         steps = log_probabilities.astype(np.float64).reshape(photos, hypotheses, -1)
+        if 0 < self.no_repeat_ngram_size <= self.length:
+            steps[self._repeats(likeliest.reshape(steps.shape))] = -np.inf
         scores = (self.scores[:, :, None] + steps).reshape(photos, -1)
         choices = steps.shape[2]
         # A hypothesis can end in one way only, so among twice the width enough do not end.
@@ -56,6 +73,19 @@ class Hypotheses:
         parents = rows * hypotheses + parents
         unfinished = self._drop_finished()
         return ids[unfinished].ravel(), parents[unfinished].ravel()
+
+    def _repeats(self, likeliest: np.ndarray) -> np.ndarray:
+        """Tells which tokens would complete an n-gram that their hypothesis has already.
+
+        Argument and result are (photos, hypotheses, tokens).
+        """
+        size = self.no_repeat_ngram_size
+        tokens = self.tokens[:, :, : self.length]
+        ngrams = sliding_window_view(tokens, size, axis=2)
+        last = tokens[:, :, None, self.length - size + 1 :]
+        begins_alike = (ngrams[..., :-1] == last).all(axis=-1)
+        forbidden = np.where(begins_alike, ngrams[..., -1], PADDING_ID)
+        return (likeliest[..., None] == forbidden[:, :, None]).any(axis=-1)
 
     def _record_ended(self, scores: np.ndarray, parents: np.ndarray, ending: np.ndarray) -> None:
         """Counts the hypotheses that end among the best, and remembers the best of all."""

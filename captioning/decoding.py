@@ -41,7 +41,11 @@ class CaptionDecoder:
         return self.beam(features, 1)
 
     def beam(
-        self, features: np.ndarray, beam_width: int, length_penalty: float = LENGTH_PENALTY
+        self,
+        features: np.ndarray,
+        beam_width: int,
+        length_penalty: float = LENGTH_PENALTY,
+        no_repeat_ngram_size: int = 0,
     ) -> list[list[int]]:
         """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
@@ -49,7 +53,8 @@ class CaptionDecoder:
         best `beam_width` continuations of its photo; a photo is finished when that many hypotheses
         are. The best of them by log-probability / tokens ** length_penalty is taken (Wu et al.
         2016, arXiv:1609.08144, section 7, with the plain power of the length that most toolkits
-        use).
+        use). No caption has the same `no_repeat_ngram_size` words in a row twice; 0 forbids
+        nothing.
 
         Returns:
             The token ids of each caption, the end token last unless the caption reached the maximum
@@ -59,16 +64,23 @@ class CaptionDecoder:
             [int(token_id) for token_id in caption if token_id != PADDING_ID]
             for start in range(0, len(features), PHOTOS_AT_ONCE)
             for caption in self._decode_batch(
-                features[start : start + PHOTOS_AT_ONCE], beam_width, length_penalty
+                features[start : start + PHOTOS_AT_ONCE],
+                beam_width,
+                length_penalty,
+                no_repeat_ngram_size,
             )
         ]
 
-    def _decode_batch(self, features: np.ndarray, width: int, length_penalty: float) -> np.ndarray:
-        step = self._step_network(width + 1)
+    def _decode_batch(
+        self, features: np.ndarray, width: int, length_penalty: float, no_repeat_ngram_size: int
+    ) -> np.ndarray:
         tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
         image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
         carried = [image_embedding, *zero_states(self.word_half, len(features))]
-        hypotheses = Hypotheses(len(features), width, self.vocabulary, length_penalty)
+        hypotheses = Hypotheses(
+            len(features), width, self.vocabulary, length_penalty, no_repeat_ngram_size
+        )
+        step = self._step_network(hypotheses.choices)
         for _ in range(self.vocabulary.maximum_length):
             scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
             tokens, parents = hypotheses.extend(scores, likeliest)
@@ -168,13 +180,19 @@ def word_for_id(token_id: int, vocabulary: Vocabulary) -> str | None:
 
 
 def generate_desc(
-    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, beam_width: int = 1
+    captioner: keras.Model,
+    vocabulary: Vocabulary,
+    features: np.ndarray,
+    beam_width: int = 1,
+    no_repeat_ngram_size: int = 0,
 ) -> list[str]:
     """Captions photos from their features, (photos, length): the name of the classic recipe.
 
     The captions have no start or end token.
     """
-    captions = CaptionDecoder(captioner, vocabulary).beam(features, beam_width)
+    captions = CaptionDecoder(captioner, vocabulary).beam(
+        features, beam_width, no_repeat_ngram_size=no_repeat_ngram_size
+    )
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
 
 

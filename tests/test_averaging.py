@@ -65,6 +65,7 @@ class SlowAverage(SlowDecoder):
     """Decodes with the mean of the probabilities of several captioners."""
 
     def __init__(self, captioners):
+        self.vocabulary = VOCABULARY
         self.members = [SlowDecoder(captioner) for captioner in captioners]
 
     def probabilities(self, photo, prefix):

@@ -32,7 +32,7 @@ class MockDecoder:
     def __init__(self, captioner, vocabulary):
         self.vocabulary = vocabulary
 
-    def beam(self, features, beam_width):
+    def beam(self, features, beam_width, no_repeat_ngram_size):
         """Writes it about each photo, whatever the beam width."""
         return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
 
