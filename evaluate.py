@@ -65,7 +65,8 @@ MODEL = (Path("models/flickr8k"),)  # the model folder, where the results go; se
 
 # What is captioned, and how.
 SPLIT = "test"  # the photos to caption; dev is the validation split
-BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding
+BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding; 1 adds none
+CONSENSUS = (5,)  # beam widths, each a row of the captions most like the others of their beam
 NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
 
 # What is shown.
@@ -160,16 +161,21 @@ def read_inputs(
 def decode_split(
     model: SavedModel, features: np.ndarray, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
-    """Captions the photos by each decoding: `greedy` or `beam K` -> token ids of each caption."""
+    """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    widths = {scoring.GREEDY: 1} | {f"beam {width}": width for width in options.beam if width > 1}
-    decoded = {title: [] for title in widths}
-    total = len(widths) * len(features)
+    decodings = {scoring.GREEDY: (decoder.beam, 1)}
+    for kind, method, widths in (
+        (scoring.BEAM, decoder.beam, options.beam),
+        (scoring.CONSENSUS, decoder.consensus, options.consensus),
+    ):
+        decodings |= {f"{kind} {width}": (method, width) for width in widths if width > 1}
+    decoded = {title: [] for title in decodings}
+    total = len(decodings) * len(features)
     with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
-        for title, width in widths.items():
+        for title, (method, width) in decodings.items():
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += decoder.beam(
+                decoded[title] += method(
                     batch, width, no_repeat_ngram_size=options.no_repeat_ngram_size
                 )
                 progress.update(len(batch))

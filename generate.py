@@ -34,7 +34,8 @@ from captioning.storage import write_table
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
 # How captions are decoded.
-BEAM = 1  # beam width; 1 is greedy
+BEAM = 3  # beam width; 1 is greedy
+CONSENSUS = False  # of the captions of the beam, the one most like the others; best with a wide one
 NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 
@@ -64,14 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     paths, features = list(encoded), np.stack(list(encoded.values()))
     captions = generate_desc(
-        *(model.captioner, model.vocabulary, features, options.beam),
+        model.captioner,
+        model.vocabulary,
+        features,
+        options.beam,
+        consensus=options.consensus,
         no_repeat_ngram_size=options.no_repeat_ngram_size,
     )
     print_changed_settings(parser, options)
     if options.csv:
         write_csv(options.csv, paths, captions)
     if options.html:
-        write_page(options.html, paths, features, captions, model, options.beam)
+        write_page(options.html, paths, features, captions, model, decoding_name(options))
     for path, caption in zip(paths, captions, strict=True):
         print(f"{one_line(str(path))}\t{caption}")
     return DONE_IN_PART if skipped else DONE
@@ -123,6 +128,13 @@ def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) 
         print(parser.describe(options), file=sys.stderr)
 
 
+def decoding_name(options: argparse.Namespace) -> str:
+    """Names the way that captions are decoded as evaluate.py does."""
+    if options.beam == 1:
+        return "greedy"
+    return f"{'consensus' if options.consensus else 'beam'} {options.beam}"
+
+
 def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
     """Loads the encoder that a model was trained with, from `--weights` if they have moved.
 
@@ -152,14 +164,13 @@ def write_page(
     features: np.ndarray,
     captions: list[str],
     model: SavedModel,
-    beam_width: int,
+    decoding: str,
 ) -> None:
     """Writes the page that shows each photo, its caption, and the probability of each word."""
-    decodings = ("greedy" if beam_width == 1 else f"beam {beam_width}",)
     token_ids = [token_ids_of_caption(caption, model.vocabulary) for caption in captions]
     tokens = token_probabilities(model.captioner, model.vocabulary, features, token_ids)
     cards = [
-        Card(photo.name, photo, (Caption(decodings, tokens_of_photo, None),), ())
+        Card(photo.name, photo, (Caption((decoding,), tokens_of_photo, None),), ())
         for photo, tokens_of_photo in zip(photos, tokens, strict=True)
     ]
     count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"

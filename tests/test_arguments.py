@@ -17,7 +17,7 @@ NUMBERS = {
         "--seed": 0,
     },
     "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0},
-    "evaluate": {"--beam": 1, "--no-repeat-ngram-size": 0},
+    "evaluate": {"--beam": 1, "--consensus": 1, "--no-repeat-ngram-size": 0},
     "generate": {"--beam": 1, "--no-repeat-ngram-size": 0, "--batch-size": 1},
 }
 FOLDERS = {

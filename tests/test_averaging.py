@@ -255,7 +255,7 @@ def test_several_models_caption_photos_together(place, order, monkeypatch, capsy
     encoded = dict(encode_photos([Path(line) for line in lines], Encoder(), 6))
     model = load_models(models)
     features = np.stack([encoded[Path(line)] for line in lines])
-    captions = generate_desc(model.captioner, model.vocabulary, features, generate.BEAM)
+    captions = generate_desc(model.captioner, model.vocabulary, features, 3)
     assert list(lines.values()) == captions
     assert len(lines) == 12
 

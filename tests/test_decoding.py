@@ -65,8 +65,12 @@ class SlowDecoder:
                 break
         return prefix[1:]
 
-    def beam(self, photo, width, length_penalty, no_repeat_ngram_size=0):
-        """Extends every hypothesis by every token, and sorts."""
+    def beam(self, photo, *options):
+        """Takes the best of what it finds."""
+        return self.finished(photo, *options)[0]
+
+    def finished(self, photo, width, length_penalty, no_repeat_ngram_size=0):
+        """Extends every hypothesis by every token, and sorts; returns all captions, best first."""
         vocabulary = self.vocabulary
         hypotheses, finished = [(0.0, [vocabulary.start_id])], []
         for _ in range(vocabulary.maximum_length):
@@ -88,8 +92,8 @@ class SlowDecoder:
             hypotheses = [item for item in extended if item[1][-1] != vocabulary.end_id][:width]
             if len(finished) >= width:
                 break
-        best = max(finished, key=lambda item: item[0]) if finished else hypotheses[0]
-        return best[1][1:]
+        finished.sort(key=lambda item: -item[0])
+        return [tokens[1:] for _, tokens in finished or hypotheses[:1]]
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
