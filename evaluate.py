@@ -14,6 +14,7 @@ Reads   MODEL/                      from train.py
         DATA/descriptions.txt       the same captions cleaned, from prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
         DATA/photos/                for the page, as far as the photos are there
+        OTHER/scores.json and captions.csv, from evaluate.py, with --compare OTHER
 Writes  MODEL/scores.json           the scores that are printed
         MODEL/captions.html         a page of photos with captions, references and scores
         MODEL/captions.csv          photo id, captions, references
@@ -39,6 +40,7 @@ from tqdm import tqdm
 from captioning import report, scoring
 from captioning.backend import keras
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
+from captioning.comparison import compare_captions, read_other_captions
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
@@ -80,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     alternatives = parser.add_mutually_exclusive_group()
     alternatives.add_argument(
-        "--compare", type=Path, metavar="OTHER_MODEL", help="compare the scores of two models"
+        "--compare",
+        type=Path,
+        metavar="OTHER_MODEL",
+        help="compare the scores with those of another model that was evaluated on the same photos",
     )
     alternatives.add_argument(
         "--models",
@@ -94,7 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return print_models(options.models)
 
     folder = results_folder(options.model)
-    (model, *others), references, features = read_inputs(options)
+    model, references, features = read_inputs(options)
+    if options.compare:
+        other_captions = read_other_captions(
+            options.compare, options.data, options.split, references
+        )
     print(parser.describe(options))
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
@@ -107,12 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "results": results,
         "notes": notes_on(rows, results),
     }
-    for other in others:
-        other_decoded = decode_split(other, features, options)
-        other_rows = scoring.score_rows(other_decoded, other.vocabulary, references)
-        compared = {title: other_rows[title] for title in other_decoded}
+    if options.compare:
         scores["compared_with"] = str(options.compare)
-        scores["comparison"] = scoring.compare(rows, compared)
+        scores["comparison"] = compare_captions(rows, decoded, other_captions, references)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
     page = make_page(folder, cards, rows, scores)
     with locked(folder, "train.py or evaluate.py"):
@@ -141,21 +147,19 @@ def print_models(folders: Sequence[Path]) -> int:
 
 def read_inputs(
     options: argparse.Namespace,
-) -> tuple[list[SavedModel], scoring.SplitReferences, np.ndarray]:
-    """Reads the models, the one to compare with if there is one, and the references and features.
+) -> tuple[SavedModel, scoring.SplitReferences, np.ndarray]:
+    """Reads the model, or the average of several, and the references and features.
 
     The features are (photos, length), in the order of the references.
     """
     data = options.data
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
-    models = []
-    for folders in filter(None, (options.model, options.compare and (options.compare,))):
-        models.append(load_models(folders, data))
-        place = folders[0] / ENCODER_RECORD
-        check_same_encoder(models[-1].encoder_record, place, record, data / ENCODER_RECORD)
+    model = load_models(options.model, data)
+    place = options.model[0] / ENCODER_RECORD
+    check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
     references = scoring.read_references(data, options.split, features)
-    return models, references, np.stack([features[photo] for photo in references.photo_ids])
+    return model, references, np.stack([features[photo] for photo in references.photo_ids])
 
 
 def decode_split(

@@ -1,6 +1,5 @@
 """One table of several model folders: their scores, and the settings in which they differ."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from captioning.cli import LINE_WIDTH, UserError
-from captioning.files import RECIPE, require
-from captioning.recipes import MADE_WITH
+from captioning.recipes import evaluation_command, read_recipe_of_model
 from captioning.report import print_paragraphs
 from captioning.scoring import BEAM, CONSENSUS, GREEDY, read_scores
 
@@ -52,27 +50,13 @@ def read_scored_models(folders: Sequence[Path]) -> tuple[dict[str, Row], list[st
 
 
 def _read_row(folder: Path) -> Row:
-    recipe = _read_recipe(folder)
-    data = recipe.get(MADE_WITH, {}).get("data")
-    place = f"--data {data} --model {folder}" if data else f"--model {folder}"
-    scores = read_scores(folder, f"run python evaluate.py {place}")
+    recipe = read_recipe_of_model(folder)
+    scores = read_scores(folder, f"run python {evaluation_command(folder)}")
     row = _score_cells(scores["results"])
     row |= {column: scores[column[1]] for column in _SCORED_ON}
     for table in TABLES:
         row |= {(table, name): value for name, value in recipe.get(table, {}).items()}
     return row
-
-
-def _read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
-    remedy = f"run python train.py --model {folder}"
-    path = require(folder / RECIPE, remedy)
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
-    if not all(isinstance(table, dict) for table in recipe.values()):
-        raise UserError(f"{path} is damaged (a setting stands outside of a table): {remedy}")
-    return recipe
 
 
 def _score_cells(results: dict[str, dict[str, Any]]) -> Row:

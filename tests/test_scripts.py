@@ -206,13 +206,15 @@ def test_beam_search_from_the_command_line(pipeline, tmp_path, run_here):
     shutil.copytree(place / "model", model)
     flags = ["--data", place / "data", "--model", model, "--split", "test", "--beam", 1, 2]
     flags += ["--consensus", 1, "--no-repeat-ngram-size", 1]
-    process = run_here("evaluate.py", *flags, "--compare", place / "model")
+    shutil.copytree(model, tmp_path / "other")
+    assert run_here("evaluate.py", *flags, "--model", tmp_path / "other").returncode == 0
+    process = run_here("evaluate.py", *flags, "--compare", tmp_path / "other")
     assert process.returncode == 0, process.stderr
     scores = json.loads((model / "scores.json").read_text())
     assert (scores["split"], scores["photos"]) == ("test", 2)
     assert [*scores["results"]][:3] == ["greedy", "beam 2", "human"]
     assert [*scores["comparison"]] == ["greedy", "beam 2"]
-    assert f"{model} (A) against {place / 'model'} (B)" in process.stdout
+    assert f"{model} (A) against {tmp_path / 'other'} (B)" in process.stdout
 
 
 def test_generate_prints_changed_settings_apart_from_the_captions(pipeline, tmp_path, run_here):
