@@ -68,8 +68,8 @@ MODEL = (Path("models/flickr8k"),)  # the model folder, where the results go; se
 # What is captioned, and how.
 SPLIT = "test"  # the photos to caption; dev is the validation split
 BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding; 1 adds none
-CONSENSUS = (5,)  # beam widths, each a row of the captions most like the others of their beam
-NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
+CONSENSUS = (5,)  # beam widths, each a row: the beam's caption most like the others; 1 adds none
+NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 
 # What is shown.
 SHOWN_PHOTOS = 10  # photos whose captions and references are printed

@@ -35,8 +35,8 @@ MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
 # How captions are decoded.
 BEAM = 3  # beam width; 1 is greedy
-CONSENSUS = False  # of the captions of the beam, the one most like the others; best with a wide one
-NO_REPEAT_NGRAM_SIZE = 0  # so many words in a row are never written twice in a caption; 0 is off
+CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
+NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 
 
