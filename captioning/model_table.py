@@ -76,11 +76,13 @@ def print_models_table(rows: dict[str, Row]) -> None:
     """Prints the table; columns that do not fit beside each other continue below."""
     notes = [f"best: of the beam widths that were scored, the one with the best {CHOSEN_BY}."]
     columns = dict.fromkeys(column for row in rows.values() for column in row)
-    differing = {
-        column
-        for column in columns
-        if len({str(row.get(column, _NONE)) for row in rows.values()}) > 1
-    }
+    # An average of models has no settings of its own.
+    trained = [row for row in rows.values() if any(group in TABLES for group, _ in row)]
+    differing = set()
+    for column in columns:
+        compared = trained if column[0] in TABLES else rows.values()
+        if len({str(row.get(column, _NONE)) for row in compared}) > 1:
+            differing.add(column)
     if any(group in TABLES for group, _ in differing):
         notes.append(
             "Settings are those of recipe.toml in which the models differ; - is a setting that a "

@@ -84,6 +84,18 @@ def test_consensus_stands_beside_the_beam_as_far_as_it_was_scored(monkeypatch, t
     assert "best consensus" in out
 
 
+def test_an_average_has_no_settings(tmp_path, capsys):
+    first, second = (write_model(tmp_path / name, units=len(name)) for name in ("one", "three"))
+    average = write_model(tmp_path / "one+three", 24.0, 60.0)
+    write_recipe(average / "recipe.toml", {"evaluate": {"model": [str(first), str(second)]}})
+    _, out, _ = print_models(capsys, first, second, average)
+    assert cells_of(out, second)[5:] == ["5"]
+    assert cells_of(out, average) == ["24.0", "60.0", "-", "-", "-", "-"]
+    (average / "scores.json").unlink()
+    _, _, err = print_models(capsys, first, average)
+    assert f"run python evaluate.py --model {first} {second}\n" in err
+
+
 def test_many_settings_continue_below(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     changed = {"units": 64, "word_dropout": 0.25, "learning_rate": 0.01, "seed": 9, "epochs": 77}
