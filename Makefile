@@ -34,7 +34,7 @@ demo: .venv/installed
 		if $(MAKE) --question $$step 2>/dev/null; then echo "up to date: $$step"; \
 		else $(MAKE) --no-print-directory $$step || exit 1; fi; done
 	@echo; echo "== generate.py captions any photo; here are five of the test split =="
-	$(RUN) generate.py --model $(SAMPLE_MODEL) --beam 3 \
+	$(RUN) generate.py --model $(SAMPLE_MODEL) \
 		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
 	@echo
 	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its captions, what"

@@ -3,6 +3,7 @@
     python evaluate.py --data data/flickr8k --model models/flickr8k
     python evaluate.py --data data/flickr8k --model models/flickr8k --split dev --beam 3
     python evaluate.py --data data/flickr8k --model models/flickr8k --compare models/another
+    python evaluate.py --data data/flickr8k --model models/one models/two models/three
     python evaluate.py --models models/*
 
 The metrics are in captioning/metrics.py, the rows of the table in captioning/scoring.py.
@@ -13,11 +14,15 @@ Reads   MODEL/                      from train.py
         DATA/descriptions.txt       the same captions cleaned, from prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
         DATA/photos/                for the page, as far as the photos are there
+        OTHER/scores.json and captions.csv, from evaluate.py, with --compare OTHER
 Writes  MODEL/scores.json           the scores that are printed
         MODEL/captions.html         a page of photos with captions, references and scores
         MODEL/captions.csv          photo id, captions, references
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
+
+Several models are averaged: each word is chosen by the mean of their probabilities. The results of
+models/one and models/two go to models/one+two.
 
 With --models it scores nothing and writes nothing: it prints one table of models that were scored
 before.
@@ -27,30 +32,44 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning import report, scoring
+from captioning.backend import keras
 from captioning.cli import DONE, DONE_IN_PART, UserError, run
+from captioning.comparison import compare_captions, read_other_captions
 from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
 from captioning.features import check_same_encoder, read_encoder_record, read_features
-from captioning.files import ENCODER_RECORD, GALLERY, GENERATED_CAPTIONS, PHOTOS, SCORES, SPLITS
+from captioning.files import (
+    ENCODER_RECORD,
+    GALLERY,
+    GENERATED_CAPTIONS,
+    PHOTOS,
+    RECIPE,
+    SCORES,
+    SPLITS,
+)
 from captioning.gallery import write_gallery
 from captioning.gallery.evaluation import make_cards, make_page
 from captioning.model_table import print_models_table, read_scored_models
 from captioning.notes import notes_on
-from captioning.saved_model import SavedModel, load_model
-from captioning.settings import SettingsParser
+from captioning.recipes import make_recipe, write_recipe
+from captioning.saved_model import SavedModel, load_models, results_folder
+from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
-MODEL = Path("models/flickr8k")  # the model folder, where the results go
+MODEL = (Path("models/flickr8k"),)  # the model folder, where the results go; several are averaged
 
 # What is captioned, and how.
 SPLIT = "test"  # the photos to caption; dev is the validation split
-BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding
+BEAM = (3, 5)  # beam widths, each a row of the table besides greedy decoding; 1 adds none
+CONSENSUS = (5,)  # beam widths, each a row: the beam's caption most like the others; 1 adds none
+NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 
 # What is shown.
 SHOWN_PHOTOS = 10  # photos whose captions and references are printed
@@ -58,10 +77,15 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the model and the split, captions the photos, scores, writes and prints."""
-    parser = SettingsParser(globals(), {"SPLIT": tuple(SPLITS)})
+    parser = SettingsParser(
+        globals(), {"SPLIT": tuple(SPLITS), "NO_REPEAT_NGRAM_SIZE": whole_number(0)}
+    )
     alternatives = parser.add_mutually_exclusive_group()
     alternatives.add_argument(
-        "--compare", type=Path, metavar="OTHER_MODEL", help="compare the scores of two models"
+        "--compare",
+        type=Path,
+        metavar="OTHER_MODEL",
+        help="compare the scores with those of another model that was evaluated on the same photos",
     )
     alternatives.add_argument(
         "--models",
@@ -74,9 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.models:
         return print_models(options.models)
 
-    (model, *others), references, features = read_inputs(options)
+    folder = results_folder(options.model)
+    model, references, features = read_inputs(options)
+    if options.compare:
+        other_captions = read_other_captions(
+            options.compare, options.data, options.split, references
+        )
     print(parser.describe(options))
-    decoded = decode_split(model, features, options.beam)
+    decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
     scores = {
@@ -87,22 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "results": results,
         "notes": notes_on(rows, results),
     }
-    for other in others:
-        other_decoded = decode_split(other, features, options.beam)
-        other_rows = scoring.score_rows(other_decoded, other.vocabulary, references)
-        compared = {title: other_rows[title] for title in other_decoded}
+    if options.compare:
         scores["compared_with"] = str(options.compare)
-        scores["comparison"] = scoring.compare(rows, compared)
+        scores["comparison"] = compare_captions(rows, decoded, other_captions, references)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
-    page = make_page(options.model, cards, rows, scores)
-    with locked(options.model, "train.py or evaluate.py"):
-        write_gallery(options.model / GALLERY, page)
+    page = make_page(folder, cards, rows, scores)
+    with locked(folder, "train.py or evaluate.py"):
+        write_gallery(folder / GALLERY, page)
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
-            options.model / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
+            folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
         )
-        scoring.write_scores(options.model, scores)
-    print_report(options, references, rows, scores)
+        scoring.write_scores(folder, scores)
+        if len(options.model) > 1:
+            write_recipe(folder / RECIPE, recipe_of(options, parser.settings_in_force(options)))
+    print_report(folder, options, references, rows, scores)
     return DONE
 
 
@@ -119,42 +147,54 @@ def print_models(folders: Sequence[Path]) -> int:
 
 def read_inputs(
     options: argparse.Namespace,
-) -> tuple[list[SavedModel], scoring.SplitReferences, np.ndarray]:
-    """Reads the model, the one to compare with if there is one, and the references and features.
+) -> tuple[SavedModel, scoring.SplitReferences, np.ndarray]:
+    """Reads the model, or the average of several, and the references and features.
 
     The features are (photos, length), in the order of the references.
     """
     data = options.data
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
-    models = []
-    for folder in filter(None, (options.model, options.compare)):
-        models.append(load_model(folder, data))
-        check_same_encoder(
-            models[-1].encoder_record, folder / ENCODER_RECORD, record, data / ENCODER_RECORD
-        )
+    model = load_models(options.model, data)
+    place = options.model[0] / ENCODER_RECORD
+    check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
     references = scoring.read_references(data, options.split, features)
-    return models, references, np.stack([features[photo] for photo in references.photo_ids])
+    return model, references, np.stack([features[photo] for photo in references.photo_ids])
 
 
 def decode_split(
-    model: SavedModel, features: np.ndarray, beam_widths: Sequence[int]
+    model: SavedModel, features: np.ndarray, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
-    """Captions the photos by each decoding: `greedy` or `beam K` -> token ids of each caption."""
+    """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    widths = {scoring.GREEDY: 1} | {f"beam {width}": width for width in beam_widths if width > 1}
-    decoded = {title: [] for title in widths}
-    total = len(widths) * len(features)
+    decodings = {scoring.GREEDY: (decoder.beam, 1)}
+    for kind, method, widths in (
+        (scoring.BEAM, decoder.beam, options.beam),
+        (scoring.CONSENSUS, decoder.consensus, options.consensus),
+    ):
+        decodings |= {f"{kind} {width}": (method, width) for width in widths if width > 1}
+    decoded = {title: [] for title in decodings}
+    total = len(decodings) * len(features)
     with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
-        for title, width in widths.items():
+        for title, (method, width) in decodings.items():
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += decoder.beam(batch, width)
+                decoded[title] += method(
+                    batch, width, no_repeat_ngram_size=options.no_repeat_ngram_size
+                )
                 progress.update(len(batch))
     return decoded
 
 
+def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns what makes the results of several models: the models, and how they were decoded."""
+    models = [str(folder) for folder in options.model]
+    tables = {"evaluate": {"model": models, **settings}}
+    return make_recipe(tables, options.data, keras.backend.backend())
+
+
 def print_report(
+    folder: Path,
     options: argparse.Namespace,
     references: scoring.SplitReferences,
     rows: dict[str, scoring.Row],
@@ -164,16 +204,18 @@ def print_report(
     report.print_examples(
         references.photo_ids, rows[scoring.GREEDY].captions, references.texts, options.shown_photos
     )
-    print(f"\n{options.model} on the {options.split} split, {scores['photos']:,d} photos\n")
+    print(f"\n{folder} on the {options.split} split, {scores['photos']:,d} photos\n")
+    if len(options.model) > 1:
+        print(f"the average of {', '.join(map(str, options.model))}\n")
     report.print_results(scores["results"])
     print()
     report.print_paragraphs(scores["notes"])
     if options.compare:
-        report.print_comparison(scores["comparison"], options.model, options.compare)
-    names = (GALLERY, GENERATED_CAPTIONS, SCORES)
-    print(f"\nwrote {', '.join(str(options.model / name) for name in names)}")
-    print(f"next: open {options.model / GALLERY} in a browser, or caption photos of your own:")
-    print(f"python generate.py --model {options.model} PHOTO")
+        report.print_comparison(scores["comparison"], folder, options.compare)
+    names = (GALLERY, GENERATED_CAPTIONS, SCORES, *([RECIPE] if len(options.model) > 1 else []))
+    print(f"\nwrote {', '.join(str(folder / name) for name in names)}")
+    print(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:")
+    print(f"python generate.py PHOTO --model {' '.join(map(str, options.model))}")
 
 
 if __name__ == "__main__":

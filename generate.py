@@ -1,6 +1,7 @@
 """Captions any photo: a line each, path<TAB>caption.
 
     python generate.py dog.jpg holiday/ --model models/flickr8k
+    python generate.py dog.jpg --model models/one models/two
     python generate.py holiday/ --csv captions.csv --html captions.html
 
 Reads   the photos that are given, and those in the folders that are given
@@ -22,18 +23,20 @@ from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
 from captioning.decoding import generate_desc, token_ids_of_caption, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
-from captioning.files import ENCODER_RECORD
+from captioning.files import CAPTIONER, ENCODER_RECORD
 from captioning.gallery import Caption, Card, Page, write_gallery
 from captioning.photos import PhotoError, encode_photos, expand_places
-from captioning.saved_model import SavedModel, load_model
-from captioning.settings import SettingsParser
+from captioning.saved_model import SavedModel, load_models
+from captioning.settings import SettingsParser, whole_number
 from captioning.storage import write_table
 
 # Where things are.
-MODEL = Path("models/flickr8k")  # the model folder, with what train.py wrote
+MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
 # How captions are decoded.
-BEAM = 1  # beam width; 1 is greedy
+BEAM = 3  # beam width; 1 is greedy
+CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
+NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 
 
@@ -41,12 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, captions the photos, writes table and page, prints the captions."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
+    separate_photos(options)
     check_output("--csv", options.csv)
     check_output("--html", options.html)
 
     skipped = {}
     photos = expand_places(options.photos, skipped.__setitem__)
-    model = load_model(options.model)
+    model = load_models(options.model)
     encoder = load_encoder(model, options)
     encoded = {}
     for path, result in encode_photos(photos, encoder, options.batch_size):
@@ -60,15 +64,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError("none of the photos can be read")
 
     paths, features = list(encoded), np.stack(list(encoded.values()))
-    captions = generate_desc(model.captioner, model.vocabulary, features, options.beam)
+    captions = generate_desc(
+        model.captioner,
+        model.vocabulary,
+        features,
+        options.beam,
+        consensus=options.consensus,
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+    )
     print_changed_settings(parser, options)
     if options.csv:
         write_csv(options.csv, paths, captions)
     if options.html:
-        write_page(options.html, paths, features, captions, model, options.beam)
+        write_page(options.html, paths, features, captions, model, decoding_name(options))
     for path, caption in zip(paths, captions, strict=True):
         print(f"{one_line(str(path))}\t{caption}")
     return DONE_IN_PART if skipped else DONE
+
+
+def separate_photos(options: argparse.Namespace) -> None:
+    """Finds the photos in `--model A B PHOTO`, where the flag takes all names that follow it.
+
+    The first is always a model.
+
+    Raises:
+        UserError: if no photo is named.
+    """
+    first, *others = options.model
+    models = [folder for folder in others if (folder / CAPTIONER).is_file()]
+    options.photos += [place for place in others if place not in models]
+    options.model = (first, *models)
+    if not options.photos:
+        raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
 
 
 def check_output(flag: str, path: Path | None) -> None:
@@ -80,9 +107,9 @@ def check_output(flag: str, path: Path | None) -> None:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    parser = SettingsParser(globals())
+    parser = SettingsParser(globals(), {"NO_REPEAT_NGRAM_SIZE": whole_number(0)})
     parser.add_argument(
-        "photos", type=Path, nargs="+", metavar="PHOTO_OR_FOLDER", help="what to caption"
+        "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write photo and caption there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
@@ -101,6 +128,13 @@ def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) 
         print(parser.describe(options), file=sys.stderr)
 
 
+def decoding_name(options: argparse.Namespace) -> str:
+    """Names the way that captions are decoded as evaluate.py does."""
+    if options.beam == 1:
+        return "greedy"
+    return f"{'consensus' if options.consensus else 'beam'} {options.beam}"
+
+
 def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
     """Loads the encoder that a model was trained with, from `--weights` if they have moved.
 
@@ -110,7 +144,7 @@ def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
     record = model.encoder_record
     weights = options.weights or record["weights"]
     encoder = Encoder(record["encoder"], weights, record.get("dtype", FLOAT32))
-    place = options.model / ENCODER_RECORD
+    place = options.model[0] / ENCODER_RECORD
     check_same_encoder(record, place, encoder.record(), f"--weights {weights}")
     return encoder
 
@@ -130,14 +164,13 @@ def write_page(
     features: np.ndarray,
     captions: list[str],
     model: SavedModel,
-    beam_width: int,
+    decoding: str,
 ) -> None:
     """Writes the page that shows each photo, its caption, and the probability of each word."""
-    decodings = ("greedy" if beam_width == 1 else f"beam {beam_width}",)
     token_ids = [token_ids_of_caption(caption, model.vocabulary) for caption in captions]
     tokens = token_probabilities(model.captioner, model.vocabulary, features, token_ids)
     cards = [
-        Card(photo.name, photo, (Caption(decodings, tokens_of_photo, None),), ())
+        Card(photo.name, photo, (Caption((decoding,), tokens_of_photo, None),), ())
         for photo, tokens_of_photo in zip(photos, tokens, strict=True)
     ]
     count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"

@@ -22,7 +22,7 @@ Next    python evaluate.py.
 import argparse
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,13 @@ from captioning.checkpoint import (
 )
 from captioning.cli import DONE, UserError, run
 from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_split
-from captioning.decoding import CaptionDecoder
 from captioning.features import read_encoder_record, read_features
-from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE, VALIDATION_LOSS
+from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.model import build_captioner, network_digest
 from captioning.recipes import make_recipe
 from captioning.report import print_best_epoch
-from captioning.reward import Sampling, fine_tune, steps_of_epoch
-from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.reward import RewardSettings, fine_tune
+from captioning.saved_model import SavedModel, save_model
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
 from captioning.training import (
@@ -113,8 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_checkpoint(options.model, start_anew(options))
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
     print(parser.describe(options))
-    print_sizes(training, validation, vocabulary)
-    ensure_min_steps(options, len(training.captions), fixed=parser.typed(arguments))
+    print(f"training    {training.summary()}\nvalidation  {validation.summary()}")
+    print(f"vocabulary  {vocabulary.size:6,d} ids")
+    steps = options.batch_size, options.epochs, options.min_steps
+    steps = plan_steps(len(training.captions), *steps, fixed=parser.typed(arguments))
+    options.batch_size, options.epochs, options.min_steps = steps
     settings = parser.settings_in_force(options)
     with locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)
@@ -154,30 +156,6 @@ def read_inputs(data: Path) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary,
     training = load_split(data, "train", features, descriptions, vocabulary)
     validation = load_split(data, "dev", features, descriptions, vocabulary)
     return training, validation, vocabulary, encoder_record
-
-
-def print_sizes(
-    training: CaptionedSplit, validation: CaptionedSplit, vocabulary: Vocabulary
-) -> None:
-    """Prints how much there is to train and to validate on."""
-    for title, split in (("training", training), ("validation", validation)):
-        print(
-            f"{title:10s} {len(split.photo_ids):7,d} photos {len(split.captions):8,d} "
-            f"captions {split.target_count:9,d} words to predict"
-        )
-    print(f"vocabulary {vocabulary.size:7,d} ids")
-
-
-def ensure_min_steps(options: argparse.Namespace, captions: int, fixed: Collection[str]) -> None:
-    """Changes batch size and epochs for few captions, but for those that are fixed, and says so."""
-    given = options.batch_size, options.epochs
-    batch_size, epochs, min_steps = plan_steps(captions, *given, options.min_steps, fixed)
-    if (batch_size, epochs) != given:
-        print(
-            f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
-            f"batches of {given[0]} and {given[1]} epochs"
-        )
-    options.batch_size, options.epochs, options.min_steps = batch_size, epochs, min_steps
 
 
 def train(
@@ -221,41 +199,21 @@ def train(
             checkpoint.restore(trainer)
         fit(trainer, *batches, len(history), options.epochs, [show, record])
     if options.reward_epochs and all(map(np.isfinite, history[-1].values())):
-        learn_from_rewards(options, splits, model, trainer, checkpoint, [show, record])
+        reward_settings = RewardSettings(
+            epochs=options.reward_epochs,
+            learning_rate=options.reward_learning_rate,
+            weight_decay=options.weight_decay,
+            photos=options.reward_photos,
+            samples=options.reward_samples,
+            caption_share=options.caption_share,
+            batch_size=options.batch_size,
+            seed=options.seed,
+        )
+        fine_tune(
+            trainer, model, splits, reward_settings, checkpoint, options.model, [show, record]
+        )
     remove_checkpoint(options.model)
     return history
-
-
-def learn_from_rewards(
-    options: argparse.Namespace,
-    splits: tuple[CaptionedSplit, CaptionedSplit],
-    model: SavedModel,
-    trainer: CaptionTrainer,
-    checkpoint: Checkpoint,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    """Goes on by reward fine-tuning, from the best epoch or from a checkpoint of fine-tuning."""
-    history = checkpoint.history
-    sampling = Sampling(
-        options.reward_photos,
-        options.reward_samples,
-        options.caption_share,
-        options.batch_size,
-        options.seed,
-    )
-    taught = sum(VALIDATION_LOSS in figures for figures in history)
-    last = taught + options.reward_epochs
-    steps = options.reward_epochs * steps_of_epoch(len(splits[0].features), sampling)
-    compile_trainer(trainer, options.reward_learning_rate, options.weight_decay, steps)
-    if len(history) > taught:
-        checkpoint.restore(trainer)
-    else:
-        # With the state of dropout, so that a resumed run goes on in the same way.
-        best = load_model(options.model).captioner
-        for variable, value in zip(model.captioner.variables, best.variables, strict=True):
-            variable.assign(value)
-    decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    fine_tune(trainer, decoder, *splits, sampling, history, last, callbacks)
 
 
 def recipe_of(

@@ -1,30 +1,44 @@
 """The bookkeeping of beam search, for all photos of a batch at once."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from captioning.vocabulary import Vocabulary
+from captioning.vocabulary import PADDING_ID, Vocabulary
 
 
 class Hypotheses:
-    """The unfinished captions of every photo, and the best finished one.
+    """The unfinished and the finished captions of every photo.
 
-    A photo is finished when as many of its hypotheses have ended as the beam is wide.
+    A photo is finished when as many of its hypotheses have ended as the beam is wide. No caption
+    has the same `no_repeat_ngram_size` words in a row twice, unless that is 0.
     """
 
-    def __init__(self, photos: int, width: int, vocabulary: Vocabulary, length_penalty: float):
+    def __init__(
+        self,
+        photos: int,
+        width: int,
+        vocabulary: Vocabulary,
+        length_penalty: float,
+        no_repeat_ngram_size: int = 0,
+    ):
         self.width = width
         self.end_id = vocabulary.end_id
         self.length_penalty = length_penalty
+        self.no_repeat_ngram_size = no_repeat_ngram_size
+        # How many likeliest next tokens of each hypothesis `extend` needs: as many as the beam is
+        # wide and the end token, and as many as may be forbidden at the last token.
+        self.choices = width + 1
+        if no_repeat_ngram_size:
+            self.choices += max(0, vocabulary.maximum_length - no_repeat_ngram_size)
         # Before the first token there is but one hypothesis.
         self.tokens = np.zeros((photos, 1, vocabulary.maximum_length), dtype=np.int32)
         self.scores = np.zeros((photos, 1))
         self.length = 0
         self.ended = np.zeros(photos, dtype=int)
-        self.best_scores = np.full(photos, -np.inf)
-        self.best_tokens = np.zeros_like(self.tokens[:, 0])
-        # Which photos are not finished, and the captions of those that are.
+        # Which photos are not finished.
         self.rows = np.arange(photos)
-        self.captions = np.zeros_like(self.best_tokens)
+        # Score, with the length penalty, and token ids of the finished captions of each photo.
+        self.finished = [[] for _ in range(photos)]
 
     def extend(
         self, log_probabilities: np.ndarray, likeliest: np.ndarray
@@ -38,6 +52,8 @@ class Hypotheses:
         photos, hypotheses = self.tokens.shape[:2]
         rows = np.arange(photos)[:, None]
         steps = log_probabilities.astype(np.float64).reshape(photos, hypotheses, -1)
+        if 0 < self.no_repeat_ngram_size <= self.length:
+            steps[self._repeats(likeliest.reshape(steps.shape))] = -np.inf
         scores = (self.scores[:, :, None] + steps).reshape(photos, -1)
         choices = steps.shape[2]
         # A hypothesis can end in one way only, so among twice the width enough do not end.
@@ -57,32 +73,44 @@ class Hypotheses:
         unfinished = self._drop_finished()
         return ids[unfinished].ravel(), parents[unfinished].ravel()
 
+    def _repeats(self, likeliest: np.ndarray) -> np.ndarray:
+        """Tells which tokens would complete an n-gram that their hypothesis has already.
+
+        Argument and result are (photos, hypotheses, tokens).
+        """
+        size = self.no_repeat_ngram_size
+        tokens = self.tokens[:, :, : self.length]
+        ngrams = sliding_window_view(tokens, size, axis=2)
+        last = tokens[:, :, None, self.length - size + 1 :]
+        begins_alike = (ngrams[..., :-1] == last).all(axis=-1)
+        forbidden = np.where(begins_alike, ngrams[..., -1], PADDING_ID)
+        return (likeliest[..., None] == forbidden[:, :, None]).any(axis=-1)
+
     def _record_ended(self, scores: np.ndarray, parents: np.ndarray, ending: np.ndarray) -> None:
-        """Counts the hypotheses that end among the best, and remembers the best of all."""
+        """Counts the hypotheses that end among the best, and keeps their captions."""
         ends = (ending & np.isfinite(scores))[:, : self.width]
-        ranked = np.where(ends, scores[:, : self.width], -np.inf)
-        ranked /= (self.length + 1) ** self.length_penalty
-        rank = np.argmax(ranked, axis=1)
-        photos = np.flatnonzero(ranked[np.arange(len(ranked)), rank] > self.best_scores)
-        rank = rank[photos]
-        self.best_scores[photos] = ranked[photos, rank]
-        self.best_tokens[photos] = self.tokens[photos, parents[photos, rank]]
-        self.best_tokens[photos, self.length] = self.end_id
+        ranked = scores / (self.length + 1) ** self.length_penalty
+        for row, rank in np.argwhere(ends):
+            tokens = self.tokens[row, parents[row, rank], : self.length]
+            caption = [*tokens.tolist(), self.end_id]
+            self.finished[self.rows[row]].append((ranked[row, rank], caption))
         self.ended += ends.sum(axis=1)
 
     def _drop_finished(self) -> np.ndarray:
-        """Keeps only the captions of finished photos; returns which photos are unfinished."""
+        """Drops the hypotheses of finished photos; returns which photos are unfinished."""
         unfinished = self.ended < self.width
-        self.captions[self.rows[~unfinished]] = self.best_tokens[~unfinished]
-        for name in ("rows", "tokens", "scores", "ended", "best_scores", "best_tokens"):
+        for name in ("rows", "tokens", "scores", "ended"):
             setattr(self, name, getattr(self, name)[unfinished])
         return unfinished
 
-    def best(self) -> np.ndarray:
-        """Returns the best caption of each photo, (photos, maximum length) token ids.
+    def captions(self) -> list[list[list[int]]]:
+        """Returns the token ids of the finished captions of each photo, the best caption first.
 
         A photo of which no hypothesis has ended gets its best unfinished one.
         """
-        none_ended = (self.ended == 0)[:, None]
-        self.captions[self.rows] = np.where(none_ended, self.tokens[:, 0], self.best_tokens)
-        return self.captions
+        unfinished = dict(zip(self.rows, self.tokens[:, 0].tolist(), strict=True))
+        return [
+            [caption for _, caption in sorted(finished, key=lambda found: -found[0])]
+            or [unfinished[photo]]
+            for photo, finished in enumerate(self.finished)
+        ]

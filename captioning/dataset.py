@@ -27,6 +27,13 @@ class CaptionedSplit:
         """Number of tokens to predict: all but the start token of each caption."""
         return sum(len(caption) - 1 for caption in self.captions)
 
+    def summary(self) -> str:
+        """Says how much there is, in a line for a person."""
+        return (
+            f"{len(self.photo_ids):6,d} photos {len(self.captions):8,d} captions "
+            f"{self.target_count:9,d} words to predict"
+        )
+
 
 def load_split(
     data: Path,

@@ -42,7 +42,11 @@ class CaptionDecoder:
         return self.beam(features, 1)
 
     def beam(
-        self, features: np.ndarray, beam_width: int, length_penalty: float = LENGTH_PENALTY
+        self,
+        features: np.ndarray,
+        beam_width: int,
+        length_penalty: float = LENGTH_PENALTY,
+        no_repeat_ngram_size: int = 0,
     ) -> list[list[int]]:
         """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
@@ -50,33 +54,62 @@ class CaptionDecoder:
         best `beam_width` continuations of its photo; a photo is finished when that many hypotheses
         are. The best of them by log-probability / tokens ** length_penalty is taken (Wu et al.
         2016, arXiv:1609.08144, section 7, with the plain power of the length that most toolkits
-        use).
+        use). No caption has the same `no_repeat_ngram_size` words in a row twice; 0 forbids
+        nothing.
 
         Returns:
             The token ids of each caption, the end token last unless the caption reached the maximum
             length without it.
         """
+        options = beam_width, length_penalty, no_repeat_ngram_size
+        return [captions[0] for captions in self._finished_captions(features, *options)]
+
+    def consensus(
+        self,
+        features: np.ndarray,
+        beam_width: int,
+        length_penalty: float = LENGTH_PENALTY,
+        no_repeat_ngram_size: int = 0,
+    ) -> list[list[int]]:
+        """Takes, of the captions that `beam` finishes, the one most like the others.
+
+        This is decoding for minimum Bayes risk (Kumar and Byrne 2004), where every caption counts
+        the same and CIDEr-D without weights tells how much two are alike: see `metrics.consensus`.
+        Arguments and result are as in `beam`.
+        """
+        # Whoever wants no consensus need not wait for NLTK.
+        from captioning.metrics import consensus
+
+        options = beam_width, length_penalty, no_repeat_ngram_size
         return [
-            [int(token_id) for token_id in caption if token_id != PADDING_ID]
-            for start in range(0, len(features), PHOTOS_AT_ONCE)
-            for caption in self._decode_batch(
-                features[start : start + PHOTOS_AT_ONCE], beam_width, length_penalty
-            )
+            captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
+            for captions in self._finished_captions(features, *options)
         ]
 
-    def _decode_batch(self, features: np.ndarray, width: int, length_penalty: float) -> np.ndarray:
-        step = self._step_network(width + 1)
+    def _finished_captions(
+        self, features: np.ndarray, width: int, length_penalty: float, no_repeat_ngram_size: int
+    ) -> list[list[list[int]]]:
+        """Returns the token ids of the captions that beam search finishes, of each photo."""
+        options = width, self.vocabulary, length_penalty, no_repeat_ngram_size
+        captions = []
+        for start in range(0, len(features), PHOTOS_AT_ONCE):
+            batch = features[start : start + PHOTOS_AT_ONCE]
+            captions += self._search(batch, Hypotheses(len(batch), *options))
+        return captions
+
+    def _search(self, features: np.ndarray, hypotheses: Hypotheses) -> list[list[list[int]]]:
+        """Extends hypotheses, one token at a time, until they are finished."""
         tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
         image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
         carried = [image_embedding, *zero_states(self.word_half, len(features))]
-        hypotheses = Hypotheses(len(features), width, self.vocabulary, length_penalty)
+        step = self._step_network(hypotheses.choices)
         for _ in range(self.vocabulary.maximum_length):
             scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
             tokens, parents = hypotheses.extend(scores, likeliest)
             if not len(tokens):
                 break
             carried = [item[parents] for item in (carried[0], *states)]
-        return hypotheses.best()
+        return hypotheses.captions()
 
     def sample(self, features: np.ndarray, generator: np.random.Generator) -> list[list[int]]:
         """Draws a caption of each row of the features from what the network thinks probable.
@@ -214,13 +247,21 @@ def word_for_id(token_id: int, vocabulary: Vocabulary) -> str | None:
 
 
 def generate_desc(
-    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, beam_width: int = 1
+    captioner: keras.Model,
+    vocabulary: Vocabulary,
+    features: np.ndarray,
+    beam_width: int = 1,
+    *,
+    consensus: bool = False,
+    no_repeat_ngram_size: int = 0,
 ) -> list[str]:
     """Captions photos from their features, (photos, length): the name of the classic recipe.
 
-    The captions have no start or end token.
+    The captions have no start or end token. `consensus` chooses among those of the beam.
     """
-    captions = CaptionDecoder(captioner, vocabulary).beam(features, beam_width)
+    decoder = CaptionDecoder(captioner, vocabulary)
+    decode = decoder.consensus if consensus else decoder.beam
+    captions = decode(features, beam_width, no_repeat_ngram_size=no_repeat_ngram_size)
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
 
 

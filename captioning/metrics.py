@@ -171,17 +171,36 @@ class CiderD:
         return 100 * CIDER_FACTOR * scores
 
     def _weigh(self, ngrams: Mapping[NGram, int]) -> _TfIdf:
-        weights = [{} for _ in range(ORDERS)]
-        for ngram, count in ngrams.items():
-            weights[len(ngram) - 1][ngram] = count * self._idf.get(ngram, self._unseen)
-        norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in weights]
-        # The COCO code takes the number of word pairs for the length of a text.
-        length = sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
-        return _TfIdf(weights, norms, length)
+        return _weigh(ngrams, self._idf, self._unseen)
+
+
+def consensus(captions: Captions) -> int:
+    """Returns which of the captions of one photo is most like the others, the first where several.
+
+    It has the highest mean CIDEr-D with each of the others as the only reference. All n-grams have
+    the same weight: with weights learned from references the choice is no better.
+    """
+    weighed = [_weigh(_count_ngrams(words), {}, 1.0) for words in captions]
+    likeness = [
+        sum(_similarity(caption, other) for other in weighed if other is not caption)
+        for caption in weighed
+    ]
+    return int(np.argmax(likeness))
 
 
 def _count_ngrams(words: Caption) -> Counter[NGram]:
     return Counter(everygrams(words, max_len=ORDERS))
+
+
+def _weigh(ngrams: Mapping[NGram, int], idf: Mapping[NGram, float], unseen: float) -> _TfIdf:
+    """Weighs n-grams by their count times their `idf`, which is `unseen` for those it lacks."""
+    weights = [{} for _ in range(ORDERS)]
+    for ngram, count in ngrams.items():
+        weights[len(ngram) - 1][ngram] = count * idf.get(ngram, unseen)
+    norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in weights]
+    # The COCO code takes the number of word pairs for the length of a text.
+    length = sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
+    return _TfIdf(weights, norms, length)
 
 
 def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:

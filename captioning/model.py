@@ -12,6 +12,9 @@ however many states it has.
 """
 
 import hashlib
+import itertools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -93,6 +96,54 @@ def build_captioner(
         build_photo_half(feature_length, units, photo_dropout),
         build_word_half(vocabulary_size, units, word_dropout, output_dropout),
     )
+
+
+def average_captioners(captioners: Sequence[keras.Model]) -> keras.Model:
+    """Builds a captioner whose probabilities are the mean of those of other captioners.
+
+    It shares their layers. They must take the same features and have the same vocabulary; all else
+    may differ.
+    """
+    photo_halves, word_halves = zip(*map(halves, captioners), strict=True)
+    return join_halves(_join_photo_halves(photo_halves), _average_word_halves(word_halves))
+
+
+def _join_photo_halves(photo_halves: Sequence[keras.Model]) -> keras.Model:
+    """Returns the image embeddings of all photo halves, flattened, one after another."""
+    features = keras.Input(photo_halves[0].inputs[0].shape[1:], name="features")
+    embeddings = [
+        keras.layers.Flatten()(_named(half, index)(features))
+        for index, half in enumerate(photo_halves)
+    ]
+    return keras.Model(features, keras.ops.concatenate(embeddings, axis=-1), name=PHOTO_HALF)
+
+
+def _average_word_halves(word_halves: Sequence[keras.Model]) -> keras.Model:
+    """Runs all word halves, each on its part of what `_join_photo_halves` returns."""
+    shapes = [half.inputs[1].shape[1:] for half in word_halves]
+    ends = list(itertools.accumulate(map(math.prod, shapes)))
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    image_embeddings = keras.Input((ends[-1],), name="image_embeddings")
+
+    states, new_states, log_probabilities = [], [], []
+    for index, (half, shape, end) in enumerate(zip(word_halves, shapes, ends, strict=True)):
+        states_of_half = [keras.Input((size,)) for size in state_sizes(half)]
+        part = image_embeddings[:, end - math.prod(shape) : end]
+        embedding = keras.layers.Reshape(shape)(part)
+        logits, *left = _named(half, index)([token_ids, embedding, *states_of_half])
+        log_probabilities.append(keras.ops.log_softmax(logits))
+        states += states_of_half
+        new_states += left
+    # The logarithm of the mean probability, computed so that small ones do not vanish.
+    total = keras.ops.logsumexp(keras.ops.stack(log_probabilities), axis=0)
+    logits = total - math.log(len(word_halves))
+    inputs, outputs = [token_ids, image_embeddings, *states], [logits, *new_states]
+    return keras.Model(inputs, outputs, name=WORD_HALF)
+
+
+def _named(half: keras.Model, index: int) -> keras.Model:
+    """Returns the same half under a name of its own, as Keras wants it of the parts of a model."""
+    return keras.Model(half.input, half.output, name=f"{half.name}_{index}")
 
 
 def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:

@@ -1,6 +1,5 @@
 """One table of several model folders: their scores, and the settings in which they differ."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from captioning.cli import LINE_WIDTH, UserError
-from captioning.files import RECIPE, require
-from captioning.recipes import MADE_WITH
+from captioning.recipes import evaluation_command, read_recipe_of_model
 from captioning.report import print_paragraphs
-from captioning.scoring import GREEDY, read_scores
+from captioning.scoring import BEAM, CONSENSUS, GREEDY, read_scores
 
-# Metrics in the table, and the one by which the best beam is chosen.
+# Metrics in the table, and the one by which the best width is chosen.
 METRICS = ("BLEU-4", "CIDEr-D")
 CHOSEN_BY = "CIDEr-D"
 
@@ -21,12 +19,11 @@ CHOSEN_BY = "CIDEr-D"
 TABLES = ("prepare_photos", "prepare_text", "train")
 
 # Columns have a group and a name. Those of the scores are always shown.
-_BEST_BEAM = "best beam"
-_SCORES = (GREEDY, _BEST_BEAM)
+_BEST = "best "
+_SCORES = (GREEDY, _BEST + BEAM, _BEST + CONSENSUS)
 _SCORED_ON = tuple(("scored on", name) for name in ("data", "split", "photos"))
 
 _NONE = "-"
-_BEAM = "beam "
 
 # Column -> value.
 Row = dict[tuple[str, str], Any]
@@ -53,10 +50,8 @@ def read_scored_models(folders: Sequence[Path]) -> tuple[dict[str, Row], list[st
 
 
 def _read_row(folder: Path) -> Row:
-    recipe = _read_recipe(folder)
-    data = recipe.get(MADE_WITH, {}).get("data")
-    place = f"--data {data} --model {folder}" if data else f"--model {folder}"
-    scores = read_scores(folder, f"run python evaluate.py {place}")
+    recipe = read_recipe_of_model(folder)
+    scores = read_scores(folder, f"run python {evaluation_command(folder)}")
     row = _score_cells(scores["results"])
     row |= {column: scores[column[1]] for column in _SCORED_ON}
     for table in TABLES:
@@ -64,37 +59,30 @@ def _read_row(folder: Path) -> Row:
     return row
 
 
-def _read_recipe(folder: Path) -> dict[str, dict[str, Any]]:
-    remedy = f"run python train.py --model {folder}"
-    path = require(folder / RECIPE, remedy)
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
-    if not all(isinstance(table, dict) for table in recipe.values()):
-        raise UserError(f"{path} is damaged (a setting stands outside of a table): {remedy}")
-    return recipe
-
-
 def _score_cells(results: dict[str, dict[str, Any]]) -> Row:
-    beams = [title for title in results if title.startswith(_BEAM)]
-    best = max(beams, key=lambda title: results[title][CHOSEN_BY], default=None)
     cells = {(GREEDY, name): f"{results[GREEDY][name]:.1f}" for name in METRICS}
-    cells[_BEST_BEAM, "width"] = best.removeprefix(_BEAM) if best else _NONE
-    for name in METRICS:
-        cells[_BEST_BEAM, name] = f"{results[best][name]:.1f}" if best else _NONE
+    for kind in (BEAM, CONSENSUS):
+        titles = [title for title in results if title.startswith(f"{kind} ")]
+        best = max(titles, key=lambda title: results[title][CHOSEN_BY], default=None)
+        if best:
+            cells[_BEST + kind, "width"] = best.removeprefix(f"{kind} ")
+            cells |= {(_BEST + kind, name): f"{results[best][name]:.1f}" for name in METRICS}
+        elif kind == BEAM:
+            cells |= {(_BEST + kind, name): _NONE for name in ("width", *METRICS)}
     return cells
 
 
 def print_models_table(rows: dict[str, Row]) -> None:
     """Prints the table; columns that do not fit beside each other continue below."""
-    notes = [f"best beam: of the beam widths that were scored, the one with the best {CHOSEN_BY}."]
+    notes = [f"best: of the beam widths that were scored, the one with the best {CHOSEN_BY}."]
     columns = dict.fromkeys(column for row in rows.values() for column in row)
-    differing = {
-        column
-        for column in columns
-        if len({str(row.get(column, _NONE)) for row in rows.values()}) > 1
-    }
+    # An average of models has no settings of its own.
+    trained = [row for row in rows.values() if any(group in TABLES for group, _ in row)]
+    differing = set()
+    for column in columns:
+        compared = trained if column[0] in TABLES else rows.values()
+        if len({str(row.get(column, _NONE)) for row in compared}) > 1:
+            differing.add(column)
     if any(group in TABLES for group, _ in differing):
         notes.append(
             "Settings are those of recipe.toml in which the models differ; - is a setting that a "
@@ -106,7 +94,11 @@ def print_models_table(rows: dict[str, Row]) -> None:
     else:
         differing.update(_SCORED_ON)
         notes.append("warning: scores on different photos must not be compared.")
-    shown = [column for column in columns if column in differing or column[0] in _SCORES]
+    scores = sorted(
+        (column for column in columns if column[0] in _SCORES),
+        key=lambda column: _SCORES.index(column[0]),
+    )
+    shown = scores + [column for column in columns if column in differing and column not in scores]
     cells = [[str(row.get(column, _NONE)) for column in shown] for row in rows.values()]
     table = pd.DataFrame(cells, index=list(rows), columns=pd.MultiIndex.from_tuples(shown))
     # Pandas marks a table that continues below with a backslash at the end of its lines.

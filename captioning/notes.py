@@ -3,7 +3,16 @@
 from typing import Any
 
 from captioning.metrics import BLEU_NAMES, Captions
-from captioning.scoring import CLASSIC, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED, Row, compare
+from captioning.scoring import (
+    CLASSIC,
+    CONSENSUS,
+    GREEDY,
+    HUMAN,
+    SAME_REFERENCES,
+    SHUFFLED,
+    Row,
+    compare,
+)
 
 # A difference with a lower p-value is taken for real.
 SIGNIFICANT = 0.05
@@ -18,6 +27,11 @@ _ROWS_EXPLAINED = {
     "weights (0.3, 0.3, 0.3). Compare this row only with scores computed the same way, such as "
     "the 57.9, 34.5, 25.2 and 13.1 published for the classic recipe.",
 }
+
+_CONSENSUS_EXPLAINED = (
+    f"{CONSENSUS}: of the captions that a beam of this width finds for a photo, the one most like "
+    "the others."
+)
 
 _INTERVALS_EXPLAINED = (
     "± is half the width of the 95% bootstrap interval over photos. Training again with another "
@@ -35,6 +49,8 @@ def notes_on(rows: dict[str, Row], results: dict[str, dict[str, Any]]) -> list[s
         if title not in _ROWS_EXPLAINED:
             notes += _note_on_captions(title, rows[title].captions)
     notes += _note_on_shuffled(rows) + _note_on_human(results) + _note_on_zero(results[GREEDY])
+    if any(title.startswith(CONSENSUS) for title in rows):
+        notes.append(_CONSENSUS_EXPLAINED)
     notes += [f"{title}: {text}" for title, text in _ROWS_EXPLAINED.items() if title in rows]
     return [*notes, _INTERVALS_EXPLAINED]
 

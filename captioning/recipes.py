@@ -16,6 +16,7 @@ from typing import Any
 import tomli_w
 
 from captioning.cli import UserError
+from captioning.files import RECIPE, require
 from captioning.storage import write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
@@ -67,6 +68,36 @@ def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
     """Writes what `make_recipe` returned; `--recipe` reads it again."""
     # A path may hold bytes that are not UTF-8, which TOML cannot.
     write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
+
+
+def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
+    """Reads the recipe that a model folder holds.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    remedy = f"run python train.py --model {folder}"
+    path = require(folder / RECIPE, remedy)
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
+    if not all(isinstance(table, dict) for table in recipe.values()):
+        raise UserError(f"{path} is damaged (a setting stands outside of a table): {remedy}")
+    return recipe
+
+
+def evaluation_command(folder: Path) -> str:
+    """Returns the command that scores a model, or the average of models, on its own data.
+
+    Raises:
+        UserError: if its recipe is missing or damaged.
+    """
+    recipe = read_recipe_of_model(folder)
+    data = recipe.get(MADE_WITH, {}).get("data")
+    models = recipe.get("evaluate", {}).get("model", [folder])
+    flags = f"--data {data} --model" if data else "--model"
+    return f"evaluate.py {flags} {' '.join(map(str, models))}"
 
 
 def _versions() -> dict[str, str]:

@@ -23,6 +23,10 @@ STATISTICS = (
     ("copied_from_training", ("copied from", "training"), "{:.1f}%"),
 )
 
+# Columns of the CSV file of captions, besides one for each decoding.
+PHOTO_COLUMN = "photo_id"
+REFERENCES_COLUMN = "references"
+
 # Percent of the photos whose scores fit into the plot.
 SHOWN_SHARE = 98
 
@@ -147,10 +151,15 @@ def write_captions(
     captions: dict[str, Sequence[Sequence[str]]],
     references: list[list[str]],
 ) -> None:
-    """Writes a CSV file: photo id, a column for each decoding, references separated by ` | `."""
+    """Writes a CSV file: photo id, a column for each decoding, references."""
     columns = {title: [" ".join(words) for words in texts] for title, texts in captions.items()}
-    texts = [" | ".join(texts) for texts in references]
-    write_table(path, pd.DataFrame({"photo_id": photo_ids, **columns, "references": texts}))
+    texts = join_references(references)
+    write_table(path, pd.DataFrame({PHOTO_COLUMN: photo_ids, **columns, REFERENCES_COLUMN: texts}))
+
+
+def join_references(references: list[list[str]]) -> list[str]:
+    """Returns the references of each photo as one text, separated by ` | `."""
+    return [" | ".join(texts) for texts in references]
 
 
 def draw_distribution(scores: dict[str, np.ndarray]) -> bytes:

@@ -10,16 +10,19 @@ language would shrink to the phrases that score best.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from captioning.backend import keras
+from captioning.checkpoint import Checkpoint
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder
 from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.metrics import CiderD
-from captioning.training import CaptionTrainer
+from captioning.saved_model import SavedModel, load_model
+from captioning.training import CaptionTrainer, compile_trainer
 from captioning.vocabulary import Vocabulary
 
 # CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
@@ -27,9 +30,12 @@ _REWARD_UNIT = 100
 
 
 @dataclass(frozen=True)
-class Sampling:
+class RewardSettings:
     """How captions are sampled and trained on."""
 
+    epochs: int
+    learning_rate: float  # at the start; it follows half a cosine down to zero
+    weight_decay: float
     photos: int  # how many are captioned before the network is trained on the captions
     samples: int  # captions of each photo
     caption_share: float  # weight of the loss on people's captions against that on the samples
@@ -58,22 +64,28 @@ def advantages(rewards: np.ndarray) -> np.ndarray:
 
 def fine_tune(
     trainer: CaptionTrainer,
-    decoder: CaptionDecoder,
-    training: CaptionedSplit,
-    validation: CaptionedSplit,
-    sampling: Sampling,
-    history: list[dict],
-    epochs: int,
+    model: SavedModel,
+    splits: tuple[CaptionedSplit, CaptionedSplit],
+    settings: RewardSettings,
+    checkpoint: Checkpoint,
+    folder: Path,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    """Trains a compiled trainer by rewards until the history has that many epochs in all.
+    """Trains by rewards, from the model in the folder or from a checkpoint of such a training.
 
-    The callbacks see `reward`, the mean CIDEr-D of the sampled captions, and `val_cider_d`, that of
-    the captions that greedy decoding writes of the validation split. Of the epochs before, the one
-    with the lowest validation loss, from which it must go on, is given the latter too.
+    `splits` are the training and the validation split, and `checkpoint` holds the history of all
+    epochs so far, to which a callback adds those of this function. The callbacks see `reward`, the
+    mean CIDEr-D of the sampled captions, and `val_cider_d`, that of the captions that greedy
+    decoding writes of the validation split. The epoch that the model in the folder is of, that with
+    the lowest validation loss, is given the latter too.
     """
-    reward = CiderReward(training, decoder.vocabulary)
-    validation_reward = CiderReward(validation, decoder.vocabulary)
+    training, validation = splits
+    history = checkpoint.history
+    epochs = _epochs_before(history) + settings.epochs
+    _set_start(trainer, model, len(training.features), settings, checkpoint, folder)
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
+    reward = CiderReward(training, model.vocabulary)
+    validation_reward = CiderReward(validation, model.vocabulary)
 
     def validate() -> float:
         greedy = decoder.greedy(validation.features)
@@ -86,7 +98,7 @@ def fine_tune(
     calls = keras.callbacks.CallbackList(callbacks, model=trainer)
     for epoch in range(len(history), epochs):
         calls.on_epoch_begin(epoch)
-        mean_reward = _train_epoch(trainer, decoder, training, reward, sampling, epoch)
+        mean_reward = _train_epoch(trainer, decoder, training, reward, settings, epoch)
         score = validate()
         print(
             f"Epoch {epoch + 1}/{epochs}: reward {mean_reward:.1f}, validation CIDEr-D {score:.1f}"
@@ -94,10 +106,34 @@ def fine_tune(
         calls.on_epoch_end(epoch, {REWARD: mean_reward, VALIDATION_CIDER: score})
 
 
-def steps_of_epoch(photos: int, sampling: Sampling) -> int:
+def _epochs_before(history: list[dict]) -> int:
+    return sum(VALIDATION_LOSS in figures for figures in history)
+
+
+def _set_start(
+    trainer: CaptionTrainer,
+    model: SavedModel,
+    photos: int,
+    settings: RewardSettings,
+    checkpoint: Checkpoint,
+    folder: Path,
+) -> None:
+    """Compiles the trainer, and gives it the state that fine-tuning goes on from."""
+    steps = settings.epochs * steps_of_epoch(photos, settings)
+    compile_trainer(trainer, settings.learning_rate, settings.weight_decay, steps)
+    if len(checkpoint.history) > _epochs_before(checkpoint.history):
+        checkpoint.restore(trainer)
+        return
+    # With the state of dropout, so that a resumed run goes on in the same way.
+    best = load_model(folder).captioner
+    for variable, value in zip(model.captioner.variables, best.variables, strict=True):
+        variable.assign(value)
+
+
+def steps_of_epoch(photos: int, settings: RewardSettings) -> int:
     """Returns how many steps an epoch of fine-tuning takes."""
-    rounds = [min(sampling.photos, photos - start) for start in range(0, photos, sampling.photos)]
-    return sum(-(-count * (sampling.samples + 1) // sampling.batch_size) for count in rounds)
+    rounds = [min(settings.photos, photos - start) for start in range(0, photos, settings.photos)]
+    return sum(-(-count * (settings.samples + 1) // settings.batch_size) for count in rounds)
 
 
 def _train_epoch(
@@ -105,18 +141,18 @@ def _train_epoch(
     decoder: CaptionDecoder,
     split: CaptionedSplit,
     reward: CiderReward,
-    sampling: Sampling,
+    settings: RewardSettings,
     epoch: int,
 ) -> float:
     """Samples captions of some photos and trains on them, until all photos have had their turn."""
     # Depends on nothing before the epoch, so that a resumed run sees the same.
-    generator = np.random.default_rng([sampling.seed, epoch])
+    generator = np.random.default_rng([settings.seed, epoch])
     order = generator.permutation(len(split.features))
     rewards = []
     with tqdm(total=len(order), unit=" photos", disable=None, leave=False) as progress:
-        for start in range(0, len(order), sampling.photos):
-            photos = order[start : start + sampling.photos]
-            batches, scores = sample_batches(decoder, split, reward, photos, sampling, generator)
+        for start in range(0, len(order), settings.photos):
+            photos = order[start : start + settings.photos]
+            batches, scores = sample_batches(decoder, split, reward, photos, settings, generator)
             for number in range(len(batches)):
                 inputs, targets, sample_weight = batches[number]
                 trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
@@ -131,7 +167,7 @@ def sample_batches(
     split: CaptionedSplit,
     reward: CiderReward,
     photos: np.ndarray,
-    sampling: Sampling,
+    settings: RewardSettings,
     generator: np.random.Generator,
 ) -> tuple[CaptionBatches, np.ndarray]:
     """Samples captions of some photos of a split, rows of its features.
@@ -140,7 +176,7 @@ def sample_batches(
         Batches of the samples, weighted by their advantages, and of a caption of each photo that a
         person wrote; and the rewards, (photos, samples).
     """
-    rows = np.repeat(photos, sampling.samples)
+    rows = np.repeat(photos, settings.samples)
     sampled = decoder.sample(split.features[rows], generator)
     rewards = reward.score(sampled, rows).reshape(len(photos), -1)
     written = [generator.choice(np.flatnonzero(split.photo_rows == photo)) for photo in photos]
@@ -148,10 +184,10 @@ def sample_batches(
     captions = [start + caption for caption in sampled]
     captions += [split.captions[row] for row in written]
     # There are fewer captions of people than samples, so that each counts for more.
-    weight_written = sampling.caption_share * sampling.samples
+    weight_written = settings.caption_share * settings.samples
     weights = np.concatenate(
         [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
     )
     sampled_split = replace(split, captions=captions, photo_rows=np.concatenate([rows, photos]))
     seed = int(generator.integers(2**31))
-    return CaptionBatches(sampled_split, sampling.batch_size, seed, weights), rewards
+    return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards

@@ -2,13 +2,14 @@
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.features import ENCODER_KEYS, FORMAT, read_encoder_record
+from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.files import (
     CAPTIONER,
     ENCODER_RECORD,
@@ -19,7 +20,7 @@ from captioning.files import (
     VOCABULARY,
     require,
 )
-from captioning.model import halves
+from captioning.model import average_captioners, halves
 from captioning.recipes import write_recipe
 from captioning.storage import atomic_path, write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
@@ -95,3 +96,37 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
             f"they are: {remedy} again"
         )
     return SavedModel(captioner, vocabulary, record)
+
+
+def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel:
+    """Loads a model folder as `load_model` does, or several as one model that averages them.
+
+    Raises:
+        UserError: if one cannot be loaded, or they differ in their vocabulary or encoder.
+    """
+    first, *others = (load_model(folder, data) for folder in folders)
+    if not others:
+        return first
+    for folder, other in zip(folders[1:], others, strict=True):
+        check_same_encoder(
+            *(first.encoder_record, folders[0] / ENCODER_RECORD),
+            *(other.encoder_record, folder / ENCODER_RECORD),
+        )
+        vocabularies = first.vocabulary, other.vocabulary
+        if len({(one.words, one.maximum_length) for one in vocabularies}) > 1:
+            raise UserError(
+                f"{folders[0] / VOCABULARY} and {folder / VOCABULARY} differ: average models that "
+                "were trained on the same words, with the same maximum length"
+            )
+    captioner = average_captioners([model.captioner for model in (first, *others)])
+    return SavedModel(captioner, first.vocabulary, first.encoder_record)
+
+
+def results_folder(folders: Sequence[Path]) -> Path:
+    """Returns where the results of models go: to the folder of one, or beside the first of several.
+
+    The folder of several is named after all of them, `a+b+c`.
+    """
+    if len(folders) == 1:
+        return folders[0]
+    return folders[0].parent / "+".join(folder.absolute().name for folder in folders)

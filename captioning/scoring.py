@@ -23,6 +23,8 @@ from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 # The titles of the rows.
 GREEDY = "greedy"
+BEAM = "beam"  # and the width
+CONSENSUS = "consensus"  # and the width
 HUMAN = "human"
 SAME_REFERENCES = "greedy (same references as human)"
 SHUFFLED = "shuffled photos"
@@ -147,7 +149,7 @@ def score_rows(
 ) -> dict[str, Row]:
     """Scores the captions of every decoding, and what they should be compared with.
 
-    `decoded` holds `greedy` and other decodings -> token ids of each caption.
+    `decoded` holds `greedy` and other decodings, such as `beam 3` -> token ids of each caption.
     """
     captions = {title: [*map(vocabulary.detokenize, ids)] for title, ids in decoded.items()}
     ended = [ids[-1:] == [vocabulary.end_id] for ids in decoded[GREEDY]]

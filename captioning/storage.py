@@ -82,17 +82,23 @@ def write_text(path: Path, text: str) -> None:
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Writes a CSV file in UTF-8, without the table's index.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe in front of it.
+    The cells are written as `cell_of` returns them.
     """
     with atomic_path(path) as partial:
-        table.map(_without_formula).to_csv(partial, index=False, errors=UNENCODABLE)
+        table.map(cell_of).to_csv(partial, index=False, errors=UNENCODABLE)
 
 
-def _without_formula(value: Any) -> Any:
+def cell_of(value: Any) -> Any:
+    """Returns a value as it stands in a CSV file.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front of it; characters
+    that are not UTF-8 are escaped.
+    """
+    if not isinstance(value, str):
+        return value
     # Spreadsheets skip white space, and so do those who hide a formula behind it.
-    if isinstance(value, str) and value.lstrip().startswith(_FORMULA_SIGNS):
-        return f"'{value}"
-    return value
+    text = f"'{value}" if value.lstrip().startswith(_FORMULA_SIGNS) else value
+    return text.encode("utf-8", UNENCODABLE).decode("utf-8")
 
 
 def write_json(path: Path, content: dict, version: int) -> None:

@@ -88,8 +88,9 @@ def plan_steps(
 
     The batch size is halved as long as the steps are too few and half of it is at least
     MIN_BATCH_SIZE; then there are more epochs. `fixed` names which of "batch_size" and "epochs"
-    stay as they are; if the steps are too few then, the least number becomes 1.
+    stay as they are; if the steps are too few then, the least number becomes 1. It prints a change.
     """
+    given = batch_size, epochs
 
     def steps() -> int:
         return math.ceil(captions / batch_size) * epochs
@@ -99,6 +100,11 @@ def plan_steps(
             batch_size //= 2
     if "epochs" not in fixed:
         epochs = max(epochs, math.ceil(min_steps / math.ceil(captions / batch_size)))
+    if (batch_size, epochs) != given:
+        print(
+            f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
+            f"batches of {given[0]} and {given[1]} epochs"
+        )
     return batch_size, epochs, min_steps if steps() >= min_steps else 1
 
 

@@ -32,11 +32,18 @@ def change_bias(captioner, token_ids, value):
     output.set_weights([kernel, bias])
 
 
+def repeats(tokens, size):
+    """Tells whether so many tokens in a row occur twice."""
+    ngrams = [tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)]
+    return size > 0 and len(set(ngrams)) < len(ngrams)
+
+
 class SlowDecoder:
     """Decodes with lists, one hypothesis at a time."""
 
-    def __init__(self, captioner):
+    def __init__(self, captioner, vocabulary=VOCABULARY):
         self.captioner = captioner
+        self.vocabulary = vocabulary
         self.known = {}
 
     def probabilities(self, photo, prefix):
@@ -45,42 +52,48 @@ class SlowDecoder:
         if key not in self.known:
             inputs = [photo[None], np.array([prefix], dtype=np.int32)]
             probabilities = np.array(self.captioner.predict_on_batch(inputs))[0, -1]
-            probabilities[[0, VOCABULARY.start_id]] = 0
+            probabilities[[0, self.vocabulary.start_id]] = 0
             self.known[key] = probabilities
         return self.known[key].copy()
 
     def greedy(self, photo):
         """Takes the likeliest token at every step."""
-        prefix = [VOCABULARY.start_id]
-        for _ in range(VOCABULARY.maximum_length):
+        prefix = [self.vocabulary.start_id]
+        for _ in range(self.vocabulary.maximum_length):
             prefix.append(int(self.probabilities(photo, prefix).argmax()))
-            if prefix[-1] == VOCABULARY.end_id:
+            if prefix[-1] == self.vocabulary.end_id:
                 break
         return prefix[1:]
 
-    def beam(self, photo, width, length_penalty):
-        """Extends every hypothesis by every token, and sorts."""
-        hypotheses, finished = [(0.0, [VOCABULARY.start_id])], []
-        for _ in range(VOCABULARY.maximum_length):
+    def beam(self, photo, *options):
+        """Takes the best of what it finds."""
+        return self.finished(photo, *options)[0]
+
+    def finished(self, photo, width, length_penalty, no_repeat_ngram_size=0):
+        """Extends every hypothesis by every token, and sorts; returns all captions, best first."""
+        vocabulary = self.vocabulary
+        hypotheses, finished = [(0.0, [vocabulary.start_id])], []
+        for _ in range(vocabulary.maximum_length):
             extended = []
             for score, prefix in hypotheses:
                 probabilities = self.probabilities(photo, prefix)
                 extended += [
                     (score + np.log(float(probabilities[token_id])), [*prefix, token_id])
-                    for token_id in range(VOCABULARY.size)
+                    for token_id in range(vocabulary.size)
                     if probabilities[token_id] > 0
+                    and not repeats([*prefix, token_id], no_repeat_ngram_size)
                 ]
             extended.sort(key=lambda item: -item[0])
             finished += [
                 (score / (len(tokens) - 1) ** length_penalty, tokens)
                 for score, tokens in extended[:width]
-                if tokens[-1] == VOCABULARY.end_id
+                if tokens[-1] == vocabulary.end_id
             ]
-            hypotheses = [item for item in extended if item[1][-1] != VOCABULARY.end_id][:width]
+            hypotheses = [item for item in extended if item[1][-1] != vocabulary.end_id][:width]
             if len(finished) >= width:
                 break
-        best = max(finished, key=lambda item: item[0]) if finished else hypotheses[0]
-        return best[1][1:]
+        finished.sort(key=lambda item: -item[0])
+        return [tokens[1:] for _, tokens in finished or hypotheses[:1]]
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
@@ -164,6 +177,36 @@ def test_the_decoder_follows_the_weights(photos):
     before = decoder.greedy(photos)
     captioner.set_weights(other.get_weights())
     assert decoder.greedy(photos) == CaptionDecoder(other, VOCABULARY).greedy(photos) != before
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_ngram_is_repeated(width, size):
+    """Decodes with a model that stutters, and more words than a step needs."""
+    words = ("startseq", "endseq", *(f"w{number}" for number in range(40)))
+    vocabulary = Vocabulary(words, 12, {})
+    keras.utils.set_random_seed(8)
+    captioner = build_captioner(vocabulary.size, FEATURE_LENGTH, units=8)
+    stutter = [vocabulary.token_ids[f"w{number}"] for number in range(5)]
+    change_bias(captioner, stutter, 4)
+    change_bias(captioner, [vocabulary.end_id], 1)
+    photos = np.random.default_rng(0).normal(0, 9, (4, FEATURE_LENGTH)).astype(np.float32)
+    decoder, slow = CaptionDecoder(captioner, vocabulary), SlowDecoder(captioner, vocabulary)
+    stuttered = decoder.beam(photos, width)
+    assert any(repeats(caption, size) for caption in stuttered)
+    expected = [slow.beam(photo, width, 0.7, size) for photo in photos]
+    assert not any(repeats(caption, size) for caption in expected)
+    assert decoder.beam(photos, width, no_repeat_ngram_size=size) == expected
+    texts = [" ".join(vocabulary.detokenize(caption)) for caption in expected]
+    assert generate_desc(captioner, vocabulary, photos, width, no_repeat_ngram_size=size) == texts
+
+
+def test_a_caption_ends_where_every_word_would_repeat(photos):
+    captioner = random_captioner(6)
+    change_bias(captioner, [VOCABULARY.end_id], -1000)
+    decoder = CaptionDecoder(captioner, VOCABULARY)
+    captions = decoder.beam(photos, 2, no_repeat_ngram_size=1)
+    assert all(sorted(caption) == [1, 3, 4, 5, 6, 7] for caption in captions)
 
 
 def test_generate_desc_and_word_for_id(decoders, photos):

@@ -11,11 +11,13 @@ TRAIN = {"units": 256, "word_dropout": 0.5, "learning_rate": 0.0012, "seed": 1}
 
 
 def write_model(folder, bleu=20.0, cider=50.0, beams=(), split="test", photos=1000, **settings):
-    """Writes scores and recipe; `beams` are (width, BLEU-4, CIDEr-D)."""
+    """Writes scores and recipe; `beams` and `consensus` are (width, BLEU-4, CIDEr-D)."""
     folder.mkdir(parents=True)
     results = {"greedy": {"BLEU-4": bleu, "CIDEr-D": cider}}
     for width, beam_bleu, beam_cider in beams:
         results[f"beam {width}"] = {"BLEU-4": beam_bleu, "CIDEr-D": beam_cider}
+    for width, beam_bleu, beam_cider in settings.pop("consensus", ()):
+        results[f"consensus {width}"] = {"BLEU-4": beam_bleu, "CIDEr-D": beam_cider}
     scores = {"data": "data/tiny", "split": split, "photos": photos, "results": results}
     write_scores(folder, scores)
     encoder = settings.pop("encoder", "VGG16")
@@ -69,6 +71,29 @@ def test_scores_and_the_settings_that_differ(monkeypatch, tmp_path, capsys):
         assert setting not in out
     assert max(map(len, out.splitlines())) <= 80
     assert "warning" not in out
+
+
+def test_consensus_stands_beside_the_beam_as_far_as_it_was_scored(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "old", beams=[(3, 22.0, 55.0)], seed=2)
+    write_model(tmp_path / "new", consensus=[(5, 22.5, 56.0), (20, 22.4, 57.0)])
+    status, out, err = print_models(capsys, "old", "new")
+    assert (status, err) == (0, "")
+    assert cells_of(out, "old") == ["20.0", "50.0", "3", "22.0", "55.0", "-", "-", "-", "2"]
+    assert cells_of(out, "new") == [*("20.0", "50.0", "-", "-", "-"), *("20", "22.4", "57.0"), "1"]
+    assert "best consensus" in out
+
+
+def test_an_average_has_no_settings(tmp_path, capsys):
+    first, second = (write_model(tmp_path / name, units=len(name)) for name in ("one", "three"))
+    average = write_model(tmp_path / "one+three", 24.0, 60.0)
+    write_recipe(average / "recipe.toml", {"evaluate": {"model": [str(first), str(second)]}})
+    _, out, _ = print_models(capsys, first, second, average)
+    assert cells_of(out, second)[5:] == ["5"]
+    assert cells_of(out, average) == ["24.0", "60.0", "-", "-", "-", "-"]
+    (average / "scores.json").unlink()
+    _, _, err = print_models(capsys, first, average)
+    assert f"run python evaluate.py --model {first} {second}\n" in err
 
 
 def test_many_settings_continue_below(monkeypatch, tmp_path, capsys):

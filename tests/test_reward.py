@@ -14,14 +14,26 @@ from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder, generate_desc
 from captioning.metrics import CiderD
 from captioning.model import build_captioner
-from captioning.reward import CiderReward, Sampling, advantages, sample_batches, steps_of_epoch
+from captioning.reward import (
+    CiderReward,
+    RewardSettings,
+    advantages,
+    sample_batches,
+    steps_of_epoch,
+)
 from captioning.saved_model import load_model
 from captioning.training import CaptionTrainer
 from captioning.vocabulary import Vocabulary
 
 WORDS = ("startseq", "endseq", "red", "ball")
 START, END = 1, 2
-SAMPLING = Sampling(photos=2, samples=4, caption_share=0.5, batch_size=5, seed=1)
+
+
+def settings(**changed):
+    """Makes settings of which the tests change some."""
+    usual = {"epochs": 1, "learning_rate": 0.1, "weight_decay": 0.0, "seed": 1}
+    usual |= {"photos": 2, "samples": 4, "caption_share": 0.5, "batch_size": 5}
+    return RewardSettings(**usual | changed)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +219,7 @@ def test_weighted_captions_have_the_gradient_of_the_expected_reward(
 
 def test_sampled_batches_have_it_on_average(captioner, vocabulary, split, true_gradient):
     decoder = CaptionDecoder(captioner, vocabulary)
-    sampling = Sampling(photos=2, samples=6000, caption_share=0.0, batch_size=12_002, seed=1)
+    sampling = settings(photos=2, samples=6000, caption_share=0.0, batch_size=12_002)
     reward, generator = CiderReward(split, vocabulary), np.random.default_rng(1)
     batches, _ = sample_batches(decoder, split, reward, np.array([0, 1]), sampling, generator)
     assert len(batches) == 1
@@ -228,7 +240,9 @@ def test_batches_hold_the_samples_with_their_advantages_and_people_s_captions(
 ):
     decoder, reward = CaptionDecoder(captioner, vocabulary), CiderReward(split, vocabulary)
     generator = np.random.default_rng(1)
-    batches, rewards = sample_batches(decoder, split, reward, np.array([1, 0]), SAMPLING, generator)
+    batches, rewards = sample_batches(
+        decoder, split, reward, np.array([1, 0]), settings(), generator
+    )
     assert rewards.shape == (2, 4)
     sampled = decoder.sample(split.features[np.repeat([1, 0], 4)], np.random.default_rng(1))
     expected = advantages(rewards).ravel() / 100
@@ -256,7 +270,7 @@ def test_batches_hold_the_samples_with_their_advantages_and_people_s_captions(
 
 def test_steps_of_an_epoch_are_counted(captioner, vocabulary, split):
     for photos, batch_size in ((1, 3), (2, 5), (2, 100)):
-        sampling = Sampling(photos, samples=4, caption_share=1, batch_size=batch_size, seed=1)
+        sampling = settings(photos=photos, batch_size=batch_size)
         decoder, reward = CaptionDecoder(captioner, vocabulary), CiderReward(split, vocabulary)
         counted = 0
         for start in range(0, 2, photos):

@@ -151,7 +151,8 @@ def test_evaluation_stage(pipeline):
     assert (scores["split"], scores["photos"]) == ("train", 8)
     table = processes["evaluate.py"].stdout
     for row in (
-        *("greedy", "beam 3", "beam 5", "human", "greedy (same references as human)"),
+        *("greedy", "beam 3", "beam 5", "consensus 5"),
+        *("human", "greedy (same references as human)"),
         *("shuffled photos", "classic (flattering)"),
     ):
         assert f"\n{row}  " in table
@@ -162,7 +163,9 @@ def test_evaluation_stage(pipeline):
     assert page.count("data:image/jpeg") == 8
     assert page.count("data:image/png") == 2
     captions = pd.read_csv(place / "model" / "captions.csv", keep_default_na=False)
-    assert list(captions.columns) == ["photo_id", "greedy", "beam 3", "beam 5", "references"]
+    assert list(captions.columns) == [
+        *("photo_id", "greedy", "beam 3", "beam 5", "consensus 5", "references")
+    ]
     assert len(captions) == 8
     assert captions["references"][0] == (
         "A red ball lies in the snow . | There 's one red ball , on snow !"
@@ -180,6 +183,7 @@ def test_generation_stage(pipeline):
     assert dict(zip(table["photo"], table["caption"], strict=True)) == written
     page = (place / "below" / "out.html").read_text()
     assert page.count("data:image/jpeg") == 13
+    assert "beam 3" in page
     assert all(Path(photo).name in page for photo in written)
     # The probabilities of the page are those of the words, and of the end where there is one.
     maximum_length = vocabulary.read_vocabulary(place / "model", "").maximum_length
@@ -193,7 +197,7 @@ def test_photo_files_get_the_captions_of_their_features(pipeline):
     captions = pd.read_csv(place / "model" / "captions.csv", keep_default_na=False)
     for _, row in captions.iterrows():
         path = place / "data" / "photos" / f"{row['photo_id']}.png"
-        assert written[str(path)] == row["greedy"]
+        assert written[str(path)] == row["beam 3"]
 
 
 def test_beam_search_from_the_command_line(pipeline, tmp_path, run_here):
@@ -201,34 +205,38 @@ def test_beam_search_from_the_command_line(pipeline, tmp_path, run_here):
     model = tmp_path / "model"
     shutil.copytree(place / "model", model)
     flags = ["--data", place / "data", "--model", model, "--split", "test", "--beam", 1, 2]
-    process = run_here("evaluate.py", *flags, "--compare", place / "model")
+    flags += ["--consensus", 1, "--no-repeat-ngram-size", 1]
+    shutil.copytree(model, tmp_path / "other")
+    assert run_here("evaluate.py", *flags, "--model", tmp_path / "other").returncode == 0
+    process = run_here("evaluate.py", *flags, "--compare", tmp_path / "other")
     assert process.returncode == 0, process.stderr
     scores = json.loads((model / "scores.json").read_text())
     assert (scores["split"], scores["photos"]) == ("test", 2)
     assert [*scores["results"]][:3] == ["greedy", "beam 2", "human"]
     assert [*scores["comparison"]] == ["greedy", "beam 2"]
-    assert f"{model} (A) against {place / 'model'} (B)" in process.stdout
+    assert f"{model} (A) against {tmp_path / 'other'} (B)" in process.stdout
 
 
 def test_generate_prints_changed_settings_apart_from_the_captions(pipeline, tmp_path, run_here):
     place, _ = pipeline
     photo = place / "data" / "photos" / "red_ball_snow.png"
-    (tmp_path / "beam.toml").write_text("[generate]\nbeam = 2\n")
+    (tmp_path / "beam.toml").write_text("[generate]\nbeam = 2\nconsensus = true\n")
     flags = ["--model", place / "model", "--html", tmp_path / "out.html"]
     process = run_here("generate.py", photo, *flags, "--recipe", tmp_path / "beam.toml")
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("\n") == 1
     assert process.stdout.startswith(f"{photo}\t")
-    assert process.stderr.startswith("settings changed by recipe or flag: beam 2\n")
-    assert "beam 2" in (tmp_path / "out.html").read_text()
+    assert process.stderr.startswith("settings changed by recipe or flag: beam 2, consensus True\n")
+    assert "consensus 2" in (tmp_path / "out.html").read_text()
 
 
+DECODING = ["--beam", "--consensus", "--no-repeat-ngram-size"]
 FLAGS = {
     "prepare_photos.py": ["--data", "--encoder", "--weights", "--batch-size", "--recipe"],
     "prepare_text.py": ["--data", "--min-word-length", "--min-word-count", "--recipe"],
     "train.py": ["--data", "--model", "--epochs", "--batch-size", "--seed", "--resume", "--recipe"],
-    "evaluate.py": ["--data", "--model", "--split", "--beam", "--compare", "--models", "--recipe"],
-    "generate.py": ["--model", "--beam", "--csv", "--html", "--weights", "--recipe"],
+    "evaluate.py": ["--data", "--model", "--split", *DECODING, "--compare", "--models", "--recipe"],
+    "generate.py": ["--model", *DECODING, "--csv", "--html", "--weights", "--recipe"],
 }
 
 

@@ -98,7 +98,7 @@ def test_every_constant_is_a_flag_with_its_comment(parser, capsys):
         "--learning-rate X",
         "--encoder",
         "--shuffle, --no-shuffle in another order each epoch (default: True)",
-        "--beams N [N ...] widths that are scored (default: (3, 5))",
+        "--beams N [N ...] widths that are scored (default: 3 5)",
         "--optimizer {adam,sgd}",
         "--recipe FILE",
     ):

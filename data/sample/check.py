@@ -31,7 +31,7 @@ from captioning.storage import atomic_path, write_json
 
 DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there
-DECODING = "beam 3"  # whose captions: greedy, or a beam search that evaluate.py was asked for
+DECODING = "beam 3"  # whose captions: those of a row that evaluate.py was asked for
 SHUFFLES = 200  # orders of the photos over which the column of shuffled photos is averaged
 
 
