@@ -5,7 +5,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
+import evaluate
+import generate
+import prepare_photos
+import prepare_text
+import train
 from captioning.cli import LINE_WIDTH, UserError
 from captioning.files import RECIPE
 from captioning.recipes import make_recipe, write_recipe
@@ -303,3 +309,17 @@ def test_a_description_of_nothing_but_changes_has_no_empty_line(tmp_path):
     assert made.describe(made.parse_settings(["--epochs", "2"])) == (
         "settings changed by recipe or flag: epochs 2"
     )
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem
+)
+@pytest.mark.parametrize("script", [prepare_photos, prepare_text, train, evaluate, generate])
+def test_every_script_takes_every_recipe_of_the_project(script, path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        script.main(["--recipe", str(path), "--help"])
+    assert ended.value.code == 0
+    help_text = " ".join(capsys.readouterr().out.split())
+    for value in tomllib.loads(path.read_text()).get(script.__name__, {}).values():
+        typed = " ".join(map(str, value)) if isinstance(value, list) else value
+        assert f"(default: {typed})" in help_text
