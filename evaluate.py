@@ -189,7 +189,7 @@ def decode_split(
 def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns what makes the results of several models: the models, and how they were decoded."""
     models = [str(folder) for folder in options.model]
-    tables = {"evaluate": {"model": models, **settings}}
+    tables = {"evaluate": {"data": str(options.data), "model": models, **settings}}
     return make_recipe(tables, options.data, keras.backend.backend())
 
 

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_settings(arguments)
     separate_photos(options)
+    if options.consensus and options.beam == 1:
+        raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
     check_output("--csv", options.csv)
     check_output("--html", options.html)
 
@@ -85,14 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def separate_photos(options: argparse.Namespace) -> None:
     """Finds the photos in `--model A B PHOTO`, where the flag takes all names that follow it.
 
-    The first is always a model.
+    The first is always a model, and all are where photos were named before.
 
     Raises:
         UserError: if no photo is named.
     """
+    if options.photos:
+        return
     first, *others = options.model
     models = [folder for folder in others if (folder / CAPTIONER).is_file()]
-    options.photos += [place for place in others if place not in models]
+    options.photos = [place for place in others if place not in models]
     options.model = (first, *models)
     if not options.photos:
         raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")

@@ -13,7 +13,7 @@ Reads   DATA/features.pkl, features.json            from prepare_photos.py
 Writes  MODEL/captioner.keras       the network of the best epoch on the validation split
         MODEL/recipe.toml           the settings that it was trained with
         MODEL/vocabulary.json, features.json        copies, so that the folder is complete
-        MODEL/history.csv, curves.png               loss and accuracy of every epoch
+        MODEL/history.csv, curves.png               loss and accuracy, or reward, of every epoch
         MODEL/checkpoint.npz        what --resume needs, removed at the end
 Takes   for Flickr8k on two cores under a minute an epoch.
 Next    python evaluate.py.
@@ -81,9 +81,9 @@ SEED = 1  # of the first weights, of dropout and of the order of the batches
 # Reward fine-tuning, after that.
 REWARD_EPOCHS = 0  # epochs in which sampled captions are trained on by their CIDEr-D
 REWARD_LEARNING_RATE = 2e-4  # at the start; it follows half a cosine down to zero
-REWARD_PHOTOS = 128  # photos that captions are sampled of before they are trained on
+REWARD_PHOTOS = 128  # photos whose captions are sampled before each round of training
 REWARD_SAMPLES = 5  # captions sampled of each photo
-CAPTION_SHARE = 0.2  # weight of people's captions, 1 being that of the sampled ones
+CAPTION_SHARE = 0.2  # weight of the loss on reference captions against that on the samples
 
 # What is shown.
 SHOWN_PHOTOS = 3  # validation photos whose captions are printed after every epoch
@@ -111,12 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Nobody should wait for the inputs to learn that there is nothing to resume.
         require_checkpoint(options.model, start_anew(options))
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
+    planned = options.batch_size, options.epochs, options.min_steps
+    planned = plan_steps(len(training.captions), *planned, fixed=parser.typed(arguments))
+    options.batch_size, options.epochs, options.min_steps = planned
     print(parser.describe(options))
     print(f"training    {training.summary()}\nvalidation  {validation.summary()}")
     print(f"vocabulary  {vocabulary.size:6,d} ids")
-    steps = options.batch_size, options.epochs, options.min_steps
-    steps = plan_steps(len(training.captions), *steps, fixed=parser.typed(arguments))
-    options.batch_size, options.epochs, options.min_steps = steps
     settings = parser.settings_in_force(options)
     with locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)

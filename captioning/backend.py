@@ -5,6 +5,7 @@ made a mistake should read one sentence about it, not that sentence among notes 
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -19,6 +20,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow takes their networks for one function that is traced too often, and warns.
 if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+# Options of glibc's mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep the memory of freed tensors for the next ones.
+
+    By default it returns large blocks to the kernel, which must clear them anew for every step: up
+    to two fifths of the time of training. Other C libraries have no such option.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_MAX, 0)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextlib.contextmanager
@@ -38,6 +56,8 @@ def _standard_error_withheld():
             os.dup2(original, 2)
             os.close(original)
 
+
+_keep_freed_memory()
 
 try:
     with _standard_error_withheld():

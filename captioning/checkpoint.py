@@ -41,14 +41,18 @@ class Checkpoint:
 
     history: list[dict]
     arrays: list[np.ndarray]
+    remedy: str = ""  # what the user does where the state does not fit
 
     def restore(self, model: keras.Model) -> None:
         """Gives a compiled model the state.
 
         Raises:
-            ValueError: if the variables of the model have other shapes.
+            UserError: if the variables of the model have other shapes.
         """
-        for variable, array in zip(_variables(model), self.arrays, strict=True):
+        variables = _variables(model)
+        if [tuple(variable.shape) for variable in variables] != [one.shape for one in self.arrays]:
+            raise UserError(f"{CHECKPOINT} was written by another network: {self.remedy}")
+        for variable, array in zip(variables, self.arrays, strict=True):
             variable.assign(array)
 
 
@@ -62,7 +66,7 @@ def read_checkpoint(folder: Path, settings: dict[str, Any], remedy: str) -> Chec
     path = require_checkpoint(folder, remedy)
     run, arrays = _read(path, remedy)
     _check_settings(path, run["settings"], settings, remedy)
-    return Checkpoint(run["history"], arrays)
+    return Checkpoint(run["history"], arrays, remedy)
 
 
 def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:

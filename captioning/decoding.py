@@ -1,4 +1,4 @@
-"""Writes captions with a trained captioner: greedily or by beam search, and tells how sure it was.
+"""Writes captions with a trained captioner, or samples them, and tells how sure it was of them.
 
 All photos are decoded together, one token at a time. The states of the word half are carried from
 token to token, so that a step costs the same for the last token of a caption as for the first.
@@ -77,7 +77,7 @@ class CaptionDecoder:
         the same and CIDEr-D without weights tells how much two are alike: see `metrics.consensus`.
         Arguments and result are as in `beam`.
         """
-        # Whoever wants no consensus need not wait for NLTK.
+        # Imported here because NLTK loads slowly and only consensus needs it.
         from captioning.metrics import consensus
 
         options = beam_width, length_penalty, no_repeat_ngram_size
@@ -112,7 +112,7 @@ class CaptionDecoder:
         return hypotheses.captions()
 
     def sample(self, features: np.ndarray, generator: np.random.Generator) -> list[list[int]]:
-        """Draws a caption of each row of the features from what the network thinks probable.
+        """Samples a caption for each row of the features from the distribution of the network.
 
         The features are (captions, length). Returns token ids as `beam` does. All that is random
         comes from the generator.
@@ -135,7 +135,7 @@ class CaptionDecoder:
         return [row[row != PADDING_ID].tolist() for row in captions]
 
     def _sampling_network(self) -> keras.Model:
-        """Builds a step: token, uniform number, image embedding, states -> a drawn id, new states.
+        """Builds a step: token, uniform number, image embedding, states -> sampled id, new states.
 
         The token drawn is the first whose cumulative probability exceeds the uniform number.
         """

@@ -184,18 +184,20 @@ def draw_curves(history: list[dict], path: Path) -> None:
     """Draws loss, accuracy and, of fine-tuning, the reward of every epoch, with the best epoch."""
     table = pd.DataFrame(history)
     best = table.loc[table[VALIDATION_LOSS].idxmin()]
+    label = "training, with dropout"
     panels = [
-        ("Loss (nats per word)", "loss", VALIDATION_LOSS, best),
-        ("Accuracy (share of next words)", "accuracy", "val_accuracy", best),
+        ("Loss (nats per word)", "loss", label, VALIDATION_LOSS, best),
+        ("Accuracy (share of next words)", "accuracy", label, "val_accuracy", best),
     ]
     if REWARD in table:
         best_rewarded = table.loc[table[VALIDATION_CIDER].idxmax()]
-        panels.append(("CIDEr-D in fine-tuning", REWARD, VALIDATION_CIDER, best_rewarded))
+        label = "training, sampled captions"
+        panels.append(("CIDEr-D in fine-tuning", REWARD, label, VALIDATION_CIDER, best_rewarded))
     figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
     all_axes = figure.subplots(1, len(panels))
-    for axes, (title, name, validation, best) in zip(all_axes, panels, strict=True):
+    for axes, (title, name, label, validation, best) in zip(all_axes, panels, strict=True):
         shown = table.dropna(subset=[validation])
-        axes.plot(shown["epoch"], shown[name], marker="o", label="training, with dropout")
+        axes.plot(shown["epoch"], shown[name], marker="o", label=label)
         axes.plot(shown["epoch"], shown[validation], marker="o", label="validation")
         label = f"best epoch, {best['epoch']:.0f}: {best[validation]:.3f}"
         axes.axvline(best["epoch"], color="grey", linestyle="--", label=label)

@@ -1,12 +1,16 @@
 """Reward fine-tuning: the captioner learns from the scores of captions that it samples.
 
 This is self-critical sequence training (Rennie et al. 2017, arXiv:1612.00563). The gradient of the
-expected reward is the mean, over captions drawn from the network, of (reward - baseline) times the
-gradient of the caption's log-probability (Williams 1992). So each sampled caption is trained on
-like one that a person wrote, with what it scored above the baseline as its weight. The baseline is
-the mean reward of the other samples of the same photo (Luo 2020, arXiv:2003.09971), which leaves
-the expectation of the gradient as it is. Captions of people are trained on along with them, or the
+expected reward is the mean, over captions sampled from the network, of (reward - baseline) times
+the gradient of the caption's log-probability (Williams 1992). So each sampled caption is trained on
+like a reference caption, with what it scored above the baseline as its weight. The baseline is the
+mean reward of the other samples of the same photo (Luo 2020, arXiv:2003.09971), which leaves the
+expectation of the gradient as it is. Reference captions are trained on along with them, or the
 language would shrink to the phrases that score best.
+
+Three things differ from that gradient. A batch holds captions of like length and its loss is a mean
+over words, so the reward is normalized by the length of the caption. Captions are sampled without
+dropout and trained on with it. The samples of a round of photos serve several steps.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +21,7 @@ from tqdm import tqdm
 
 from captioning.backend import keras
 from captioning.checkpoint import Checkpoint
+from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder
 from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
@@ -38,7 +43,7 @@ class RewardSettings:
     weight_decay: float
     photos: int  # how many are captioned before the network is trained on the captions
     samples: int  # captions of each photo
-    caption_share: float  # weight of the loss on people's captions against that on the samples
+    caption_share: float  # weight of the loss on reference captions against that on the samples
     batch_size: int  # captions a step
     seed: int
 
@@ -76,10 +81,18 @@ def fine_tune(
     `splits` are the training and the validation split, and `checkpoint` holds the history of all
     epochs so far, to which a callback adds those of this function. The callbacks see `reward`, the
     mean CIDEr-D of the sampled captions, and `val_cider_d`, that of the captions that greedy
-    decoding writes of the validation split. The epoch that the model in the folder is of, that with
-    the lowest validation loss, is given the latter too.
+    decoding writes of the validation split. The epoch with the lowest validation loss, whose model
+    is in the folder, is given the latter too.
+
+    Raises:
+        UserError: if a split has a single photo, or the loss is not finite any more.
     """
     training, validation = splits
+    if min(len(training.features), len(validation.features)) < 2:
+        raise UserError(
+            "the CIDEr-D of a single photo is always 0: add training and validation photos, or run "
+            "python train.py with --reward-epochs 0"
+        )
     history = checkpoint.history
     epochs = _epochs_before(history) + settings.epochs
     _set_start(trainer, model, len(training.features), settings, checkpoint, folder)
@@ -94,8 +107,9 @@ def fine_tune(
     if not any(VALIDATION_CIDER in figures for figures in history):
         best = min(history, key=lambda figures: figures[VALIDATION_LOSS])
         best[VALIDATION_CIDER] = validate()
-        print(f"reward fine-tuning from validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
+        print(f"before reward fine-tuning: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
     calls = keras.callbacks.CallbackList(callbacks, model=trainer)
+    calls.on_train_begin()
     for epoch in range(len(history), epochs):
         calls.on_epoch_begin(epoch)
         mean_reward = _train_epoch(trainer, decoder, training, reward, settings, epoch)
@@ -121,10 +135,10 @@ def _set_start(
     """Compiles the trainer, and gives it the state that fine-tuning goes on from."""
     steps = settings.epochs * steps_of_epoch(photos, settings)
     compile_trainer(trainer, settings.learning_rate, settings.weight_decay, steps)
-    if len(checkpoint.history) > _epochs_before(checkpoint.history):
+    if any(VALIDATION_CIDER in figures for figures in checkpoint.history):
         checkpoint.restore(trainer)
         return
-    # With the state of dropout, so that a resumed run goes on in the same way.
+    # With new states of dropout, which Keras draws from the seed of the run.
     best = load_model(folder).captioner
     for variable, value in zip(model.captioner.variables, best.variables, strict=True):
         variable.assign(value)
@@ -144,7 +158,7 @@ def _train_epoch(
     settings: RewardSettings,
     epoch: int,
 ) -> float:
-    """Samples captions of some photos and trains on them, until all photos have had their turn."""
+    """Samples captions of some photos and trains on them, in one pass over all photos."""
     # Depends on nothing before the epoch, so that a resumed run sees the same.
     generator = np.random.default_rng([settings.seed, epoch])
     order = generator.permutation(len(split.features))
@@ -155,7 +169,14 @@ def _train_epoch(
             batches, scores = sample_batches(decoder, split, reward, photos, settings, generator)
             for number in range(len(batches)):
                 inputs, targets, sample_weight = batches[number]
-                trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
+                figures = trainer.train_on_batch(
+                    inputs, targets, sample_weight=sample_weight, return_dict=True
+                )
+                if not np.isfinite(figures["loss"]):
+                    raise UserError(
+                        "the loss of reward fine-tuning is not finite: run python train.py again "
+                        f"with a lower --reward-learning-rate than {settings.learning_rate:g}"
+                    )
             rewards.append(scores)
             progress.update(len(photos))
             progress.set_postfix(reward=f"{np.concatenate(rewards).mean():.1f}")
@@ -173,8 +194,8 @@ def sample_batches(
     """Samples captions of some photos of a split, rows of its features.
 
     Returns:
-        Batches of the samples, weighted by their advantages, and of a caption of each photo that a
-        person wrote; and the rewards, (photos, samples).
+        Batches of the samples, weighted by their advantages, and of one reference caption of each
+        photo; and the rewards, (photos, samples).
     """
     rows = np.repeat(photos, settings.samples)
     sampled = decoder.sample(split.features[rows], generator)
@@ -183,7 +204,7 @@ def sample_batches(
     start = [decoder.vocabulary.start_id]
     captions = [start + caption for caption in sampled]
     captions += [split.captions[row] for row in written]
-    # There are fewer captions of people than samples, so that each counts for more.
+    # There are fewer reference captions than samples, so that each counts for more.
     weight_written = settings.caption_share * settings.samples
     weights = np.concatenate(
         [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]

@@ -1,4 +1,4 @@
-"""Training: loss and metrics over real words, learning rate schedule, and the end of an epoch."""
+"""Training: loss and metrics, learning rate, number of steps, and what happens after an epoch."""
 
 import math
 import sys
@@ -11,6 +11,7 @@ import pandas as pd
 
 from captioning.backend import keras
 from captioning.checkpoint import write_checkpoint
+from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder
 from captioning.files import CURVES, HISTORY, VALIDATION_CIDER, VALIDATION_LOSS
@@ -26,7 +27,7 @@ MIN_BATCH_SIZE = 32
 
 
 class CaptionTrainer(keras.Model):
-    """Trains a captioner by teacher forcing, with the mean over the real words of a batch as loss.
+    """Trains a captioner with the mean weighted cross-entropy of the real words of a batch as loss.
 
     It shares the captioner's layers and ends at the logits, from which loss and accuracy are
     computed. Both are reported as means over all words of an epoch, each counting once: Keras's own
@@ -71,10 +72,18 @@ def compile_trainer(
     """Sets AdamW with a learning rate that follows half a cosine to zero over all steps.
 
     In the first `warmup_steps` of them it rises in a line from zero.
+
+    Raises:
+        UserError: if that is all of them.
     """
+    if warmup_steps >= steps:
+        raise UserError(
+            f"--warmup-steps {warmup_steps} leaves none of {steps} steps for the learning rate to "
+            "fall in: run python train.py with fewer"
+        )
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup_steps else learning_rate,
-        max(1, steps - warmup_steps),
+        steps - warmup_steps,
         warmup_target=learning_rate if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
@@ -145,6 +154,11 @@ class RecordEpoch(keras.callbacks.Callback):
         self.settings = settings
         self.is_finished = is_finished
         self.save_best = save_best
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Writes where training goes on from: fine-tuning overwrites the model it starts with."""
+        if self.history:
+            write_checkpoint(self.folder, self.model, self.settings, self.history)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""

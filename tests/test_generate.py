@@ -62,3 +62,8 @@ def test_a_photo_after_a_flag_is_not_overwritten(tiny_data, flag):
     with pytest.raises(UserError, match=f"red_ball_snow.png does not end in .{flag[2:]}: name"):
         generate.main([flag, str(photo), str(tiny_data / "photos")])
     assert photo.read_bytes() == content
+
+
+def test_a_consensus_of_one_caption_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--consensus chooses among the captions of a beam"):
+        generate.main([str(tmp_path), "--consensus", "--beam", "1"])

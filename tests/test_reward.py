@@ -1,6 +1,7 @@
 """Reward fine-tuning against slow versions: samples, advantages, the gradient, and whole runs."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from support import make_prepared_data
 import train
 from captioning import training
 from captioning.backend import keras
+from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder, generate_desc
 from captioning.metrics import CiderD
@@ -346,3 +348,43 @@ def test_a_resumed_run_equals_an_undisturbed_one(data, undisturbed, tmp_path, mo
     weights = [load_model(place).captioner.get_weights() for place in (tmp_path, complete)]
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_killed_after_the_model_was_replaced_starts_fine_tuning_from_the_same(
+    data, undisturbed, tmp_path, monkeypatch
+):
+    """The first epoch of fine-tuning has replaced the model, but is not in the checkpoint yet."""
+    history, complete = undisturbed
+    replaced = []
+
+    def stop(figures, path):
+        if "reward" in figures[-1]:
+            replaced.append((tmp_path / "captioner.keras").read_bytes())
+            raise KeyboardInterrupt
+        path.write_bytes(b"curves")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "is_best", lambda history: True)
+        patch.setattr(training, "draw_curves", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_training(data, tmp_path)
+    assert replaced
+    resumed = run_training(data, tmp_path, "--resume")
+    pd.testing.assert_frame_equal(resumed[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
+    weights = [load_model(place).captioner.get_weights() for place in (tmp_path, complete)]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_reward_learning_rate_that_is_far_too_high_is_reported(data, tmp_path):
+    with pytest.raises(UserError, match="lower --reward-learning-rate than 1e"):
+        run_training(data, tmp_path, "--reward-learning-rate", 1e30)
+
+
+def test_a_single_validation_photo_cannot_be_rewarded(data, tmp_path):
+    few = tmp_path / "few"
+    shutil.copytree(data, few)
+    names = (few / "Flickr_8k.devImages.txt").read_text().split()
+    (few / "Flickr_8k.devImages.txt").write_text(names[0])
+    with pytest.raises(UserError, match="CIDEr-D of a single photo is always 0"):
+        run_training(few, tmp_path / "model")

@@ -1,5 +1,6 @@
 """Training: the same seed gives the same losses, a resumed run those of an undisturbed one."""
 
+import json
 import shutil
 import tomllib
 
@@ -294,6 +295,23 @@ def test_the_learning_rate_rises_and_then_follows_half_a_cosine(warmup_steps, st
     for step in range(11):
         expected = 0.4 * (1 + np.cos(np.pi * step / 10))
         assert float(rate(warmup_steps + step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_warm_up_that_leaves_no_step_is_refused(data, tmp_path):
+    with pytest.raises(UserError, match="--warmup-steps 999 leaves none of"):
+        run_training(data, tmp_path, "--warmup-steps", 999)
+
+
+def test_a_checkpoint_of_other_shapes_is_refused(data, interrupted, monkeypatch):
+    def larger(*sizes, **options):
+        return build_captioner(*sizes, **options | {"units": 300})
+
+    monkeypatch.setattr(train, "build_captioner", larger)
+    monkeypatch.setattr(train, "network_digest", lambda captioner: digest)
+    run = json.loads(str(np.load(interrupted / "checkpoint.npz")["run"]))
+    digest = run["settings"]["network"]
+    with pytest.raises(UserError, match=r"written by another network: run .* without --resume"):
+        run_training(data, interrupted, "--resume")
 
 
 def test_the_best_epoch_has_the_lowest_loss_or_in_fine_tuning_the_highest_cider_d():

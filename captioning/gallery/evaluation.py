@@ -58,7 +58,7 @@ def make_page(
     plots = [("Scores of single photos", report.draw_distribution(distribution))]
     curves = model_folder / CURVES
     if curves.is_file():
-        plots.append(("Loss and accuracy during training", curves.read_bytes()))
+        plots.append(("Training", curves.read_bytes()))
     return Page(
         f"{model_folder.name}: the {scores['split']} split, {scores['photos']:,d} photos",
         cards,
