@@ -89,7 +89,10 @@ class SettingsParser(ArgumentParser):
             converted = vars(checker.parse_args(typed))
         except UserError as error:
             raise UserError(f"{recipe}: {error}") from error
-        return {name: converted[name] for name in replaced}
+        return {
+            name: tuple(converted[name]) if isinstance(converted[name], list) else converted[name]
+            for name in replaced
+        }
 
     def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
         """Returns lower-case constant -> value, but for the folders DATA and MODEL."""
