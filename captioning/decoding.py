@@ -5,6 +5,8 @@ token to token, so that a step costs the same for the last token of a caption as
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,6 @@ class CaptionDecoder:
         self.photo_half, self.word_half = halves(captioner)
         self.vocabulary = vocabulary
         self._steps = {}
-        self._sampling = None
 
     def greedy(self, features: np.ndarray) -> list[list[int]]:
         """Takes the likeliest token at every step, which is a beam of width 1."""
@@ -99,9 +100,7 @@ class CaptionDecoder:
 
     def _search(self, features: np.ndarray, hypotheses: Hypotheses) -> list[list[list[int]]]:
         """Extends hypotheses, one token at a time, until they are finished."""
-        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
-        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
-        carried = [image_embedding, *zero_states(self.word_half, len(features))]
+        tokens, carried = self._start(features)
         step = self._step_network(hypotheses.choices)
         for _ in range(self.vocabulary.maximum_length):
             scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
@@ -117,15 +116,13 @@ class CaptionDecoder:
         The features are (captions, length). Returns token ids as `beam` does. All that is random
         comes from the generator.
         """
-        step = self._sampling_network()
         captions = np.full((len(features), self.vocabulary.maximum_length), PADDING_ID, np.int32)
         rows = np.arange(len(features))
-        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
-        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
-        carried = [image_embedding, *zero_states(self.word_half, len(features))]
+        tokens, carried = self._start(features)
         for place in range(self.vocabulary.maximum_length):
             uniform = generator.random((len(rows), 1), dtype=np.float32)
-            tokens, *states = step.predict_on_batch([tokens[:, None], uniform, *carried])
+            inputs = [tokens[:, None], *carried, uniform]
+            tokens, *states = self._sampling_network.predict_on_batch(inputs)
             captions[rows, place] = tokens
             unfinished = tokens != self.vocabulary.end_id
             if not unfinished.any():
@@ -134,22 +131,25 @@ class CaptionDecoder:
             carried = [item[unfinished] for item in (carried[0], *states)]
         return [row[row != PADDING_ID].tolist() for row in captions]
 
-    def _sampling_network(self) -> keras.Model:
-        """Builds a step: token, uniform number, image embedding, states -> sampled id, new states.
+    def _start(self, features: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Returns the start token of each photo, and what is carried from step to step.
 
-        The token drawn is the first whose cumulative probability exceeds the uniform number.
+        That is its image embedding, which stays the same, and the states.
         """
-        if self._sampling is None:
-            token, uniform = keras.Input((1,), dtype="int32"), keras.Input((1,))
-            carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
-            logits, *states = self.word_half([token, *carried])
-            probabilities = keras.ops.softmax(logits[:, 0] + self._forbidden())
-            below = keras.ops.cumsum(probabilities, axis=1) <= uniform
-            drawn = keras.ops.sum(keras.ops.cast(below, "int32"), axis=1)
-            # Rounding may leave the last sum below 1.
-            drawn = keras.ops.minimum(drawn, self.vocabulary.size - 1)
-            self._sampling = keras.Model([token, uniform, *carried], [drawn, *states])
-        return self._sampling
+        tokens = np.full(len(features), self.vocabulary.start_id, dtype=np.int32)
+        image_embedding = np.asarray(self.photo_half.predict_on_batch(features))
+        return tokens, [image_embedding, *zero_states(self.word_half, len(features))]
+
+    def _run_word_half(self) -> tuple[list, Any, list]:
+        """Runs the word half symbolically for one token.
+
+        Returns its inputs (token, image embedding, states), the logits of the next token, and the
+        new states.
+        """
+        token = keras.Input((1,), dtype="int32")
+        carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
+        logits, *states = self.word_half([token, *carried])
+        return [token, *carried], logits[:, 0], states
 
     def _forbidden(self) -> np.ndarray:
         """Returns -inf for the tokens that no caption has after its start, 0 for the others."""
@@ -157,17 +157,30 @@ class CaptionDecoder:
         forbidden[[PADDING_ID, self.vocabulary.start_id]] = -np.inf
         return forbidden
 
+    @cached_property
+    def _sampling_network(self) -> keras.Model:
+        """A step: token, image embedding, states, uniform number -> sampled id, new states.
+
+        The token sampled is the first whose cumulative probability exceeds the uniform number.
+        """
+        inputs, logits, states = self._run_word_half()
+        uniform = keras.Input((1,))
+        probabilities = keras.ops.softmax(logits + self._forbidden())
+        below = keras.ops.cumsum(probabilities, axis=1) <= uniform
+        sampled = keras.ops.sum(keras.ops.cast(below, "int32"), axis=1)
+        # Rounding may leave the last sum below 1.
+        sampled = keras.ops.minimum(sampled, self.vocabulary.size - 1)
+        return keras.Model([*inputs, uniform], [sampled, *states])
+
     def _step_network(self, count: int) -> keras.Model:
         """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
         forbidden = self._forbidden()
         count = min(count, int(np.isfinite(forbidden).sum()))
         if count not in self._steps:
-            token = keras.Input((1,), dtype="int32")
-            carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
-            logits, *states = self.word_half([token, *carried])
-            scores = keras.ops.log_softmax(logits[:, 0]) + forbidden
+            inputs, logits, states = self._run_word_half()
+            scores = keras.ops.log_softmax(logits) + forbidden
             best = keras.ops.top_k(scores, count)
-            self._steps[count] = keras.Model([token, *carried], [*best, *states])
+            self._steps[count] = keras.Model(inputs, [*best, *states])
         return self._steps[count]
 
 
