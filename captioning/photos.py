@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,11 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"
 _NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weights damaged?"
 
 _WHITE = (255, 255, 255, 255)
+
+_LOADING = threading.Lock()
+
+# A file, or an image that is open already.
+Photo = Path | Image.Image
 
 
 class PhotoError(Exception):
@@ -75,21 +81,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_photo(path: Path, size: tuple[int, int]) -> np.ndarray:
+def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     """Reads a photo upright, in RGB and resized to a height and width: uint8, (height, width, 3).
 
     Raises:
         PhotoError: if it cannot be read; see `opened`.
     """
-    (pixels,) = read_in_sizes(path, [size])
+    (pixels,) = read_in_sizes(photo, [size])
     return pixels
 
 
-def read_in_sizes(path: Path, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def read_in_sizes(photo: Photo, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
-    with opened(path) as image:
+    with opened(photo) as image:
         upright = to_rgb(ImageOps.exif_transpose(image))
         return [
             np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
@@ -98,7 +104,7 @@ def read_in_sizes(path: Path, sizes: Sequence[tuple[int, int]]) -> list[np.ndarr
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(photo: Photo) -> Iterator[Image.Image]:
     """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
     Raises:
@@ -109,21 +115,32 @@ def opened(path: Path) -> Iterator[Image.Image]:
     # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
     formats = [kind for kind in FORMATS if kind in Image.ID]
     try:
+        if isinstance(photo, Image.Image):
+            _check_size(photo)
+            # It may be listed twice, and two threads must not read its file at once.
+            with _LOADING:
+                photo.load()
+            yield photo
+            return
         # A pipe named dog.jpg would have us wait for ever.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(os.stat(photo).st_mode):
             raise PhotoError("it is no file")
-        with Image.open(path, formats=formats) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise PhotoError(f"{image.width:,d} x {image.height:,d} pixels are too many")
+        with Image.open(photo, formats=formats) as image:
+            _check_size(image)
             yield image
     # Pillow's decoders raise whatever a damaged file makes them stumble over.
     except Exception as error:
         if isinstance(error, UnidentifiedImageError):
-            reason = f"cannot identify image file {path.name!r}"
+            reason = f"cannot identify image file {photo.name!r}"
         else:
             reason = getattr(error, "strerror", None) or str(error)
         reason = one_line(" ".join(reason.split()))
         raise PhotoError(reason or type(error).__name__) from error
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise PhotoError(f"{image.width:,d} x {image.height:,d} pixels are too many")
 
 
 def list_photos(folder: Path, skipped: dict[str, str]) -> dict[str, Path]:
@@ -163,20 +180,21 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def encode_photos(
-    paths: Sequence[Path], encoder: "Encoder", batch_size: int
-) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+    photos: Sequence[Photo], encoder: "Encoder", batch_size: int
+) -> Iterator[tuple[Photo, np.ndarray | PhotoError]]:
     """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
 
-    Yields each path, in their order, with its features, float32, (encoder.length,), or with the
+    Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
     error that says why it has none.
     """
     # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
-    progress = tqdm(total=len(paths), unit=" photos", delay=1, disable=None)
-    batches = deque(paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
+    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=None)
+    starts = range(0, len(photos), batch_size)
+    batches = deque(photos[start : start + batch_size] for start in starts)
 
-    def prepare(path: Path) -> list[np.ndarray] | PhotoError:
+    def prepare(photo: Photo) -> list[np.ndarray] | PhotoError:
         try:
-            return encoder.preprocess(read_in_sizes(path, encoder.input_sizes))
+            return encoder.preprocess(read_in_sizes(photo, encoder.input_sizes))
         except PhotoError as error:
             return error
 
@@ -185,16 +203,16 @@ def encode_photos(
         while batches or pending:
             while batches and len(pending) <= BATCHES_AHEAD:
                 batch = batches.popleft()
-                pending.append((batch, [threads.submit(prepare, path) for path in batch]))
+                pending.append((batch, [threads.submit(prepare, photo) for photo in batch]))
             batch, futures = pending.popleft()
             prepared = [future.result() for future in futures]
-            photos = [item for item in prepared if not isinstance(item, PhotoError)]
-            features = iter(encoder.encode(photos) if photos else [])
-            for path, item in zip(batch, prepared, strict=True):
+            readable = [item for item in prepared if not isinstance(item, PhotoError)]
+            features = iter(encoder.encode(readable) if readable else [])
+            for photo, item in zip(batch, prepared, strict=True):
                 result = item if isinstance(item, PhotoError) else next(features)
                 if not isinstance(result, PhotoError) and not np.isfinite(result).all():
                     result = PhotoError(_NOT_FINITE)
-                yield path, result
+                yield photo, result
                 progress.update()
 
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, features
-from support import write_tiny_data
+from support import StandIn, write_tiny_data
 
 from captioning import photos
 from captioning.encoders import Encoder
@@ -258,3 +258,53 @@ def test_write_features_records_what_was_skipped(tmp_path, small_encoder):
     assert record["skipped"] == skipped
     assert record["layer"] == "avg_pool"
     np.testing.assert_array_equal(read_features(tmp_path)["a"], vectors["a"])
+
+
+def turned(folder, kind):
+    """Writes a photo that its orientation turns upside down."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    path = folder / f"a.{kind}"
+    halves(BLUE, RED).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "jpg"])
+def test_an_image_that_is_open_is_read_as_its_file_is(tmp_path, kind):
+    path = turned(tmp_path, kind)
+    expected = read_photo(path, SIZE)
+    assert_halves(expected, RED, BLUE)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read_photo(image, SIZE), expected)
+        # It is left as it was, and open.
+        assert image.getexif()[0x0112] == 3
+        np.testing.assert_array_equal(read_photo(image, SIZE), expected)
+
+
+def test_an_image_that_was_made_here_is_a_photo():
+    pixels = read_photo(halves(RED, BLUE).convert("RGBA"), SIZE)
+    assert_halves(pixels, RED, BLUE, tolerance=0)
+
+
+def test_open_images_that_cannot_be_read_say_why(tmp_path, monkeypatch):
+    truncated(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(PhotoError, match="truncated"):
+        read_photo(image, SIZE)
+    with pytest.raises(PhotoError, match=r"\w"):
+        read_photo(image, SIZE)
+    with pytest.raises(PhotoError, match=r"\w"):
+        read_photo(Image.new("RGB", (0, 0)), SIZE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
+    with pytest.raises(PhotoError, match="64 x 64 pixels"):
+        read_photo(halves(RED, BLUE), SIZE)
+
+
+def test_one_open_image_may_be_listed_many_times(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        (expected,) = encode_photos([tmp_path / "a.png"], StandIn(), 6)
+        results = list(encode_photos([image, tmp_path / "a.png", image, image], StandIn(), 1))
+    assert [photo for photo, _ in results] == [image, tmp_path / "a.png", image, image]
+    for _, features in results:
+        np.testing.assert_array_equal(features, expected[1])
