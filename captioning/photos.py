@@ -289,7 +289,9 @@ def expand_places(
             found = find_photos(place, on_skip, kinds)
             if not found:
                 why = f" ({describe_left_out(kinds)})" if kinds else ""
-                raise UserError(f"{place} holds no photos{why}: name a photo, or a folder with some")
+                raise UserError(
+                    f"{place} holds no photos{why}: name a photo, or a folder with some"
+                )
             others.update(kinds)
             photos += found
         elif place.exists():

@@ -257,7 +257,7 @@ def test_a_photo_beyond_the_limit_is_done_once_the_limit_is_raised(prepare, tmp_
     status, _, errors = prepare("--max-pixels", "1199")
     assert status == 1
     assert "large.png: it has 40 x 30 pixels, and the limit is 1,199: raise it with" in errors
-    status, output, errors = prepare("--max-pixels", "1200")
+    status, _, errors = prepare("--max-pixels", "1200")
     assert (status, errors) == (0, "")
     assert list(read_features(tmp_path)) == ["good", "large"]
 

@@ -74,7 +74,7 @@ def test_heic_is_turned_upright_once(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "a.heic"
-    path.write_bytes(heic(stored, exif=exif))
+    path.write_bytes(heic(stored, exif=exif.tobytes()))
     assert_is_scene(path)
     assert make_thumbnail(path).size == (96, 64)
 

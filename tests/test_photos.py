@@ -313,11 +313,11 @@ def test_one_open_image_may_be_listed_many_times(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
-        (expected,) = encode_photos([tmp_path / "a.png"], StandIn(), 6)
+        ((_, expected),) = encode_photos([tmp_path / "a.png"], StandIn(), 6)
         results = list(encode_photos([image, tmp_path / "a.png", image, image], StandIn(), 1))
     assert [photo for photo, _ in results] == [image, tmp_path / "a.png", image, image]
-    for _, features in results:
-        np.testing.assert_array_equal(features, expected[1])
+    for _, result in results:
+        np.testing.assert_array_equal(result, expected)
 
 
 def touch(folder, *names):
@@ -342,7 +342,9 @@ def test_files_left_out_of_a_folder_are_counted_by_kind(tmp_path):
 
 
 def test_many_kinds_of_files_left_out_make_a_short_sentence():
-    left_out = Counter({f".{number:03d}": 1 for number in range(1000)} | {".mov": 12, ".\x1b[2J": 2})
+    left_out = Counter(
+        {f".{number:03d}": 1 for number in range(1000)} | {".mov": 12, ".\x1b[2J": 2}
+    )
     sentence = describe_left_out(left_out)
     assert sentence.startswith("left out: 12 .mov, 2 .\\x1b[2J, 1 .000, ")
     assert sentence.endswith(", 994 of other kinds")
