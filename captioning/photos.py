@@ -184,8 +184,10 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
 
 
 def _check_size(image: Image.Image) -> None:
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and image.width * image.height > limit:
+    pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if not pixels:
+        raise PhotoError("it has no pixels")
+    if limit is not None and pixels > limit:
         raise _too_large(f"{image.width:,d} x {image.height:,d} pixels")
 
 
