@@ -21,6 +21,7 @@ Takes   a few seconds to load the networks, then some 30 photos a second with Ef
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
+MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
 
 STANDARD_OUTPUT = Path("-")
 
@@ -57,16 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_output("--csv", options.csv)
     check_output("--html", options.html)
 
-    from captioning.photos import expand_places
+    from captioning.photos import describe_left_out, expand_places, limit_pixels
 
-    skipped = {}
-    photos = expand_places(options.photos, skipped.__setitem__)
+    limit_pixels(options.max_pixels)
+    skipped, left_out = {}, Counter()
+    photos = expand_places(options.photos, skipped.__setitem__, left_out)
     captioner = load(options, is_default)
     warn_of_doubts(captioner, photos)
     print_changed_settings(parser, options)
     captions = print_captions(captioner, photos, options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
+    if left_out:
+        print(describe_left_out(left_out), file=sys.stderr)
     if not captions:
         raise UserError("none of the photos can be read")
     if options.csv:
@@ -143,7 +148,7 @@ def decoding_name(options: argparse.Namespace) -> str:
 
 
 def default_model() -> tuple[Path]:
-    """Returns the folder of MODEL if it holds a model, or else that which comes with the project."""
+    """Returns MODEL if it holds a model, and what comes with the project if not."""
     return MODEL if (MODEL[0] / CAPTIONER).is_file() else (pretrained_model(),)
 
 
@@ -160,7 +165,7 @@ def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
 
 
 def warn_of_doubts(captioner: "Captioner", photos: Sequence[Path]) -> None:
-    """Says why captions will be wrong, unless the photos are scenes that the project drew itself."""
+    """Says why the captions will be wrong, unless all photos are scenes that the project drew."""
     if not all(map(is_drawn_scene, photos)):
         for doubt in captioner.doubts:
             print(f"warning: {doubt}", file=sys.stderr)
