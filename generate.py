@@ -44,7 +44,7 @@ NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 al
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
 
-STANDARD_OUTPUT = Path("-")
+_STANDARD_OUTPUT = Path("-")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.model = default_model() if is_default else tuple(map(model_folder, options.model))
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
-    check_output("--csv", options.csv)
+    if options.csv != _STANDARD_OUTPUT:
+        check_output("--csv", options.csv)
     check_output("--html", options.html)
 
     from captioning.photos import describe_left_out, expand_places, limit_pixels
@@ -101,8 +102,6 @@ def separate_photos(options: argparse.Namespace) -> None:
 
 def check_output(flag: str, path: Path | None) -> None:
     """Refuses a folder, and a photo after the flag, which must not be overwritten."""
-    if (flag, path) == ("--csv", STANDARD_OUTPUT):
-        return
     if path and (path.is_dir() or path.suffix.lower() != f".{flag[2:]}"):
         kind = "is a folder" if path.is_dir() else f"does not end in .{flag[2:]}"
         raise UserError(f"{path} {kind}: name a file with {flag}, such as captions.{flag[2:]}")
@@ -198,7 +197,7 @@ def print_captions(
             skipped[path] = result
             continue
         captions[path] = result
-        if options.csv != STANDARD_OUTPUT:
+        if options.csv != _STANDARD_OUTPUT:
             # Above the progress bar.
             tqdm.write(json_line(path, result) if options.json else text_line(path, result))
     return captions
@@ -223,7 +222,7 @@ def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
 
     rows = [(str(photo), each.text, round(each.confidence, 4)) for photo, each in captions.items()]
     table = pd.DataFrame(rows, columns=["photo", "caption", "confidence"])
-    if path == STANDARD_OUTPUT:
+    if path == _STANDARD_OUTPUT:
         table.map(cell_of).to_csv(sys.stdout, index=False)
     else:
         write_table(path, table)
