@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from captioning.decoding import TokenProbability
-from captioning.gallery import Caption, Card, Page, thumbnails, write_gallery
+from captioning.gallery import Caption, Card, Page, Section, thumbnails, write_gallery
 from captioning.gallery.thumbnails import make_thumbnail
 from captioning.photos import PhotoError
 
@@ -83,7 +84,8 @@ def hostile_page(photo):
     unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
     unreadable.write_bytes(b"no photo at all")
     cards.append(Card("\udcff.jpg", unreadable, (), ()))
-    return Page(ATTACK, cards, ATTACK, ((ATTACK, ATTACK),) * 2, (ATTACK,), ((ATTACK, png()),))
+    section = Section(ATTACK, ((ATTACK, ATTACK),) * 2, (ATTACK,), ((ATTACK, png()),), ATTACK)
+    return Page(ATTACK, cards, ATTACK, (section,), {ATTACK: ATTACK})
 
 
 def written(folder, page):
@@ -186,14 +188,27 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
             card("third", photo=tmp_path / "bad.jpg"),
         ),
         "Introduction.",
-        (("", "BLEU-1"), ("greedy", "49.8")),
-        ("Note.",),
-        (("A plot", png()),),
+        (
+            Section(
+                "Scores",
+                (("", "BLEU-1"), ("greedy", "49.8")),
+                ("Note.",),
+                (("A plot", png()),),
+                "seed = 1\n  two",
+            ),
+        ),
+        {Path("album/clip.jpg"): "it is no <photo>", "b.jpg": "broken"},
     )
     elements = written(tmp_path, page)
     assert [text for _, text in elements.named("h1")] == ["Title"]
     assert [text for _, text in elements.named("h2")] == ["first", "second", "third"]
-    assert [text for _, text in elements.named("li")] == ["A red dog .", "One dog ."]
+    assert [text for _, text in elements.named("li")] == [
+        *("album/clip.jpg: it is no <photo>", "b.jpg: broken", "A red dog .", "One dog .")
+    ]
+    assert [text for _, text in elements.named("summary")] == [
+        *("Scores", "2 photos left out", "How to read this page")
+    ]
+    assert [text for _, text in elements.named("pre")] == ["seed = 1\n  two"]
     assert [text for _, text in elements.named("th")] == ["", "BLEU-1", "greedy"]
     assert [text for _, text in elements.named("td")] == ["49.8"]
     assert [text for _, text in elements.named("figcaption")] == ["A plot"]
@@ -239,8 +254,9 @@ def test_hostile_text_stays_text(tmp_path, photo):
             *("scope", "data-scripted", "data-decodings", "data-values", "data-probability"),
             "data-others",
         }, tag
-    for tag in ("title", "h1", "h2", "li", "td", "figcaption"):
+    for tag in ("title", "h1", "h2", "td", "figcaption", "summary", "pre", "b"):
         assert elements.named(tag)[0][1] == ATTACK, tag
+    assert [text for _, text in elements.named("li")] == [f"{ATTACK}: {ATTACK}", ATTACK]
     assert elements.named("h2")[1][1] == "\\udcff.jpg"
     assert ATTACK in [text for _, text in elements.named("span")]
     assert "<img src=x" in elements.named("p", **{"class": "no-photo"})[0][1]
@@ -248,7 +264,8 @@ def test_hostile_text_stays_text(tmp_path, photo):
 
 def test_page_fetches_nothing(tmp_path, photo):
     cards = [card("a", caption("red dog endseq"), photo=photo)]
-    elements = written(tmp_path, Page("Title", cards, pictures=(("A plot", png()),)))
+    sections = (Section("Plots", plots=(("A plot", png()),)),)
+    elements = written(tmp_path, Page("Title", cards, sections=sections))
     sources = [
         attributes[name]
         for _, attributes, _ in elements.found
@@ -439,7 +456,8 @@ def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
     page = Page("Title", [card("a", caption("red dog endseq"), caption("blue ball"), photo=photo)])
     window = open_page(page)
     rows = "it might have said\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
-    window.press("j", TAB)
+    # The photo is a tab stop too.
+    window.press("j", TAB, TAB)
     assert window.focused() == "red"
     assert window.text("#tooltip") == f"red\n50%\n{rows}"
     window.press(RIGHT)
@@ -511,7 +529,8 @@ def test_nothing_overflows_on_a_phone(open_page, photo):
     wide = tuple(tuple(f"column {n}" for n in range(12)) for _ in range(3))
     long_words = caption(f"{'w' * 90} dog endseq", decodings=("greedy", "beam " * 20), score=1.0)
     cards = [card("x" * 120, long_words, photo=photo, references=("y" * 150,))]
-    page = Page("T" * 60, cards, "i" * 80, wide, ("r" * 90,), (("A plot", png((900, 500))),))
+    section = Section("s" * 70, wide, ("r" * 90,), (("A plot", png((900, 500))),), "c" * 200)
+    page = Page("T" * 60, cards, "i" * 80, (section,), {"p" * 120: "q" * 90})
     window = open_page(page)
     size = {"width": 360, "height": 780, "deviceScaleFactor": 2, "mobile": False}
     window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -532,7 +551,7 @@ def test_nothing_overflows_on_a_phone(open_page, photo):
 
 def test_hostile_text_runs_nothing(open_page, photo):
     window = open_page(hostile_page(photo))
-    window.press("j", TAB)
+    window.press("j", TAB, TAB)
     assert window.run("return document.querySelector('#tooltip b').parentElement.textContent") == (
         f"{ATTACK}50%"
     )
@@ -547,7 +566,9 @@ def test_hostile_text_runs_nothing(open_page, photo):
 
 
 def test_photos_are_shown(open_page, photo):
-    window = open_page(Page("Title", [card("a", photo=photo)], pictures=(("A plot", png()),)))
+    sections = (Section("Plots", plots=(("A plot", png()),)),)
+    window = open_page(Page("Title", [card("a", photo=photo)], sections=sections))
+    window.driver.find_element("css selector", "summary").click()
     assert window.run(
         "return Promise.all([...document.images].map(image => image.decode()"
         ".then(() => image.naturalWidth)))"

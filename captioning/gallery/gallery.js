@@ -1,4 +1,5 @@
-// The page can be read without this script, which adds search, order, keys and the tooltip.
+// The page can be read without this script, which adds search, order, keys, the tooltip and large
+// photos.
 "use strict";
 
 const find = (name) => document.getElementById(name);
@@ -7,10 +8,10 @@ const search = find("search");
 const order = find("order");
 const shading = find("shading");
 const tooltip = find("tooltip");
+const enlarged = find("enlarged");
 
 const asGiven = Array.from(gallery.children);
 const hasWords = gallery.querySelector("[data-probability]") !== null;
-const number = new Intl.NumberFormat("en");
 
 // ---- Search and order ----
 
@@ -22,15 +23,10 @@ function simplify(text) {
 // Gathered at the first search, so that the page opens sooner.
 let texts = null;
 
-function gatherTexts() {
-  return asGiven.map((card) => ({
-    title: simplify(card.querySelector("h2").textContent),
-    words: simplify(
-      Array.from(card.querySelectorAll(".words, .references li"), (part) => part.textContent).join(
-        " ",
-      ),
-    ),
-  }));
+function gatherText(card) {
+  const textOf = (selector) =>
+    simplify(Array.from(card.querySelectorAll(selector), (part) => part.textContent).join(" "));
+  return { title: textOf("h2"), words: textOf(".words, .references li") };
 }
 
 // "man" must not find every woman, so captions are searched for the beginnings of words. Titles are
@@ -40,40 +36,33 @@ function matches(text, wanted) {
 }
 
 function filterCards() {
-  texts ??= gatherTexts();
+  texts ??= asGiven.map(gatherText);
   const wanted = simplify(search.value).split(" ").filter(Boolean);
-  let found = 0;
   asGiven.forEach((card, place) => {
     card.hidden = !matches(texts[place], wanted);
-    found += card.hidden ? 0 : 1;
   });
-  showCount(found, wanted.length > 0);
-  find("nothing").hidden = found > 0 || !wanted.length;
+  showCount(wanted.length > 0);
   showFirst();
 }
 
-function showCount(found, isFiltered) {
-  const all = `${number.format(asGiven.length)} photo${asGiven.length === 1 ? "" : "s"}`;
-  find("count").textContent = isFiltered ? `${number.format(found)} of ${all}` : all;
+function showCount(isFiltered) {
+  const found = asGiven.filter((card) => !card.hidden).length;
+  const all = `${asGiven.length.toLocaleString("en")} photo${asGiven.length === 1 ? "" : "s"}`;
+  find("count").textContent = isFiltered ? `${found.toLocaleString("en")} of ${all}` : all;
+  find("nothing").hidden = found > 0 || !isFiltered;
 }
 
 // Every order that applies: its name, the index of its number among a card's values, and whether
 // the largest comes first.
-function orders() {
-  const decodings = JSON.parse(gallery.dataset.decodings);
-  const byScore = decodings.flatMap((name, place) => [
-    [`${name}: best first`, place + 1, true],
-    [`${name}: worst first`, place + 1, false],
-  ]);
-  const byProbability = [
-    ["surest first", 0, true],
-    ["least sure first", 0, false],
-  ];
-  return [["as given", null], ...byScore, ...(hasWords ? byProbability : [])];
-}
+const orders = [["as given", null]];
+JSON.parse(gallery.dataset.decodings).forEach((name, place) => {
+  orders.push([`${name}: best first`, place + 1, true]);
+  orders.push([`${name}: worst first`, place + 1, false]);
+});
+if (hasWords) orders.push(["surest first", 0, true], ["least sure first", 0, false]);
 
 function sortCards() {
-  const [, place, largestFirst] = orders()[order.value];
+  const [, place, largestFirst] = orders[order.selectedIndex];
   let cards = asGiven;
   if (place !== null) {
     const rows = asGiven.map((card) => ({ card, value: JSON.parse(card.dataset.values)[place] }));
@@ -91,6 +80,32 @@ function sortCards() {
 function showFirst() {
   hideTooltip();
   if (gallery.getBoundingClientRect().top < 0) gallery.scrollIntoView();
+}
+
+// ---- The view in the address, so that it can be linked and the back button returns to it ----
+
+function writeAddress(isTyping) {
+  const view = new URLSearchParams();
+  if (search.value.trim()) view.set("search", search.value);
+  if (order.selectedIndex > 0) view.set("order", order.value);
+  // Words that are typed are one step back, not one for each letter.
+  const change = isTyping && history.state?.isTyping ? "replaceState" : "pushState";
+  history[change]({ isTyping }, "", `#${view}`);
+}
+
+function readAddress() {
+  const view = new URLSearchParams(location.hash.slice(1));
+  search.value = view.get("search") ?? "";
+  order.value = view.get("order") ?? "";
+  // A name that no order has selects none.
+  if (order.selectedIndex < 0) order.selectedIndex = 0;
+  filterCards();
+  sortCards();
+}
+
+function searchNow() {
+  filterCards();
+  writeAddress(true);
 }
 
 // ---- The tooltip of a word ----
@@ -170,7 +185,17 @@ function leaveWord() {
   else hideTooltip();
 }
 
-// ---- Keys ----
+// ---- Large photos ----
+
+// Shows the photo of a card with its captions.
+function enlarge(card) {
+  const copies = [".photo img", ".texts"].map((part) => card.querySelector(part).cloneNode(true));
+  for (const word of copies[1].querySelectorAll("[tabindex]")) word.removeAttribute("tabindex");
+  enlarged.lastElementChild.replaceChildren(...copies);
+  enlarged.showModal();
+}
+
+// ---- Keys and clicks ----
 
 const wordsBeside = (word) => Array.from(word.parentElement.querySelectorAll("[data-probability]"));
 
@@ -192,7 +217,7 @@ function moveToCard(step) {
   if (!cards.length) return;
   let place = cards.indexOf(document.activeElement?.closest(".card")) + step;
   if (!document.activeElement?.closest(".card")) {
-    // Without a focused card, start from the first one whose top is visible.
+    // Without a focused card, the first one whose top is visible.
     const below = cards.findIndex((card) => card.getBoundingClientRect().top >= 0);
     place = (below < 0 ? cards.length : below) + Math.min(step, 0);
   }
@@ -205,13 +230,13 @@ function moveToCard(step) {
 const steps = { j: 1, n: 1, k: -1, p: -1 };
 
 function pressKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || enlarged.open) return;
   const word = wordAt(event.target);
   if (event.key === "Escape") {
     hideTooltip();
     if (event.target === search) {
       search.value = "";
-      filterCards();
+      searchNow();
     }
   } else if (event.target === search || event.target === order) {
     // Letters typed there are text, not commands.
@@ -229,30 +254,50 @@ function pressKey(event) {
   event.preventDefault();
 }
 
+// A touch screen has no hovering: a tapped word is focused.
+function click(event) {
+  const word = wordAt(event.target);
+  if (word) focusWord(word);
+  if (event.target.closest(".enlarge")) enlarge(event.target.closest(".card"));
+}
+
 // ---- Start ----
 
-search.addEventListener("input", filterCards);
-order.addEventListener("change", sortCards);
+search.addEventListener("input", searchNow);
+order.addEventListener("change", () => {
+  sortCards();
+  writeAddress(false);
+});
 shading.addEventListener("change", (event) => {
-  gallery.classList.toggle("plain", !event.target.checked);
+  document.body.classList.toggle("plain", !event.target.checked);
 });
 gallery.addEventListener("mouseover", showFor);
 gallery.addEventListener("mouseout", leaveWord);
 gallery.addEventListener("focusin", showFor);
 gallery.addEventListener("focusout", hideTooltip);
-// A touch screen has no hovering: a tapped word is focused.
-gallery.addEventListener("click", (event) => {
-  const word = wordAt(event.target);
-  if (word) focusWord(word);
+gallery.addEventListener("click", click);
+// A click anywhere but on the captions, which one may want to copy, closes the large photo.
+enlarged.addEventListener("click", (event) => {
+  if (!event.target.closest(".texts")) enlarged.close();
 });
 document.addEventListener("keydown", pressKey);
+addEventListener("popstate", readAddress);
+
+// The line above a table says when the table must be scrolled.
+const tableSizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
+  }
+});
+for (const table of document.querySelectorAll(".table")) tableSizes.observe(table);
 
 shading.hidden = !hasWords;
-order.append(...orders().map(([name], place) => new Option(name, place)));
+order.append(...orders.map(([name]) => new Option(name)));
 order.parentElement.hidden = order.length < 2;
-showCount(asGiven.length, false);
+showCount(false);
 for (const caption of gallery.querySelectorAll(".words")) {
   const first = caption.querySelector("[data-probability]");
   if (first) first.tabIndex = 0;
 }
 for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
+if (location.hash) readAddress();
