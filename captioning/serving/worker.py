@@ -1,0 +1,57 @@
+"""Captions photos in one thread, whichever thread asks."""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioning.photos import PhotoError
+
+if TYPE_CHECKING:
+    from captioning.captioner import Captioner, PhotoCaption
+
+# Photos that are captioned together if they wait together.
+PHOTOS_TOGETHER = 6
+
+
+class CaptionWorker:
+    """Captions photos for many threads, one batch after the other."""
+
+    def __init__(self, captioner: "Captioner", decoding: dict[str, Any]):
+        self.captioner = captioner
+        self.decoding = decoding
+        self._waiting: deque[tuple[Path, Future]] = deque()
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> "CaptionWorker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # Waits for the batch in hand: the interpreter must not exit while a network runs.
+        self._thread.shutdown(cancel_futures=True)
+
+    def caption(self, path: Path) -> "PhotoCaption | PhotoError":
+        """Waits for the caption of a photo, or for the error that says why it has none."""
+        answer = Future()
+        self._waiting.append((path, answer))
+        self._thread.submit(self._caption_waiting)
+        return answer.result()
+
+    def _caption_waiting(self) -> None:
+        # Nothing waits if an earlier batch took it along.
+        count = min(len(self._waiting), PHOTOS_TOGETHER)
+        paths, answers = [], []
+        for path, answer in (self._waiting.popleft() for _ in range(count)):
+            paths.append(path)
+            answers.append(answer)
+        if not paths:
+            return
+        try:
+            captioned = list(self.captioner.caption_all(paths, **self.decoding))
+        # Whatever it is, the threads that wait must get it.
+        except Exception as error:
+            for answer in answers:
+                answer.set_exception(error)
+        else:
+            for answer, (_, result) in zip(answers, captioned, strict=True):
+                answer.set_result(result)
