@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from captioning.cli import UserError
 from captioning.serving.server import PageServer
 from captioning.serving.worker import CaptionWorker
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from captioning.captioner import Captioner
 
 LOOPBACK = "127.0.0.1"
+
+# Of the photo that is captioned for nothing.
+BLANK_SIZE = (64, 64)
 
 
 def serve(
@@ -37,6 +42,9 @@ def serve(
         CaptionWorker(captioner, decoding) as worker,
         _listen(host, port, worker, Path(folder)) as server,
     ):
+        blank = Path(folder, "blank.png")
+        Image.new("RGB", BLANK_SIZE).save(blank)
+        worker.warm_up(blank)
         print(f"caption photos at {server.url} (Ctrl-C stops)", flush=True)
         if not is_loopback(host):
             print("everyone who can reach this computer over the network can use it", flush=True)

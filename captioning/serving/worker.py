@@ -37,6 +37,15 @@ class CaptionWorker:
         self._thread.submit(self._caption_waiting)
         return answer.result()
 
+    def warm_up(self, path: Path) -> None:
+        """Captions a photo for nothing, so that the first of a person need not wait for it.
+
+        Networks are compiled when they first run, and once more for batches of any size when they
+        first run with another size.
+        """
+        for count in (1, 2):
+            self._thread.submit(self._results, [path] * count)
+
     def _caption_waiting(self) -> None:
         # Nothing waits if an earlier batch took it along.
         count = min(len(self._waiting), PHOTOS_TOGETHER)
@@ -47,11 +56,14 @@ class CaptionWorker:
         if not paths:
             return
         try:
-            captioned = list(self.captioner.caption_all(paths, **self.decoding))
+            results = self._results(paths)
         # Whatever it is, the threads that wait must get it.
         except Exception as error:
             for answer in answers:
                 answer.set_exception(error)
         else:
-            for answer, (_, result) in zip(answers, captioned, strict=True):
+            for answer, result in zip(answers, results, strict=True):
                 answer.set_result(result)
+
+    def _results(self, paths: list[Path]) -> "list[PhotoCaption | PhotoError]":
+        return [result for _, result in self.captioner.caption_all(paths, **self.decoding)]
