@@ -1,12 +1,12 @@
 """A local page on which photos are dropped to be captioned."""
 
+import os
+import sys
 import tempfile
 import webbrowser
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from PIL import Image
 
 from captioning.cli import UserError
 from captioning.serving.server import PageServer
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from captioning.captioner import Captioner
 
 LOOPBACK = "127.0.0.1"
-
-# Of the photo that is captioned for nothing.
-BLANK_SIZE = (64, 64)
 
 
 def serve(
@@ -42,13 +39,13 @@ def serve(
         CaptionWorker(captioner, decoding) as worker,
         _listen(host, port, worker, Path(folder)) as server,
     ):
-        blank = Path(folder, "blank.png")
-        Image.new("RGB", BLANK_SIZE).save(blank)
-        worker.warm_up(blank)
+        worker.warm_up()
         print(f"caption photos at {server.url} (Ctrl-C stops)", flush=True)
         if not is_loopback(host):
-            print("everyone who can reach this computer over the network can use it", flush=True)
-        if open_browser:
+            print(
+                "everyone on the network can use it, at an IP address of this computer", flush=True
+            )
+        if open_browser and has_desktop():
             webbrowser.open(server.url)
         server.serve_forever()
 
@@ -69,3 +66,10 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def has_desktop() -> bool:
+    """Whether a browser can open a window; one for the terminal would take the terminal over."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))

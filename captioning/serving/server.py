@@ -55,6 +55,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+# Hosts that stand for all addresses of this computer.
+EVERYWHERE = ("", "0.0.0.0", "::")
+
 _JSON = "application/json"
 
 _HOST = re.compile(r"(?P<name>\[[^]]*\]|[^:]*)(:[0-9]+)?")
@@ -79,8 +82,9 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Address of the page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """Address of the page on this computer."""
+        host = "localhost" if self.host in EVERYWHERE else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.server_port}/"
 
     def server_close(self) -> None:

@@ -5,13 +5,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.photos import PhotoError
+from PIL import Image
+
+from captioning.photos import Photo, PhotoError
 
 if TYPE_CHECKING:
     from captioning.captioner import Captioner, PhotoCaption
 
 # Photos that are captioned together if they wait together.
 PHOTOS_TOGETHER = 6
+
+# Of the photo that is captioned while there is no other.
+BLANK_SIZE = (64, 64)
 
 
 class CaptionWorker:
@@ -37,14 +42,15 @@ class CaptionWorker:
         self._thread.submit(self._caption_waiting)
         return answer.result()
 
-    def warm_up(self, path: Path) -> None:
-        """Captions a photo for nothing, so that the first of a person need not wait for it.
+    def warm_up(self) -> None:
+        """Has the networks compiled, so that a person's first photos need not wait for it.
 
-        Networks are compiled when they first run, and once more for batches of any size when they
+        That is done when they first run, and once more, then for batches of any size, when they
         first run with another size.
         """
+        blank = Image.new("RGB", BLANK_SIZE)
         for count in (1, 2):
-            self._thread.submit(self._results, [path] * count)
+            self._thread.submit(self._results, [blank] * count)
 
     def _caption_waiting(self) -> None:
         # Nothing waits if an earlier batch took it along.
@@ -65,5 +71,5 @@ class CaptionWorker:
             for answer, result in zip(answers, results, strict=True):
                 answer.set_result(result)
 
-    def _results(self, paths: list[Path]) -> "list[PhotoCaption | PhotoError]":
-        return [result for _, result in self.captioner.caption_all(paths, **self.decoding)]
+    def _results(self, photos: list[Photo]) -> "list[PhotoCaption | PhotoError]":
+        return [result for _, result in self.captioner.caption_all(photos, **self.decoding)]
