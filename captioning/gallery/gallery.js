@@ -103,11 +103,6 @@ function readAddress() {
   sortCards();
 }
 
-function searchNow() {
-  filterCards();
-  writeAddress(true);
-}
-
 // ---- The tooltip of a word ----
 
 let described = null;
@@ -236,7 +231,7 @@ function pressKey(event) {
     hideTooltip();
     if (event.target === search) {
       search.value = "";
-      searchNow();
+      search.dispatchEvent(new Event("input"));
     }
   } else if (event.target === search || event.target === order) {
     // Letters typed there are text, not commands.
@@ -263,13 +258,13 @@ function click(event) {
 
 // ---- Start ----
 
-search.addEventListener("input", searchNow);
+search.addEventListener("input", () => {
+  filterCards();
+  writeAddress(true);
+});
 order.addEventListener("change", () => {
   sortCards();
   writeAddress(false);
-});
-shading.addEventListener("change", (event) => {
-  document.body.classList.toggle("plain", !event.target.checked);
 });
 gallery.addEventListener("mouseover", showFor);
 gallery.addEventListener("mouseout", leaveWord);
@@ -283,13 +278,13 @@ enlarged.addEventListener("click", (event) => {
 document.addEventListener("keydown", pressKey);
 addEventListener("popstate", readAddress);
 
-// The line above a table says when the table must be scrolled.
-const tableSizes = new ResizeObserver((entries) => {
+// The line above a table or plot says when it must be scrolled.
+const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
   }
 });
-for (const table of document.querySelectorAll(".table")) tableSizes.observe(table);
+for (const box of document.querySelectorAll(".wide")) sizes.observe(box);
 
 shading.hidden = !hasWords;
 order.append(...orders.map(([name]) => new Option(name)));
