@@ -28,10 +28,10 @@ PHOTO_COLUMN = "photo_id"
 REFERENCES_COLUMN = "references"
 
 COMPARISON_EXPLAINED = (
-    "p: how often chance alone makes two equally good models differ this much (paired bootstrap "
-    "over photos). Even if nothing differs, about one in twenty of these values is below 0.05. They "
-    "compare these two models, not their recipes: the same recipe trained with another seed may "
-    "differ as much."
+    "p: how often chance alone makes two equally good models differ this much (paired "
+    "bootstrap over photos). Even if nothing differs, about one in twenty of these values is "
+    "below 0.05. They compare these two models, not their recipes: the same recipe trained "
+    "with another seed may differ as much."
 )
 
 # Percent of the photos whose scores fit into the plot.

@@ -4,12 +4,11 @@ import base64
 import hashlib
 import io
 import math
-import os
 from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,9 @@ class Page:
     cards: Sequence[Card]
     introduction: str = ""
     sections: tuple[Section, ...] = ()
-    skipped: Mapping[str | Path, object] = field(default_factory=dict)  # photo -> why it has no card
+    skipped: Mapping[str | Path, object] = field(
+        default_factory=dict
+    )  # photo -> why it has no card
 
 
 def write_gallery(path: Path, page: Page) -> None:
@@ -77,15 +78,19 @@ def write_gallery(path: Path, page: Page) -> None:
     values = [_values(card, decodings) for card in page.cards]
     scripts = ("words.js", "gallery.js")
     script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
-    html = environment().get_template("gallery.html").render(
-        page=page,
-        cards=zip(page.cards, _titles(page.cards), thumbnails, values, strict=True),
-        decodings=decodings,
-        has_words=any(caption.tokens for card in page.cards for caption in card.captions),
-        shades=shade_names(),
-        style=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
-        script=script,
-        script_digest=_base64(hashlib.sha256(script.encode()).digest()),
+    html = (
+        environment()
+        .get_template("gallery.html")
+        .render(
+            page=page,
+            cards=zip(page.cards, _titles(page.cards), thumbnails, values, strict=True),
+            decodings=decodings,
+            has_words=any(caption.tokens for card in page.cards for caption in card.captions),
+            shades=shade_names(),
+            style=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
+            script=script,
+            script_digest=_base64(hashlib.sha256(script.encode()).digest()),
+        )
     )
     write_text(path, html)
 
@@ -139,9 +144,10 @@ def _titles(cards: Sequence[Card]) -> list[str]:
     """
     counts = Counter(card.title for card in cards)
     folders = [card.photo.parent.parts for card in cards if card.photo]
-    shared = len(os.path.commonprefix(folders))
+    shared = takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    depth = len(list(shared))
     return [
-        str(Path(*card.photo.parts[shared:]))
+        str(Path(*card.photo.parts[depth:]))
         if card.photo and counts[card.title] > 1
         else card.title
         for card in cards

@@ -1,5 +1,5 @@
-// The page can be read without this script, which adds search, order, keys and large photos. It
-// uses words.js.
+// The page can be read without this script and words.js, which it uses: they add search, order,
+// keys, the tooltip and large photos.
 "use strict";
 
 const find = (name) => document.getElementById(name);
@@ -102,11 +102,6 @@ function readAddress() {
   sortCards();
 }
 
-function searchNow() {
-  filterCards();
-  writeAddress(true);
-}
-
 // ---- Large photos ----
 
 // Shows the photo of a card with its captions.
@@ -140,7 +135,7 @@ function pressKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || enlarged.open) return;
   if (event.key === "Escape" && event.target === search) {
     search.value = "";
-    searchNow();
+    search.dispatchEvent(new Event("input"));
   } else if (event.target === search || event.target === order) {
     // Letters typed there are text, not commands.
     return;
@@ -157,13 +152,13 @@ function pressKey(event) {
 
 // ---- Start ----
 
-search.addEventListener("input", searchNow);
+search.addEventListener("input", () => {
+  filterCards();
+  writeAddress(true);
+});
 order.addEventListener("change", () => {
   sortCards();
   writeAddress(false);
-});
-shading.addEventListener("change", (event) => {
-  document.body.classList.toggle("plain", !event.target.checked);
 });
 describeWords(gallery);
 gallery.addEventListener("click", (event) => {
@@ -176,13 +171,13 @@ enlarged.addEventListener("click", (event) => {
 document.addEventListener("keydown", pressKey);
 addEventListener("popstate", readAddress);
 
-// The line above a table says when the table must be scrolled.
-const tableSizes = new ResizeObserver((entries) => {
+// The line above a table or plot says when it must be scrolled.
+const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
   }
 });
-for (const table of document.querySelectorAll(".table")) tableSizes.observe(table);
+for (const box of document.querySelectorAll(".wide")) sizes.observe(box);
 
 shading.hidden = !hasWords;
 order.append(...orders.map(([name]) => new Option(name)));
