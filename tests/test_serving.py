@@ -31,6 +31,7 @@ from captioning.photos import PhotoError, opened
 from captioning.saved_model import SavedModel
 from captioning.serving import server as server_module
 from captioning.serving import worker as worker_module
+from captioning.serving.page import PHOTO_MEGABYTES
 from captioning.serving.server import PageServer
 from captioning.serving.worker import CaptionWorker
 
@@ -261,6 +262,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(server):
         ("localhost.attacker.example", 403),
         ("attacker.example@127.0.0.1:x", 403),
         ("[::1", 403),
+        (":80", 403),
         ("", 403),
     ],
 )
@@ -321,7 +323,7 @@ def test_bad_lengths_are_refused(server, captioner, lines, status, sentence):
 
 def test_a_photo_of_the_largest_size_is_taken(server):
     # What follows the end of a JPEG does not count.
-    padded = jpeg().ljust(server_module.PHOTO_MEGABYTES * server_module.MEGABYTE, b"\0")
+    padded = jpeg().ljust(PHOTO_MEGABYTES * server_module.MEGABYTE, b"\0")
     assert post(server, padded)[0] == 200
     assert post(server, padded + b"\0")[0] == 413
 
@@ -567,6 +569,13 @@ class Page:
         """Chooses files."""
         self.driver.find_element("id", "files").send_keys("\n".join(map(str, paths)))
 
+    def look(self, width, scheme):
+        """Has the window this width, and the system the light or dark scheme."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
     def wait_for(self, status):
         """Waits until the status begins so."""
         deadline = time.monotonic() + 60
@@ -811,10 +820,7 @@ def test_nothing_overflows(page, captioner, tmp_path, width, scheme):
     (tmp_path / "tall.jpg").write_bytes(jpeg((60, 900)))
     (tmp_path / "notes.jpg").write_text("no photo")
     captioner.words = f"{'w' * 90} {{}} {{}}"
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.look(width, scheme)
     page.choose(long_name, tmp_path / "tall.jpg", tmp_path / "notes.jpg")
     page.wait_for("2 of 3 photos captioned, 1 without caption.")
     overflow = (
@@ -829,6 +835,19 @@ def test_nothing_overflows(page, captioner, tmp_path, width, scheme):
     assert (sum(map(int, re.findall(r"\d+", ground))) > 380) == (scheme == "light")
     if "SCREENSHOTS" in os.environ:
         page.driver.save_screenshot(f"{os.environ['SCREENSHOTS']}/{width}-{scheme}.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barriers_are_found_by_axe(page, photo, tmp_path, scheme):
+    axe = pytest.importorskip("axe_core_python.selenium", reason="axe-core-python is missing")
+    page.look(360, scheme)
+    found = axe.Axe().run(page.driver)["violations"]
+    (tmp_path / "notes.jpg").write_text("no photo")
+    page.choose(photo, tmp_path / "notes.jpg")
+    page.wait_for("1 of 2 photos captioned")
+    page.find(".words span").click()
+    found += axe.Axe().run(page.driver)["violations"]
+    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
 def test_the_page_can_be_used_without_seeing_it(page, photo):

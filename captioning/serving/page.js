@@ -97,7 +97,8 @@ function wordsOf({ caption, tokens }) {
 function addFiles(files) {
   const room = LIMIT - cards.children.length;
   const left = files.length - room;
-  notice = left > 0 ? `${left} left out: the page holds ${LIMIT} photos. Remove all to add others.` : "";
+  const sentence = `${left} left out: the page holds ${LIMIT} photos. Remove all to add others.`;
+  notice = left > 0 ? sentence : "";
   for (const file of files.slice(0, room)) {
     const card = addCard(file);
     if (file.size > MEGABYTES * 1e6) {

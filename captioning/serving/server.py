@@ -1,6 +1,5 @@
 """The HTTP server of the page: its files, and a caption for each photo that is posted."""
 
-import base64
 import contextlib
 import json
 import math
@@ -11,29 +10,22 @@ import sys
 import tempfile
 import threading
 import time
-from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from captioning import gallery
 from captioning.cli import one_line
-from captioning.gallery.thumbnails import make_thumbnail
 from captioning.photos import PhotoError
+from captioning.serving.page import PHOTO_MEGABYTES, caption_json, page_files
 from captioning.serving.worker import CaptionWorker
-from captioning.vocabulary import END_TOKEN
 
-if TYPE_CHECKING:
-    from captioning.captioner import PhotoCaption
-
-# Limits: of one photo, of the photos on the page, and of those that are received or wait.
-MEGABYTE = 1_000_000
-PHOTO_MEGABYTES = 30
-PHOTOS_ON_PAGE = 100
+# Photos that are received or wait at one time.
 PHOTOS_AT_ONCE = 32
+
+MEGABYTE = 1_000_000
 
 # Seconds without a byte, and those that a photo may take to arrive, before a client is given up;
 # and for how long what a refused client still sends is read.
@@ -60,7 +52,7 @@ EVERYWHERE = ("", "0.0.0.0", "::")
 
 _JSON = "application/json"
 
-_HOST = re.compile(r"(?P<name>\[[^]]*\]|[^:]*)(:[0-9]+)?")
+_HOST = re.compile(r"(?P<name>\[[^]]*\]|[^:]+)(:[0-9]+)?")
 
 
 class PageServer(ThreadingHTTPServer):
@@ -97,23 +89,6 @@ class PageServer(ThreadingHTTPServer):
         is_expected = isinstance(sys.exception(), (ConnectionError, TimeoutError))
         if not (is_expected or self.is_closed):
             super().handle_error(request, client_address)
-
-
-def page_files(doubts: Sequence[str]) -> dict[str, tuple[str, bytes]]:
-    """Reads the files of the page: path in the address -> content type and content.
-
-    `doubts` say why the captions will be wrong.
-    """
-    here, of_gallery = Path(__file__).parent, Path(gallery.__file__).parent
-    template = gallery.environment(here).get_template("page.html")
-    limits = {"megabytes": PHOTO_MEGABYTES, "photos": PHOTOS_ON_PAGE}
-    page = template.render(shades=gallery.shade_names(), doubts=doubts, **limits)
-    files = {"/": ("text/html; charset=utf-8", page.encode())}
-    names = {of_gallery: ("gallery.css", "words.js"), here: ("page.css", "page.js")}
-    for path in (folder / name for folder in names for name in names[folder]):
-        kind = "text/css" if path.suffix == ".css" else "text/javascript"
-        files[f"/{path.name}"] = f"{kind}; charset=utf-8", path.read_bytes()
-    return files
 
 
 class RefusalError(Exception):
@@ -181,7 +156,7 @@ class PageHandler(BaseHTTPRequestHandler):
             reason = str(caption).replace(f" {path.name!r}", "")
             message = f"This photo cannot be read: {reason}."
             raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, message)
-        return {**caption_json(caption), "thumbnail": thumbnail_url(path)}
+        return caption_json(caption, path)
 
     def _check_host(self) -> None:
         """Refuses a name that somebody else's DNS server may have pointed at this computer.
@@ -190,10 +165,15 @@ class PageHandler(BaseHTTPRequestHandler):
         """
         headers = self.headers.get_all("Host", ())
         host = _HOST.fullmatch(headers[0].lower()) if len(headers) == 1 else None
-        name = host["name"] if host else ""
-        if name not in ("localhost", self.server.host.lower()) and not _is_address(name):
+        if not host or not self._is_own_name(host["name"]):
             message = "This page is served under localhost or an IP address only."
             raise RefusalError(HTTPStatus.FORBIDDEN, message)
+
+    def _is_own_name(self, name: str) -> bool:
+        try:
+            return bool(ip_address(name.strip("[]")))
+        except ValueError:
+            return name in ("localhost", self.server.host.lower())
 
     def _check_origin(self) -> None:
         """Refuses requests that pages of other sites make."""
@@ -274,32 +254,3 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: Any) -> None:
         """Prints nothing."""
-
-
-def _is_address(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(ip_address(name.strip("[]")))
-    return False
-
-
-def caption_json(caption: "PhotoCaption") -> dict[str, Any]:
-    """Returns a caption as the page takes it."""
-    tokens = [
-        {
-            "word": token.word,
-            "is_end": token.is_end,
-            "probability": token.probability,
-            "shade": bisect(gallery.SHADES, token.probability),
-            "alternatives": [
-                ("(end)" if word == END_TOKEN else word, probability)
-                for word, probability in token.alternatives
-            ],
-        }
-        for token in caption.tokens
-    ]
-    return {"caption": caption.text, "confidence": caption.confidence, "tokens": tokens}
-
-
-def thumbnail_url(path: Path) -> str:
-    """Makes a small JPEG, since browsers cannot show every kind of photo that is captioned."""
-    return f"data:image/jpeg;base64,{base64.b64encode(make_thumbnail(path).jpeg).decode('ascii')}"
