@@ -120,16 +120,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scores["compared_with"] = str(options.compare)
         scores["comparison"] = compare_captions(rows, decoded, other_captions, references)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
-    page = make_page(folder, cards, rows, scores)
     with locked(folder, "train.py or evaluate.py"):
-        write_gallery(folder / GALLERY, page)
+        # The page shows the recipe.
+        if len(options.model) > 1:
+            write_recipe(folder / RECIPE, recipe_of(options, parser.settings_in_force(options)))
+        write_gallery(folder / GALLERY, make_page(folder, cards, rows, scores))
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
             folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
         )
         scoring.write_scores(folder, scores)
-        if len(options.model) > 1:
-            write_recipe(folder / RECIPE, recipe_of(options, parser.settings_in_force(options)))
     print_report(folder, options, references, rows, scores)
     return DONE
 

@@ -27,6 +27,13 @@ STATISTICS = (
 PHOTO_COLUMN = "photo_id"
 REFERENCES_COLUMN = "references"
 
+COMPARISON_EXPLAINED = (
+    "p: how often chance alone makes two equally good models differ this much (paired "
+    "bootstrap over photos). Even if nothing differs, about one in twenty of these values is "
+    "below 0.05. They compare these two models, not their recipes: the same recipe trained "
+    "with another seed may differ as much."
+)
+
 # Percent of the photos whose scores fit into the plot.
 SHOWN_SHARE = 98
 
@@ -136,13 +143,7 @@ def print_comparison(
             lines.append((title if label == "A" else "", label, *cells))
     print(f"\n{model} (A) against {other} (B) on the same photos\n")
     print_columns(lines)
-    explanation = (
-        "p: how often chance alone makes two equally good models differ this much (paired "
-        "bootstrap over photos). Even if nothing differs, about one in twenty of these values is "
-        "below 0.05. They compare these two models, not their recipes: the same recipe trained "
-        "with another seed may differ as much."
-    )
-    print_paragraphs(["", explanation])
+    print_paragraphs(["", COMPARISON_EXPLAINED])
 
 
 def write_captions(

@@ -1,19 +1,25 @@
 """The page that shows photos with their captions: its content, and its behavior in a browser."""
 
 import io
-import os
 import re
-import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support import ENCODER_RECORD
 
 from captioning.decoding import TokenProbability
-from captioning.gallery import Caption, Card, Page, thumbnails, write_gallery
-from captioning.gallery.thumbnails import make_thumbnail
+from captioning.features import read_features, write_features
+from captioning.gallery import Caption, Card, Page, Section, thumbnails, write_gallery
+from captioning.gallery.evaluation import make_page
+from captioning.gallery.thumbnails import make_thumbnail, make_thumbnails
+from captioning.metrics import PhotoStatistics, bleu_counts
 from captioning.photos import PhotoError
+from captioning.scoring import Row, summarize
+from captioning.splits import read_split
+from captioning.vocabulary import read_vocabulary
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 
@@ -83,7 +89,8 @@ def hostile_page(photo):
     unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
     unreadable.write_bytes(b"no photo at all")
     cards.append(Card("\udcff.jpg", unreadable, (), ()))
-    return Page(ATTACK, cards, ATTACK, ((ATTACK, ATTACK),) * 2, (ATTACK,), ((ATTACK, png()),))
+    section = Section(ATTACK, ((ATTACK, ATTACK),) * 2, (ATTACK,), ((ATTACK, png()),), ATTACK)
+    return Page(ATTACK, cards, ATTACK, (section,), {ATTACK: ATTACK})
 
 
 def written(folder, page):
@@ -118,6 +125,16 @@ def test_thumbnail_of_noise_keeps_to_the_limit(tmp_path, size):
     assert len(thumbnail[0]) <= 20_000
     assert 100 <= max(width, height) <= 256
     assert height == pytest.approx(width * size[1] / size[0], abs=1)
+
+
+def test_the_fewer_photos_the_larger_their_thumbnails(tmp_path):
+    gradient = np.linspace(0, 255, 1200 * 900 * 3).reshape(900, 1200, 3).astype(np.uint8)
+    Image.fromarray(gradient).save(tmp_path / "a.jpg")
+    sizes = [make_thumbnails([tmp_path / "a.jpg", *[None] * others])[0].size for others in (0, 399)]
+    assert sizes[0] == pytest.approx((810, 607), abs=1)
+    # 400 share 20 MB: each may have 2.5 times the bytes of one of very many.
+    assert sizes[1] == pytest.approx((405, 304), abs=1)
+    assert make_thumbnail(tmp_path / "a.jpg").size == (256, 192)
 
 
 def test_thumbnail_has_no_metadata(tmp_path):
@@ -186,14 +203,27 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
             card("third", photo=tmp_path / "bad.jpg"),
         ),
         "Introduction.",
-        (("", "BLEU-1"), ("greedy", "49.8")),
-        ("Note.",),
-        (("A plot", png()),),
+        (
+            Section(
+                "Scores",
+                (("", "BLEU-1"), ("greedy", "49.8")),
+                ("Note.",),
+                (("A plot", png()),),
+                "seed = 1\n  two",
+            ),
+        ),
+        {Path("album/clip.jpg"): "it is no <photo>", "b.jpg": "broken"},
     )
     elements = written(tmp_path, page)
     assert [text for _, text in elements.named("h1")] == ["Title"]
     assert [text for _, text in elements.named("h2")] == ["first", "second", "third"]
-    assert [text for _, text in elements.named("li")] == ["A red dog .", "One dog ."]
+    assert [text for _, text in elements.named("li")] == [
+        *("album/clip.jpg: it is no <photo>", "b.jpg: broken", "A red dog .", "One dog .")
+    ]
+    assert [text for _, text in elements.named("summary")] == [
+        *("Scores", "2 photos left out", "Legend")
+    ]
+    assert [text for _, text in elements.named("pre")] == ["seed = 1\n  two"]
     assert [text for _, text in elements.named("th")] == ["", "BLEU-1", "greedy"]
     assert [text for _, text in elements.named("td")] == ["49.8"]
     assert [text for _, text in elements.named("figcaption")] == ["A plot"]
@@ -239,8 +269,9 @@ def test_hostile_text_stays_text(tmp_path, photo):
             *("scope", "data-scripted", "data-decodings", "data-values", "data-probability"),
             "data-others",
         }, tag
-    for tag in ("title", "h1", "h2", "li", "td", "figcaption"):
+    for tag in ("title", "h1", "h2", "td", "figcaption", "summary", "pre", "b"):
         assert elements.named(tag)[0][1] == ATTACK, tag
+    assert [text for _, text in elements.named("li")] == [f"{ATTACK}: {ATTACK}", ATTACK]
     assert elements.named("h2")[1][1] == "\\udcff.jpg"
     assert ATTACK in [text for _, text in elements.named("span")]
     assert "<img src=x" in elements.named("p", **{"class": "no-photo"})[0][1]
@@ -248,7 +279,8 @@ def test_hostile_text_stays_text(tmp_path, photo):
 
 def test_page_fetches_nothing(tmp_path, photo):
     cards = [card("a", caption("red dog endseq"), photo=photo)]
-    elements = written(tmp_path, Page("Title", cards, pictures=(("A plot", png()),)))
+    sections = (Section("Plots", plots=(("A plot", png()),)),)
+    elements = written(tmp_path, Page("Title", cards, sections=sections))
     sources = [
         attributes[name]
         for _, attributes, _ in elements.found
@@ -267,33 +299,62 @@ def test_page_fetches_nothing(tmp_path, photo):
     assert "script-src 'sha256-" in policy
 
 
+def test_folders_are_shown_where_names_repeat(tmp_path):
+    paths = ("old/dog.jpg", "new/dog.jpg", "dog.jpg", "new/cat.jpg", "old/<b>/dog.jpg")
+    cards = [card(Path(path).name, photo=tmp_path / "home" / path) for path in paths]
+    elements = written(tmp_path, Page("Title", [*cards, card("dog.jpg"), card("e")]))
+    assert [text for _, text in elements.named("h2")] == [
+        *("old/dog.jpg", "new/dog.jpg", "dog.jpg", "cat.jpg", "old/<b>/dog.jpg", "dog.jpg", "e")
+    ]
+
+
+def scored_row(cider):
+    statistics = PhotoStatistics(bleu_counts([["a"]], [[["a"]]]), {"CIDEr-D": np.array([cider])})
+    return Row([["a"]], statistics, [["a"]])
+
+
+def test_page_of_an_evaluation(prepared_data, tmp_path):
+    model = tmp_path / "new"
+    model.mkdir()
+    rows = {"greedy": scored_row(12.0)}
+    scores = {
+        "data": str(prepared_data),
+        "split": "dev",
+        "photos": 1,
+        "results": summarize(rows, read_vocabulary(prepared_data, ""), set()),
+        "notes": ["A note."],
+    }
+    photos = read_split(prepared_data, "dev")
+    page = make_page(model, [card(photos[0])], rows, scores)
+    assert page.title == "new: the dev split, 1 photo"
+    assert page.skipped == {photos[1]: "it has no features or no captions"}
+    assert [section.title for section in page.sections] == ["Scores"]
+    assert page.sections[0].notes == ("A note.",)
+    # The reason is known of a photo that could not be read.
+    skipped = [{"photo": f"photos/{photos[1]}.png", "reason": "truncated"}]
+    write_features(prepared_data, read_features(prepared_data), ENCODER_RECORD, skipped)
+    comparison = {"CIDEr-D": {"this": 12.04, "other": 9.0, "p_value": 0.0304}}
+    scores |= {"compared_with": "models/old", "comparison": {"greedy": comparison}}
+    (model / "recipe.toml").write_bytes(b'name = "\xff"\n')
+    (model / "curves.png").write_bytes(png())
+    page = make_page(model, [card(photos[0])], rows, scores)
+    assert page.skipped == {photos[1]: "truncated"}
+    _, compared, recipe = page.sections
+    assert compared.title == "Compared with old"
+    assert compared.table == (
+        *(("", "CIDEr-D"), ("greedy: A", "12.0"), ("greedy: B", "9.0"), ("greedy: p", "0.030")),
+    )
+    assert f"A: {model}. B: models/old." in compared.notes
+    assert recipe == Section(
+        "Recipe and training", plots=(("Training", png()),), code='name = "\ufffd"\n'
+    )
+
+
 def test_page_without_cards_is_written(tmp_path):
     assert written(tmp_path, Page("Title", ())).named("main")[0][1].strip() == ""
 
 
 # ---- Behavior ----
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Starts a headless Chromium once for all tests, or skips them where there is none."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("there is no Chromium to open pages with: install chromium and chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.add_argument("--headless=new")
-    options.add_argument("--disable-dev-shm-usage")
-    if os.geteuid() == 0:
-        # Chromium refuses to run as root otherwise, as in most containers.
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    window = webdriver.Chrome(options=options, service=service)
-    yield window
-    window.quit()
 
 
 class Window:
@@ -314,6 +375,23 @@ class Window:
         """Selects an order by its text, as a person does."""
         options = self.driver.find_elements("css selector", "#order option")
         next(option for option in options if option.text == label).click()
+
+    def look(self, width, scheme="light"):
+        """Makes the window as wide as that, and the system's colors light or dark."""
+        size = {"width": width, "height": 780, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def settle(self):
+        """Waits until the page has been drawn."""
+        self.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
+
+    def click(self, selector):
+        """Clicks an element."""
+        self.driver.find_element("css selector", selector).click()
 
     def titles(self):
         """Lists the titles of the cards that are shown, in their order."""
@@ -439,7 +517,8 @@ def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
     page = Page("Title", [card("a", caption("red dog endseq"), caption("blue ball"), photo=photo)])
     window = open_page(page)
     rows = "it might have said\ncat\n25%\n(end)\n6.3%\nboat\nunder 0.1%"
-    window.press("j", TAB)
+    # The photo is a tab stop too.
+    window.press("j", TAB, TAB)
     assert window.focused() == "red"
     assert window.text("#tooltip") == f"red\n50%\n{rows}"
     window.press(RIGHT)
@@ -491,8 +570,7 @@ def relative_luminance(color):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_have_contrast_to_their_shade(open_page, scheme):
     window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    window.look(1200, scheme)
     ink, shade, ground = (
         [float(part) for part in re.findall(r"[\d.]+", color)]
         for color in window.run(
@@ -507,32 +585,193 @@ def test_words_have_contrast_to_their_shade(open_page, scheme):
     assert (light + 0.05) / (dark + 0.05) > 6
 
 
-def test_nothing_overflows_on_a_phone(open_page, photo):
-    wide = tuple(tuple(f"column {n}" for n in range(12)) for _ in range(3))
+WIDE_TABLE = (tuple(f"column {n}" for n in range(12)), *[("a", *["1.0 ±0.1"] * 11)] * 3)
+
+
+def crowded_page(photo):
+    """Makes a page with everything on it, and long words everywhere."""
     long_words = caption(f"{'w' * 90} dog endseq", decodings=("greedy", "beam " * 20), score=1.0)
-    cards = [card("x" * 120, long_words, photo=photo, references=("y" * 150,))]
-    page = Page("T" * 60, cards, "i" * 80, wide, ("r" * 90,), (("A plot", png((900, 500))),))
+    cards = [card("x" * 120, long_words, photo=photo, references=("y" * 150,)), card("z")]
+    plots = (("A plot", png((1800, 540))), ("Another", png((1200, 540))))
+    wide = Section("s" * 70, WIDE_TABLE, ("r" * 90,), plots, "c" * 200)
+    sections = (wide, Section("two", WIDE_TABLE))
+    return Page("T" * 60, cards, "i" * 80, sections, {"p" * 120: "q" * 90})
+
+
+def test_photos_come_first(open_page, photo):
+    titles = ("Scores", "Compared with another", "Recipe and training")
+    sections = tuple(Section(title, WIDE_TABLE) for title in titles)
+    introduction = "The captions that the model writes, and the references that people wrote."
+    cards = [card("a", caption("red dog"), photo=photo)]
+    page = Page("flickr8k: the test split, 1 photo", cards, introduction, sections, {"b": "why"})
     window = open_page(page)
-    size = {"width": 360, "height": 780, "deviceScaleFactor": 2, "mobile": False}
-    window.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    assert window.run("return innerWidth") == 360
+    for width, limit in ((360, 480), (768, 350), (1440, 300)):
+        window.look(width)
+        top = window.run("return document.querySelector('.photo').getBoundingClientRect().top")
+        assert 0 < top < limit, width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_nothing_overflows(open_page, photo, width, scheme):
+    window = open_page(crowded_page(photo))
+    window.look(width, scheme)
     overflow = (
-        "const spare = (box) => box.scrollWidth - box.clientWidth;"
-        "return [document.documentElement, ...document.querySelectorAll('#tooltip, .card, .table')]"
-        ".map(spare)"
+        "return [document.documentElement, ...document.querySelectorAll('#tooltip, .card, "
+        "details, dialog')].map((box) => box.scrollWidth - box.clientWidth).filter((n) => n > 0)"
     )
     for word in (":first-child", ".end"):
         window.run(f"document.querySelector('.words {word}').click()")
         assert window.driver.find_element("id", "tooltip").is_displayed()
-        page_spare, table_spare, card_spare, tooltip_spare = window.run(overflow)
-        assert (page_spare, card_spare, tooltip_spare) == (0, 0, 0), word
-        # The table is as wide as it likes, inside its own box.
-        assert table_spare > 0
+        assert window.run(overflow) == []
+    window.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    assert window.run(overflow) == []
+    window.run("document.querySelector('.enlarge').click()")
+    assert window.run(overflow) == []
+
+
+def test_a_wide_table_scrolls_beside_the_titles_of_its_rows_and_says_so(open_page, photo):
+    window = open_page(crowded_page(photo))
+    window.look(360)
+    note = window.driver.find_element("css selector", "details .note")
+    assert not note.is_displayed()
+    window.click("summary")
+    window.settle()
+    assert note.text == "Wider than the window: scroll it sideways."
+    places = (
+        "const left = (name) => document.querySelector(name).getBoundingClientRect().left;"
+        "return [left('tbody th'), left('thead th'), left('tbody td:nth-of-type(2)')]"
+    )
+    before = window.run(places)
+    window.run("document.querySelector('.wide').scrollLeft = 100")
+    after = window.run(places)
+    assert after[:2] == before[:2]
+    assert after[2] == pytest.approx(before[2] - 100)
+    # The title covers what scrolls below it.
+    assert (
+        window.run(
+            "const {left, top} = document.querySelector('tbody th').getBoundingClientRect();"
+            "return document.elementFromPoint(left + 5, top + 5).tagName"
+        )
+        == "TH"
+    )
+    window.look(1440)
+    window.settle()
+    assert not note.is_displayed()
+
+
+def test_plots_take_on_the_colors_of_the_scheme(open_page):
+    plot = Image.new("RGB", (200, 200), "white")
+    plot.paste("black", (0, 0, 100, 200))
+    buffer = io.BytesIO()
+    plot.save(buffer, "PNG")
+    sections = (Section("Plots", plots=(("A plot", buffer.getvalue()),)),)
+    window = open_page(Page("Title", [card("a")], sections=sections))
+    window.click("summary")
+    for scheme in ("light", "dark"):
+        window.look(768, scheme)
+        figure = window.driver.find_element("css selector", "figure")
+        shown = Image.open(io.BytesIO(figure.screenshot_as_png)).convert("RGB")
+        ink, paper = (shown.getpixel((x, shown.height - 50)) for x in (25, 75))
+        ground = window.run("return getComputedStyle(document.querySelector('details')).background")
+        expected = [int(part) for part in re.findall(r"\d+", ground)[:3]]
+        assert (sum(expected) > 380) == (scheme == "light")
+        np.testing.assert_allclose(paper, expected, atol=3)
+        np.testing.assert_allclose(ink, 0 if scheme == "light" else 255, atol=3)
+
+
+def test_a_photo_enlarges_and_returns_the_focus(open_page, photo):
+    window = open_page(scored_page(photo))
+    dialog = window.driver.find_element("id", "enlarged")
+
+    def is_focused():
+        return window.run("return document.activeElement.getAttribute('aria-label')")
+
+    # By keys, and back by each way.
+    window.press("j", "j", TAB)
+    assert is_focused() == "enlarge dog_7.jpg"
+    for close in ("\ue007", ESCAPE):
+        window.press("\ue007")
+        assert dialog.is_displayed()
+        assert window.focused() == "Close"
+        assert "woman with dog" in dialog.text
+        assert dialog.text.startswith("Close\ndog_7.jpg")
+        # Keys of the page below do nothing meanwhile.
+        window.press("j")
+        assert window.focused() == "Close"
+        window.press(close)
+        assert not dialog.is_displayed()
+        assert is_focused() == "enlarge dog_7.jpg"
+    # By the pointer: larger than in its card; a click on the captions leaves it open.
+    window.click(".enlarge")
+    widths = window.run(
+        "return ['.card .photo img', 'dialog img'].map("
+        "(name) => document.querySelector(name).getBoundingClientRect().width)"
+    )
+    assert widths[1] > 5 * widths[0]
+    window.click("dialog .words")
+    assert dialog.is_displayed()
+    window.click("dialog img")
+    assert not dialog.is_displayed()
+
+
+def test_a_view_has_an_address(open_page, photo):
+    window = open_page(scored_page(photo))
+    address = window.driver.current_url
+    assert "#" not in address
+    window.press("/")
+    for letter in "man":
+        window.press(letter)
+    assert window.driver.current_url == f"{address}#search=man"
+    window.choose("beam 3: best first")
+    window.run("document.getElementById('search').focus()")
+    window.press(" ice & more?")
+    view = window.driver.current_url
+    window.driver.back()
+    assert window.driver.current_url == f"{address}#search=man&order=beam+3%3A+best+first"
+    assert window.titles() == ["b"]
+    # Three letters are one step.
+    window.driver.back()
+    window.driver.back()
+    assert window.driver.current_url == address
+    assert window.titles() == ["empty", "dog_7.jpg", "b", "c"]
+    assert window.text("#count") == "4 photos"
+    window.driver.forward()
+    assert window.titles() == ["b"]
+    # The same view is there for whoever is given its address.
+    window.driver.get("about:blank")
+    window.driver.get(view)
+    assert window.run("return document.getElementById('search').value") == "man ice & more?"
+    assert window.titles() == []
+    window.driver.get(f"{address}#order=beam+3%3A+worst+first")
+    assert window.titles() == ["dog_7.jpg", "b", "c", "empty"]
+    assert window.run("return document.getElementById('order').value") == "beam 3: worst first"
+    # What is no order of this page, or no address at all, shows everything.
+    window.driver.get(f"{address}#order=%ff&search&&&=%")
+    assert window.titles() == ["empty", "dog_7.jpg", "b", "c"]
+    assert window.run("return document.getElementById('order').value") == "as given"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barriers_are_found_by_axe(open_page, photo, scheme):
+    axe = pytest.importorskip("axe_core_python.selenium", reason="axe-core-python is missing")
+    window = open_page(crowded_page(photo))
+    window.look(360, scheme)
+    found = []
+    for action in (
+        "",
+        "for (const part of document.querySelectorAll('details')) part.open = true",
+        "document.querySelector('.words span').focus()",
+        "document.querySelector('.enlarge').click()",
+    ):
+        window.run(action)
+        found += axe.Axe().run(window.driver)["violations"]
+    assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
 def test_hostile_text_runs_nothing(open_page, photo):
     window = open_page(hostile_page(photo))
-    window.press("j", TAB)
+    window.press("j", TAB, TAB)
     assert window.run("return document.querySelector('#tooltip b').parentElement.textContent") == (
         f"{ATTACK}50%"
     )
@@ -547,7 +786,9 @@ def test_hostile_text_runs_nothing(open_page, photo):
 
 
 def test_photos_are_shown(open_page, photo):
-    window = open_page(Page("Title", [card("a", photo=photo)], pictures=(("A plot", png()),)))
+    sections = (Section("Plots", plots=(("A plot", png()),)),)
+    window = open_page(Page("Title", [card("a", photo=photo)], sections=sections))
+    window.driver.find_element("css selector", "summary").click()
     assert window.run(
         "return Promise.all([...document.images].map(image => image.decode()"
         ".then(() => image.naturalWidth)))"

@@ -1,5 +1,6 @@
 """The page of an evaluated split: its scores, and every photo with captions and references."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ import numpy as np
 
 from captioning import report
 from captioning.decoding import token_probabilities
-from captioning.files import CURVES, photo_id
-from captioning.gallery import Caption, Card, Page
+from captioning.features import read_encoder_record
+from captioning.files import CURVES, RECIPE, photo_id
+from captioning.gallery import Caption, Card, Page, Section, photo_count
 from captioning.photos import find_photos
 from captioning.saved_model import SavedModel
 from captioning.scoring import GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
+from captioning.splits import read_split
 
 
 def make_cards(
@@ -49,21 +52,60 @@ def make_cards(
 def make_page(
     model_folder: Path, cards: list[Card], rows: dict[str, Row], scores: dict[str, Any]
 ) -> Page:
-    """Puts the page together: the table and its notes, plots, and the cards.
+    """Puts the page together: cards, scores, comparison, recipe and training curves.
 
-    `scores` are as `scores.json` has them. The loss curves are shown if the folder has them.
+    `scores` are as `scores.json` has them. Recipe and curves are shown if the folder has them.
     """
-    titles = [title for title in (GREEDY, HUMAN, SHUFFLED) if title in rows]
-    distribution = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in titles}
-    plots = [("Scores of single photos", report.draw_distribution(distribution))]
-    curves = model_folder / CURVES
-    if curves.is_file():
-        plots.append(("Training", curves.read_bytes()))
+    sections = [_scores_section(rows, scores)]
+    if "comparison" in scores:
+        sections.append(_comparison_section(model_folder, scores))
+    sections += _recipe_sections(model_folder)
     return Page(
-        f"{model_folder.name}: the {scores['split']} split, {scores['photos']:,d} photos",
+        f"{model_folder.name}: the {scores['split']} split, {photo_count(scores['photos'])}",
         cards,
         "The captions that the model writes, and the references that people wrote.",
-        report.page_table(scores["results"]),
-        tuple(scores["notes"]),
-        tuple(plots),
+        tuple(sections),
+        _left_out(Path(scores["data"]), scores["split"], {card.title for card in cards}),
     )
+
+
+def _scores_section(rows: dict[str, Row], scores: dict[str, Any]) -> Section:
+    titles = [title for title in (GREEDY, HUMAN, SHUFFLED) if title in rows]
+    distribution = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in titles}
+    plot = ("Scores of single photos", report.draw_distribution(distribution))
+    table = report.page_table(scores["results"])
+    return Section("Scores", table, tuple(scores["notes"]), (plot,))
+
+
+def _comparison_section(model_folder: Path, scores: dict[str, Any]) -> Section:
+    other = scores["compared_with"]
+    comparison = scores["comparison"]
+    names = list(next(iter(comparison.values())))
+    table = [("", *names)]
+    for title, of_title in comparison.items():
+        for label, key, digits in (("A", "this", 1), ("B", "other", 1), ("p", "p_value", 3)):
+            cells = [f"{of_title[name][key]:.{digits}f}" for name in names]
+            table.append((f"{title}: {label}", *cells))
+    notes = (f"A: {model_folder}. B: {other}.", report.COMPARISON_EXPLAINED)
+    return Section(f"Compared with {Path(other).name}", tuple(table), notes)
+
+
+def _recipe_sections(model_folder: Path) -> list[Section]:
+    """Returns the recipe and the training curves of a folder as one section, or none."""
+    curves, recipe = model_folder / CURVES, model_folder / RECIPE
+    plots = (("Training", curves.read_bytes()),) if curves.is_file() else ()
+    # Shown as it is, damaged or not.
+    code = recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else ""
+    title = " and ".join([*(["Recipe"] if code else []), *(["training"] if plots else [])])
+    return [Section(title.capitalize(), plots=plots, code=code)] if title else []
+
+
+def _left_out(data: Path, split: str, captioned: Collection[str]) -> dict[str, str]:
+    """Returns why each photo of the split that is not captioned was left out."""
+    record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    unreadable = {photo_id(Path(item["photo"]).name): item["reason"] for item in record["skipped"]}
+    return {
+        photo: unreadable.get(photo, "it has no features or no captions")
+        for photo in read_split(data, split)
+        if photo not in captioned
+    }

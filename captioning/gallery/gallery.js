@@ -1,4 +1,5 @@
-// The page can be read without this script, which adds search, order, keys and the tooltip.
+// The page can be read without this script and words.js, which it uses: they add search, order,
+// keys, the tooltip and large photos.
 "use strict";
 
 const find = (name) => document.getElementById(name);
@@ -6,11 +7,10 @@ const gallery = find("cards");
 const search = find("search");
 const order = find("order");
 const shading = find("shading");
-const tooltip = find("tooltip");
+const enlarged = find("enlarged");
 
 const asGiven = Array.from(gallery.children);
 const hasWords = gallery.querySelector("[data-probability]") !== null;
-const number = new Intl.NumberFormat("en");
 
 // ---- Search and order ----
 
@@ -22,15 +22,10 @@ function simplify(text) {
 // Gathered at the first search, so that the page opens sooner.
 let texts = null;
 
-function gatherTexts() {
-  return asGiven.map((card) => ({
-    title: simplify(card.querySelector("h2").textContent),
-    words: simplify(
-      Array.from(card.querySelectorAll(".words, .references li"), (part) => part.textContent).join(
-        " ",
-      ),
-    ),
-  }));
+function gatherText(card) {
+  const textOf = (selector) =>
+    simplify(Array.from(card.querySelectorAll(selector), (part) => part.textContent).join(" "));
+  return { title: textOf("h2"), words: textOf(".words, .references li") };
 }
 
 // "man" must not find every woman, so captions are searched for the beginnings of words. Titles are
@@ -40,40 +35,33 @@ function matches(text, wanted) {
 }
 
 function filterCards() {
-  texts ??= gatherTexts();
+  texts ??= asGiven.map(gatherText);
   const wanted = simplify(search.value).split(" ").filter(Boolean);
-  let found = 0;
   asGiven.forEach((card, place) => {
     card.hidden = !matches(texts[place], wanted);
-    found += card.hidden ? 0 : 1;
   });
-  showCount(found, wanted.length > 0);
-  find("nothing").hidden = found > 0 || !wanted.length;
+  showCount(wanted.length > 0);
   showFirst();
 }
 
-function showCount(found, isFiltered) {
-  const all = `${number.format(asGiven.length)} photo${asGiven.length === 1 ? "" : "s"}`;
-  find("count").textContent = isFiltered ? `${number.format(found)} of ${all}` : all;
+function showCount(isFiltered) {
+  const found = asGiven.filter((card) => !card.hidden).length;
+  const all = `${asGiven.length.toLocaleString("en")} photo${asGiven.length === 1 ? "" : "s"}`;
+  find("count").textContent = isFiltered ? `${found.toLocaleString("en")} of ${all}` : all;
+  find("nothing").hidden = found > 0 || !isFiltered;
 }
 
 // Every order that applies: its name, the index of its number among a card's values, and whether
 // the largest comes first.
-function orders() {
-  const decodings = JSON.parse(gallery.dataset.decodings);
-  const byScore = decodings.flatMap((name, place) => [
-    [`${name}: best first`, place + 1, true],
-    [`${name}: worst first`, place + 1, false],
-  ]);
-  const byProbability = [
-    ["surest first", 0, true],
-    ["least sure first", 0, false],
-  ];
-  return [["as given", null], ...byScore, ...(hasWords ? byProbability : [])];
-}
+const orders = [["as given", null]];
+JSON.parse(gallery.dataset.decodings).forEach((name, place) => {
+  orders.push([`${name}: best first`, place + 1, true]);
+  orders.push([`${name}: worst first`, place + 1, false]);
+});
+if (hasWords) orders.push(["surest first", 0, true], ["least sure first", 0, false]);
 
 function sortCards() {
-  const [, place, largestFirst] = orders()[order.value];
+  const [, place, largestFirst] = orders[order.selectedIndex];
   let cards = asGiven;
   if (place !== null) {
     const rows = asGiven.map((card) => ({ card, value: JSON.parse(card.dataset.values)[place] }));
@@ -93,106 +81,45 @@ function showFirst() {
   if (gallery.getBoundingClientRect().top < 0) gallery.scrollIntoView();
 }
 
-// ---- The tooltip of a word ----
+// ---- The view in the address, so that it can be linked and the back button returns to it ----
 
-let described = null;
-
-function percent(probability) {
-  if (probability < 0.001) return "under 0.1%";
-  if (probability > 0.995) return "over 99%";
-  return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)}%`;
+function writeAddress(isTyping) {
+  const view = new URLSearchParams();
+  if (search.value.trim()) view.set("search", search.value);
+  if (order.selectedIndex > 0) view.set("order", order.value);
+  // Words that are typed are one step back, not one for each letter.
+  const change = isTyping && history.state?.isTyping ? "replaceState" : "pushState";
+  history[change]({ isTyping }, "", `#${view}`);
 }
 
-// Sets textContent, never HTML: a word is text, whatever it looks like.
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+function readAddress() {
+  const view = new URLSearchParams(location.hash.slice(1));
+  search.value = view.get("search") ?? "";
+  order.value = view.get("order") ?? "";
+  // A name that no order has selects none.
+  if (order.selectedIndex < 0) order.selectedIndex = 0;
+  filterCards();
+  sortCards();
 }
 
-function tooltipRow(word, probability) {
-  const row = element("div", "");
-  const bar = element("i", "");
-  bar.style.width = `${Math.max(100 * probability, 1)}%`;
-  row.append(element("span", word), bar, element("b", percent(probability)));
-  return row;
-}
+// ---- Large photos ----
 
-function showTooltip(word) {
-  hideTooltip();
-  const { probability, others } = word.dataset;
-  const name = word.classList.contains("end") ? "(end)" : word.textContent;
-  tooltip.replaceChildren(tooltipRow(name, Number(probability)));
-  if (others) {
-    tooltip.append(element("p", "it might have said"));
-    for (const line of others.split("\n")) {
-      const space = line.lastIndexOf(" ");
-      tooltip.append(tooltipRow(line.slice(0, space), Number(line.slice(space + 1))));
-    }
-  }
-  tooltip.hidden = false;
-  placeTooltip(word.getClientRects()[0]);
-  word.setAttribute("aria-describedby", tooltip.id);
-  described = word;
-}
-
-// Places the tooltip below the word, or above it at the bottom of the window. The coordinates are
-// those of the page, so that tooltip and word scroll together.
-function placeTooltip(place) {
-  const { clientWidth, clientHeight } = document.documentElement;
-  const gap = 6;
-  tooltip.style.left = "0";
-  const rightmost = clientWidth - tooltip.offsetWidth - gap;
-  const left = Math.max(Math.min(place.left, rightmost), gap);
-  const fitsBelow = place.bottom + gap + tooltip.offsetHeight <= clientHeight;
-  const top = fitsBelow ? place.bottom + gap : place.top - gap - tooltip.offsetHeight;
-  tooltip.style.left = `${left + scrollX}px`;
-  tooltip.style.top = `${Math.max(top, -scrollY) + scrollY}px`;
-}
-
-function hideTooltip() {
-  tooltip.hidden = true;
-  described?.removeAttribute("aria-describedby");
-  described = null;
-}
-
-const wordAt = (target) => target?.closest?.("[data-probability]");
-
-function showFor(event) {
-  const word = wordAt(event.target);
-  if (word) showTooltip(word);
-}
-
-// When the pointer leaves a word, the focused word, if any, gets the tooltip back.
-function leaveWord() {
-  const focused = wordAt(document.activeElement);
-  if (focused) showTooltip(focused);
-  else hideTooltip();
+// Shows the photo of a card with its captions.
+function enlarge(card) {
+  const copies = [".photo img", ".texts"].map((part) => card.querySelector(part).cloneNode(true));
+  for (const word of copies[1].querySelectorAll("[tabindex]")) word.removeAttribute("tabindex");
+  enlarged.lastElementChild.replaceChildren(...copies);
+  enlarged.showModal();
 }
 
 // ---- Keys ----
-
-const wordsBeside = (word) => Array.from(word.parentElement.querySelectorAll("[data-probability]"));
-
-// A caption is one tab stop, and the arrows move between its words.
-function focusWord(word) {
-  for (const other of wordsBeside(word)) other.tabIndex = -1;
-  word.tabIndex = 0;
-  word.focus();
-}
-
-function moveInCaption(word, key) {
-  const words = wordsBeside(word);
-  const place = words.indexOf(word) + { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (words[place]) focusWord(words[place]);
-}
 
 function moveToCard(step) {
   const cards = Array.from(gallery.children).filter((card) => !card.hidden);
   if (!cards.length) return;
   let place = cards.indexOf(document.activeElement?.closest(".card")) + step;
   if (!document.activeElement?.closest(".card")) {
-    // Without a focused card, start from the first one whose top is visible.
+    // Without a focused card, the first one whose top is visible.
     const below = cards.findIndex((card) => card.getBoundingClientRect().top >= 0);
     place = (below < 0 ? cards.length : below) + Math.min(step, 0);
   }
@@ -205,22 +132,16 @@ function moveToCard(step) {
 const steps = { j: 1, n: 1, k: -1, p: -1 };
 
 function pressKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  const word = wordAt(event.target);
-  if (event.key === "Escape") {
-    hideTooltip();
-    if (event.target === search) {
-      search.value = "";
-      filterCards();
-    }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || enlarged.open) return;
+  if (event.key === "Escape" && event.target === search) {
+    search.value = "";
+    search.dispatchEvent(new Event("input"));
   } else if (event.target === search || event.target === order) {
     // Letters typed there are text, not commands.
     return;
   } else if (event.key === "/") {
     search.focus();
     search.select();
-  } else if (word && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
-    moveInCaption(word, event.key);
   } else if (Object.hasOwn(steps, event.key)) {
     moveToCard(steps[event.key]);
   } else {
@@ -231,28 +152,37 @@ function pressKey(event) {
 
 // ---- Start ----
 
-search.addEventListener("input", filterCards);
-order.addEventListener("change", sortCards);
-shading.addEventListener("change", (event) => {
-  gallery.classList.toggle("plain", !event.target.checked);
+search.addEventListener("input", () => {
+  filterCards();
+  writeAddress(true);
 });
-gallery.addEventListener("mouseover", showFor);
-gallery.addEventListener("mouseout", leaveWord);
-gallery.addEventListener("focusin", showFor);
-gallery.addEventListener("focusout", hideTooltip);
-// A touch screen has no hovering: a tapped word is focused.
+order.addEventListener("change", () => {
+  sortCards();
+  writeAddress(false);
+});
+describeWords(gallery);
 gallery.addEventListener("click", (event) => {
-  const word = wordAt(event.target);
-  if (word) focusWord(word);
+  if (event.target.closest(".enlarge")) enlarge(event.target.closest(".card"));
+});
+// A click anywhere but on the captions, which one may want to copy, closes the large photo.
+enlarged.addEventListener("click", (event) => {
+  if (!event.target.closest(".texts")) enlarged.close();
 });
 document.addEventListener("keydown", pressKey);
+addEventListener("popstate", readAddress);
+
+// The line above a table or plot says when it must be scrolled.
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    target.previousElementSibling.hidden = target.scrollWidth <= target.clientWidth;
+  }
+});
+for (const box of document.querySelectorAll(".wide")) sizes.observe(box);
 
 shading.hidden = !hasWords;
-order.append(...orders().map(([name], place) => new Option(name, place)));
+order.append(...orders.map(([name]) => new Option(name)));
 order.parentElement.hidden = order.length < 2;
-showCount(asGiven.length, false);
-for (const caption of gallery.querySelectorAll(".words")) {
-  const first = caption.querySelector("[data-probability]");
-  if (first) first.tabIndex = 0;
-}
+showCount(false);
+for (const caption of gallery.querySelectorAll(".words")) makeTabStop(caption);
 for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
+if (location.hash) readAddress();
