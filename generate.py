@@ -15,6 +15,7 @@ Takes   a few seconds to load the networks, then about 10 photos a second with V
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -182,5 +183,7 @@ def write_page(
     print(f"wrote {path}", file=sys.stderr)
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())
