@@ -16,12 +16,15 @@ from typing import Any
 import tomli_w
 
 from captioning.cli import UserError
-from captioning.files import RECIPE, require
+from captioning.files import DRAWN_SCENES, RECIPE, require
 from captioning.storage import write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
 SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
 MADE_WITH = "made_with"
+
+# A key of MADE_WITH that models of drawn scenes have.
+OF_DRAWN_SCENES = "drawn_scenes"
 
 # Packages whose versions are written beside the settings.
 _PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
@@ -75,6 +78,8 @@ def make_recipe(
 ) -> dict[str, dict[str, Any]]:
     """Returns settings in force as a recipe, with what they were used on and with."""
     made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
+    if (data / DRAWN_SCENES).is_file():
+        made_with[OF_DRAWN_SCENES] = True
     return {**tables, MADE_WITH: {**made_with, **_versions(), **_git_commit()}}
 
 
