@@ -47,7 +47,7 @@ def cells(tmp_path_factory):
     )
     # A kernel in a test, which this variable tells, leaves the file descriptors alone.
     environment = {name: os.environ[name] for name in os.environ if name != "PYTEST_CURRENT_TEST"}
-    client.execute(env=environment | {"PYTHONPATH": str(ROOT)})| {"PYTHONPATH": str(ROOT)})
+    client.execute(env=environment | {"PYTHONPATH": str(ROOT)})
     return notebook.cells
 
 
