@@ -21,6 +21,7 @@ Takes   a few seconds to load the networks, then some 30 photos a second with Ef
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -42,8 +43,9 @@ BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
+MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
 
-STANDARD_OUTPUT = Path("-")
+_STANDARD_OUTPUT = Path("-")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,19 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.model = default_model() if is_default else tuple(map(model_folder, options.model))
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
-    check_output("--csv", options.csv)
+    if options.csv != _STANDARD_OUTPUT:
+        check_output("--csv", options.csv)
     check_output("--html", options.html)
 
-    from captioning.photos import expand_places
+    from captioning.photos import describe_left_out, expand_places, limit_pixels
 
-    skipped = {}
-    photos = expand_places(options.photos, skipped.__setitem__)
+    limit_pixels(options.max_pixels)
+    skipped, left_out = {}, Counter()
+    photos = expand_places(options.photos, skipped.__setitem__, left_out)
     captioner = load(options, is_default)
     warn_of_doubts(captioner, photos)
     print_changed_settings(parser, options)
     captions = print_captions(captioner, photos, options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
+    if left_out:
+        print(describe_left_out(left_out), file=sys.stderr)
     if not captions:
         raise UserError("none of the photos can be read")
     if options.csv:
@@ -97,8 +103,6 @@ def separate_photos(options: argparse.Namespace) -> None:
 
 def check_output(flag: str, path: Path | None) -> None:
     """Refuses a folder, and a photo after the flag, which must not be overwritten."""
-    if (flag, path) == ("--csv", STANDARD_OUTPUT):
-        return
     if path and (path.is_dir() or path.suffix.lower() != f".{flag[2:]}"):
         kind = "is a folder" if path.is_dir() else f"does not end in .{flag[2:]}"
         raise UserError(f"{path} {kind}: name a file with {flag}, such as captions.{flag[2:]}")
@@ -144,7 +148,7 @@ def decoding_name(options: argparse.Namespace) -> str:
 
 
 def default_model() -> tuple[Path]:
-    """Returns the folder of MODEL if it holds a model, or else that which comes with the project."""
+    """Returns MODEL if it holds a model, and what comes with the project if not."""
     return MODEL if (MODEL[0] / CAPTIONER).is_file() else (pretrained_model(),)
 
 
@@ -161,7 +165,7 @@ def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
 
 
 def warn_of_doubts(captioner: "Captioner", photos: Sequence[Path]) -> None:
-    """Says why captions will be wrong, unless the photos are scenes that the project drew itself."""
+    """Says why the captions will be wrong, unless all photos are scenes that the project drew."""
     if not all(map(is_drawn_scene, photos)):
         for doubt in captioner.doubts:
             print(f"warning: {doubt}", file=sys.stderr)
@@ -194,7 +198,7 @@ def print_captions(
             skipped[path] = result
             continue
         captions[path] = result
-        if options.csv != STANDARD_OUTPUT:
+        if options.csv != _STANDARD_OUTPUT:
             # Above the progress bar.
             tqdm.write(json_line(path, result) if options.json else text_line(path, result))
     return captions
@@ -219,7 +223,7 @@ def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
 
     rows = [(str(photo), each.text, round(each.confidence, 4)) for photo, each in captions.items()]
     table = pd.DataFrame(rows, columns=["photo", "caption", "confidence"])
-    if path == STANDARD_OUTPUT:
+    if path == _STANDARD_OUTPUT:
         table.map(cell_of).to_csv(sys.stdout, index=False)
     else:
         write_table(path, table)
