@@ -31,6 +31,7 @@ before.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,5 +219,7 @@ def print_report(
     print(f"python generate.py PHOTO --model {' '.join(map(str, options.model))}")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -23,6 +23,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -242,5 +243,7 @@ def write_page(path: Path, captions: dict[Path, "PhotoCaption"], decoding: str) 
     print(f"wrote {path}", file=sys.stderr)
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

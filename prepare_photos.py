@@ -21,6 +21,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,5 +156,7 @@ def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> N
     print(f"next: python prepare_text.py --data {data}, then train.py")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -16,6 +16,7 @@ Next    python train.py, once python prepare_photos.py has run too.
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from captioning.captions import clean_captions, read_captions_file, write_descriptions
@@ -90,5 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -23,6 +23,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,5 +247,7 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
     print(f"next: python evaluate.py --data {options.data} --model {options.model}")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -45,7 +45,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Raises `UserError` where argparse would print the usage and exit."""
-        raise UserError(f"{message}; see python {self.prog} --help")
+        # Installed, a script is a command of its own.
+        python = "python " if self.prog.endswith(".py") else ""
+        raise UserError(f"{message}; see {python}{self.prog} --help")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
