@@ -226,8 +226,8 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
         *("Scores", "2 photos left out", "Legend")
     ]
     assert [text for _, text in elements.named("pre")] == ["seed = 1\n  two"]
-    assert [text for _, text in elements.named("th")] == ["", "BLEU-1", "greedy"]
-    assert [text for _, text in elements.named("td")] == ["49.8"]
+    assert [text for _, text in elements.named("th")] == ["BLEU-1", "greedy"]
+    assert [text for _, text in elements.named("td")] == ["", "49.8"]
     assert [text for _, text in elements.named("figcaption")] == ["A plot"]
     texts = [text for _, text in elements.named("p")]
     for text in ("Introduction.", "Note.", "greedy · beam 3CIDEr-D 94.1", " red <dog>\xa0■"):
