@@ -782,13 +782,9 @@ def test_no_barriers_are_found_by_axe(open_page, photo, scheme):
     window = open_page(crowded_page(photo))
     window.look(360, scheme)
     found = []
-    for action in (
-        "",
-        "for (const part of document.querySelectorAll('details')) part.open = true",
-        "document.querySelector('.words span').focus()",
-        "document.querySelector('.enlarge').click()",
-    ):
-        window.run(action)
+    window.run("for (const part of document.querySelectorAll('details')) part.open = true")
+    for action in (".words span').focus()", ".enlarge').click()"):
+        window.run(f"document.querySelector('{action}")
         found += axe.Axe().run(window.driver)["violations"]
     assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
 
