@@ -23,7 +23,6 @@ Next    open MODEL/captions.html, then python generate.py PHOTO.
 
 Several models are averaged: each word is chosen by the mean of their
 probabilities. The results of models/one and models/two go to models/one+two.
-
 --models prints a table of models that were scored before, and writes nothing.
 """
 
@@ -53,8 +52,7 @@ from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
-# Keras, pandas, Matplotlib and NLTK take seconds to load: all that needs them is imported in
-# functions, after the arguments.
+# Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
     from captioning.saved_model import SavedModel
     from captioning.scoring import SplitReferences
@@ -199,7 +197,7 @@ def decode_split(
     decoded = {title: [] for title in (*beams.values(), *consensus.values())}
     # Each width is searched once, also where its best caption and its consensus are wanted.
     widths = dict.fromkeys((*beams, *consensus))
-    total, size = len(widths) * len(features), options.no_repeat_ngram_size
+    size, total = options.no_repeat_ngram_size, len(widths) * len(features)
     with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
         for width in widths:
             for start in range(0, len(features), PHOTOS_AT_ONCE):

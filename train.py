@@ -38,7 +38,7 @@ from captioning.settings import SettingsParser, dropout_rate, seed_number, whole
 from captioning.storage import locked
 from captioning.vocabulary import Vocabulary, read_vocabulary
 
-# Keras takes seconds to load: all that needs it is imported in functions, after the arguments.
+# Keras takes seconds to load: all that needs it is imported after the arguments are read.
 if TYPE_CHECKING:
     from captioning.dataset import CaptionedSplit
     from captioning.saved_model import SavedModel

@@ -32,11 +32,14 @@ class MockDecoder:
     def __init__(self, captioner, vocabulary):
         self.vocabulary = vocabulary
 
-    def beam(self, features, beam_width, no_repeat_ngram_size):
+    def finished_captions(self, features, beam_width, no_repeat_ngram_size):
         """Writes it about each photo, whatever the beam width."""
-        return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
+        return [[self.vocabulary.tokenize(words)[1:]] for words in self.captions]
 
-    consensus = beam
+    def choose_by_consensus(self, captions):
+        """Takes the only one."""
+        (caption,) = captions
+        return caption
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def evaluated(trained, monkeypatch, capsys):
 
     def run(say, *more):
         monkeypatch.setattr(MockDecoder, "captions", [say(words) for words in references])
-        monkeypatch.setattr(evaluate, "CaptionDecoder", MockDecoder)
+        monkeypatch.setattr("captioning.decoding.CaptionDecoder", MockDecoder)
         capsys.readouterr()
         folders = ["--data", str(data), "--model", str(model)]
         assert evaluate.main([*folders, "--split", "train", *map(str, more)]) == 0

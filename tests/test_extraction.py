@@ -285,7 +285,7 @@ def test_a_stop_from_outside_is_said_plainly(tmp_path, stop):
     output, errors = process.communicate()
     assert process.returncode == 128 + stop
     assert "next:" not in output
-    assert errors == "\nprepare_photos.py: stopped\n"
+    assert errors == "loading MobileNetV2 …\n\nprepare_photos.py: stopped\n"
     disturber.finish(disturber.start())
     assert disturber.results() == disturber.expected
     assert disturber.encoded() - disturber.readable <= AT_RISK

@@ -412,7 +412,7 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
     assert lines.issuperset(
         {
             "photos with captions 4 1 of them in no split",
-            "train split 2 1 photos without captions left out",
+            "train split 2 1 photo without captions left out",
             "dev split 1 0 photos without captions left out",
             "without a file 2",
             f"files without captions 1 in {data / 'photos'}",

@@ -11,7 +11,7 @@ from support import ENCODER_RECORD, make_prepared_data
 
 import train
 from captioning import model as model_module
-from captioning import report, training
+from captioning import progress, report, training
 from captioning.backend import keras
 from captioning.captions import read_descriptions
 from captioning.cli import UserError
@@ -80,7 +80,7 @@ def interrupted(data, tmp_path, monkeypatch):
     """Returns the model folder of a run that was stopped in its second epoch."""
     folder = tmp_path / "interrupted"
     with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 2)
+        interrupt(patch, progress.ShowCaptions, "on_epoch_end", 2)
         with pytest.raises(KeyboardInterrupt):
             run_training(data, folder)
     return folder
@@ -171,7 +171,7 @@ def test_the_network_learns_to_tell_photos_apart(data):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "epochs_kept"),
     [
-        (train.ShowCaptions, "on_epoch_end", 3, 2),
+        (progress.ShowCaptions, "on_epoch_end", 3, 2),
         (training, "draw_curves", 2, 1),
         (training, "write_checkpoint", 2, 1),
     ],
@@ -306,8 +306,8 @@ def test_a_checkpoint_of_other_shapes_is_refused(data, interrupted, monkeypatch)
     def larger(*sizes, **options):
         return build_captioner(*sizes, **options | {"units": 300})
 
-    monkeypatch.setattr(train, "build_captioner", larger)
-    monkeypatch.setattr(train, "network_digest", lambda captioner: digest)
+    monkeypatch.setattr(model_module, "build_captioner", larger)
+    monkeypatch.setattr(model_module, "network_digest", lambda captioner: digest)
     run = json.loads(str(np.load(interrupted / "checkpoint.npz")["run"]))
     digest = run["settings"]["network"]
     with pytest.raises(UserError, match=r"written by another network: run .* without --resume"):
@@ -384,7 +384,7 @@ def test_training_takes_the_least_number_of_steps(data, tmp_path, capsys, monkey
     short.write_text("[train]\nepochs = 2\nunits = 8\nmin_steps = 5\n")
     flags = ["--data", str(data), "--model", str(folder), "--recipe", str(short)]
     with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 4)
+        interrupt(patch, progress.ShowCaptions, "on_epoch_end", 4)
         with pytest.raises(KeyboardInterrupt):
             train.main(flags)
     assert "few captions: batches of 32 and 5 epochs; --min-steps 1" in capsys.readouterr().out
