@@ -1,5 +1,6 @@
 """One table of several model folders: their scores, and the settings in which they differ."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,9 @@ def print_models_table(rows: dict[str, Row]) -> None:
     shown = scores + [column for column in columns if column in differing and column not in scores]
     cells = [[str(row.get(column, _NONE)) for column in shown] for row in rows.values()]
     table = pd.DataFrame(cells, index=list(rows), columns=pd.MultiIndex.from_tuples(shown))
-    # Pandas marks a table that continues below with a backslash at the end of its lines.
-    for line in table.to_string(line_width=line_width()).splitlines():
-        print(line.rstrip("\\ "))
-    print()
+    text = table.to_string(line_width=line_width())
+    # Where a table continues below, pandas ends its lines with a backslash, and leaves two of them
+    # empty.
+    text = "\n".join(line.rstrip("\\ ") for line in text.splitlines())
+    print(re.sub(r"\n{3,}", "\n\n", text) + "\n")
     print_paragraphs(notes)

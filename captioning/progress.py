@@ -32,9 +32,9 @@ class ShowEpoch(keras.callbacks.Callback):
         self.reward_epochs = reward_epochs
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Starts the clock, which measures this training or fine-tuning since its last start."""
+        """Starts the clock of this training or fine-tuning, since it was last resumed."""
         self.started = time.monotonic()
-        self.done = 0
+        self.timed = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock of the epoch."""
@@ -42,12 +42,15 @@ class ShowEpoch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Prints the lines."""
-        self.done += 1
         now = time.monotonic()
+        seconds = (now - self.started) / max(1, self.timed)
+        if not self.timed:
+            # The first epoch, in which the network is traced, counts only while there is no other.
+            self.started = now
+        self.timed += 1
         history = [*self.history, logs]
         total, left = self._epochs(history)
-        remaining = (now - self.started) / self.done * left
-        time_left = f", about {duration(remaining)} left" if left else ""
+        time_left = f", about {duration(seconds * left)} left" if left else ""
         print(f"Epoch {epoch + 1}/{total} in {duration(now - self.epoch_started)}{time_left}")
         best = ", best so far" if is_best(history) else ""
         if REWARD in logs:
