@@ -106,7 +106,7 @@ def print_columns(headings: Sequence[str], rows: list[tuple[str, ...]]) -> list[
 
 def _print_left_out(names: list[str]) -> None:
     if names:
-        print_paragraphs(["", f"left out of this narrow table: {', '.join(names)}"])
+        print_paragraphs(["", f"left out, since the terminal is narrow: {', '.join(names)}"])
 
 
 def _table_width(columns: dict[str, list[str]], gap: int) -> int:

@@ -422,8 +422,8 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("splits", "words"),
     [
-        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photos", "them 'a':"]),
-        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photos", "them 'c':"]),
+        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photo,", "them 'a':"]),
+        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photo,", "them 'c':"]),
         ({"train": "\n \n"}, ["trainImages.txt is empty"]),
         ({"dev": ""}, ["devImages.txt is empty"]),
         ({"train": "x.jpg"}, ["trainImages.txt names no photo", CAPTIONS]),
