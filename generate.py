@@ -21,7 +21,6 @@ Takes   a few seconds to load the networks, then some 30 photos a second with Ef
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -199,8 +198,10 @@ def print_captions(
     """
     from tqdm import tqdm
 
+    from captioning.caption_lines import json_line, text_line
     from captioning.photos import PhotoError
 
+    as_line = json_line if options.json else text_line
     captions = {}
     for path, result in captioner.caption_all(photos, **decoding_options(options)):
         if isinstance(result, PhotoError):
@@ -209,7 +210,7 @@ def print_captions(
         captions[path] = result
         if options.csv != _STANDARD_OUTPUT:
             # Above the progress bar.
-            tqdm.write(json_line(path, result) if options.json else text_line(path, result))
+            tqdm.write(as_line(path, result))
     return captions
 
 
@@ -227,25 +228,12 @@ def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def text_line(path: Path, caption: "PhotoCaption") -> str:
-    """Returns path<TAB>caption."""
-    return f"{one_line(str(path))}\t{caption.text}"
-
-
-def json_line(path: Path, caption: "PhotoCaption") -> str:
-    """Returns a JSON object with photo, caption and confidence, 0 to 1."""
-    confidence = round(caption.confidence, 4)
-    return json.dumps({"photo": str(path), "caption": caption.text, "confidence": confidence})
-
-
 def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
     """Writes a table with the columns photo, caption and confidence, to standard output for `-`."""
-    import pandas as pd
-
+    from captioning.caption_lines import caption_table
     from captioning.storage import cell_of, write_table
 
-    rows = [(str(photo), each.text, round(each.confidence, 4)) for photo, each in captions.items()]
-    table = pd.DataFrame(rows, columns=["photo", "caption", "confidence"])
+    table = caption_table(captions)
     if path == _STANDARD_OUTPUT:
         table.map(cell_of).to_csv(sys.stdout, index=False)
     else:
