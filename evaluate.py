@@ -31,7 +31,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
 from captioning.features import check_same_encoder, read_encoder_record, read_features
@@ -130,7 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with locked(folder, "train.py or evaluate.py"):
         # The page shows the recipe.
         if len(options.model) > 1:
-            write_recipe(folder / RECIPE, recipe_of(options, parser.settings_in_force(options)))
+            models = [str(place) for place in options.model]
+            settings = {"data": str(options.data), "model": models}
+            settings |= parser.settings_in_force(options)
+            write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
         write_gallery(folder / GALLERY, make_page(folder, cards, rows, scores))
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
@@ -213,15 +216,6 @@ def decode_split(
                     decoded[consensus[width]] += map(decoder.choose_by_consensus, finished)
                 progress.update(len(finished))
     return decoded
-
-
-def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns what makes the results of several models: the models, and how they were decoded."""
-    from captioning.backend import keras
-
-    models = [str(folder) for folder in options.model]
-    tables = {"evaluate": {"data": str(options.data), "model": models, **settings}}
-    return make_recipe(tables, options.data, keras.backend.backend())
 
 
 def print_report(

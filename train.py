@@ -217,15 +217,13 @@ def recipe_of(
     options: argparse.Namespace, settings: dict[str, Any], model: "SavedModel"
 ) -> dict[str, dict[str, Any]]:
     """Returns all settings that the model depends on, those of the two earlier stages included."""
-    from captioning.backend import keras
-
     names, record = ("encoder", "weights", "dtype"), model.encoder_record
     tables = {
         "prepare_photos": {name: record[name] for name in names if name in record},
         "prepare_text": model.vocabulary.cleaning,
         "train": settings,
     }
-    return make_recipe(tables, options.data, keras.backend.backend())
+    return make_recipe(tables, options.data)
 
 
 def report(history: list[dict], options: argparse.Namespace) -> None:

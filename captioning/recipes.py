@@ -73,10 +73,12 @@ def _find_recipe(path: Path) -> Path:
     return path
 
 
-def make_recipe(
-    tables: dict[str, dict[str, Any]], data: Path, backend: str
-) -> dict[str, dict[str, Any]]:
+def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict[str, Any]]:
     """Returns settings in force as a recipe, with what they were used on and with."""
+    # Whoever only reads a recipe need not wait for Keras.
+    from captioning.backend import keras
+
+    backend = keras.backend.backend()
     made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
     if (data / DRAWN_SCENES).is_file():
         made_with[OF_DRAWN_SCENES] = True

@@ -278,7 +278,7 @@ def test_a_written_recipe_gives_the_same_settings(parser, parse, tmp_path, data)
     in_force = made.settings_in_force(made.parse_settings([*changed, "--data", data]))
     assert "data" not in in_force
     path = tmp_path / RECIPE
-    write_recipe(path, make_recipe({"train": in_force}, Path(data), "tensorflow"))
+    write_recipe(path, make_recipe({"train": in_force}, Path(data)))
     assert parse("--recipe", str(path)) == in_force != DEFAULTS
     made_with = tomllib.loads(path.read_text())["made_with"]
     assert made_with["backend"] == "tensorflow"
