@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
+from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
 from captioning.settings import SettingsParser, whole_number
 
@@ -169,6 +169,7 @@ def default_model() -> tuple[Path]:
 
 def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
     """Loads the model and its encoder, and says which model it is where none was named."""
+    announce_loading(f"{', '.join(map(str, options.model))} and the encoder")
     from captioning.captioner import Captioner
 
     captioner = Captioner.load(options.model, options.weights)
