@@ -1,34 +1,38 @@
 """Captions any photo: a line each, path<TAB>caption.
 
-    python generate.py dog.jpg holiday/ --model models/flickr8k
-    python generate.py dog.jpg --model models/one models/two
+    python generate.py dog.jpg holiday/
     python generate.py holiday/ --csv captions.csv --html captions.html
+    python generate.py dog.jpg --model models/one models/two
+    python generate.py holiday/ --json | jq .caption
+
+Without --model it takes models/flickr8k where train.py has made it, and the model that comes with
+the project where not.
 
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
-Writes  the lines on standard output; with --csv the same as a table, and with --html a page with
-        the photos, which shows how probable the model found each word
-Takes   a few seconds to load the networks, then about 10 photos a second with VGG16 on two cores.
+Writes  the lines on standard output; with --json a JSON object a line, with the confidence: the
+        geometric mean of the probabilities of the words; with --csv a table, with --html a page
+        with the photos, which shows how probable the model found each word
+Takes   a few seconds to load the networks, then some 30 photos a second with EfficientNetLite2 on
+        two cores, 10 with VGG16.
 """
 
 import argparse
+import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
-from captioning.decoding import generate_desc, token_ids_of_caption, token_probabilities
-from captioning.encoders import FLOAT32, Encoder
-from captioning.features import check_same_encoder
-from captioning.files import CAPTIONER, ENCODER_RECORD
-from captioning.gallery import Caption, Card, Page, write_gallery
-from captioning.photos import PhotoError, encode_photos, expand_places
-from captioning.saved_model import SavedModel, load_models
+from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import write_table
+
+# The rest is imported where it is used: nobody should wait for TensorFlow to read --help.
+if TYPE_CHECKING:
+    from captioning.captioner import Captioner, PhotoCaption
 
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
@@ -38,49 +42,43 @@ BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
+MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
+
+_STANDARD_OUTPUT = Path("-")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Loads model and encoder, captions the photos, writes table and page, prints the captions."""
+    """Loads model and encoder, prints a caption for each photo, writes table and page."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
     separate_photos(options)
+    is_default = options.model == MODEL and "model" not in parser.typed(arguments)
+    options.model = default_model() if is_default else tuple(map(model_folder, options.model))
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
-    check_output("--csv", options.csv)
+    if options.csv != _STANDARD_OUTPUT:
+        check_output("--csv", options.csv)
     check_output("--html", options.html)
 
-    skipped = {}
-    photos = expand_places(options.photos, skipped.__setitem__)
-    model = load_models(options.model)
-    encoder = load_encoder(model, options)
-    encoded = {}
-    for path, result in encode_photos(photos, encoder, options.batch_size):
-        if isinstance(result, PhotoError):
-            skipped[path] = result
-        else:
-            encoded[path] = result
+    from captioning.photos import describe_left_out, expand_places, limit_pixels
+
+    limit_pixels(options.max_pixels)
+    skipped, left_out = {}, Counter()
+    photos = expand_places(options.photos, skipped.__setitem__, left_out)
+    captioner = load(options, is_default)
+    warn_of_doubts(captioner, photos)
+    print_changed_settings(parser, options)
+    captions = print_captions(captioner, photos, options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
-    if not encoded:
+    if left_out:
+        print(describe_left_out(left_out), file=sys.stderr)
+    if not captions:
         raise UserError("none of the photos can be read")
-
-    paths, features = list(encoded), np.stack(list(encoded.values()))
-    captions = generate_desc(
-        model.captioner,
-        model.vocabulary,
-        features,
-        options.beam,
-        consensus=options.consensus,
-        no_repeat_ngram_size=options.no_repeat_ngram_size,
-    )
-    print_changed_settings(parser, options)
     if options.csv:
-        write_csv(options.csv, paths, captions)
+        write_csv(options.csv, captions)
     if options.html:
-        write_page(options.html, paths, features, captions, model, decoding_name(options))
-    for path, caption in zip(paths, captions, strict=True):
-        print(f"{one_line(str(path))}\t{caption}")
+        write_page(options.html, captions, decoding_name(options))
     return DONE_IN_PART if skipped else DONE
 
 
@@ -95,7 +93,7 @@ def separate_photos(options: argparse.Namespace) -> None:
     if options.photos:
         return
     first, *others = options.model
-    models = [folder for folder in others if (folder / CAPTIONER).is_file()]
+    models = [place for place in others if (model_folder(place) / CAPTIONER).is_file()]
     options.photos = [place for place in others if place not in models]
     options.model = (first, *models)
     if not options.photos:
@@ -115,7 +113,16 @@ def make_parser() -> SettingsParser:
     parser.add_argument(
         "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write photo and caption there")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write photo, caption and confidence there; - is standard output",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="print a JSON object a line, with the confidence"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
     parser.add_argument(
         "--weights",
@@ -139,43 +146,96 @@ def decoding_name(options: argparse.Namespace) -> str:
     return f"{'consensus' if options.consensus else 'beam'} {options.beam}"
 
 
-def load_encoder(model: SavedModel, options: argparse.Namespace) -> Encoder:
-    """Loads the encoder that a model was trained with, from `--weights` if they have moved.
+def default_model() -> tuple[Path]:
+    """Returns MODEL if it holds a model, and what comes with the project if not."""
+    return MODEL if (MODEL[0] / CAPTIONER).is_file() else (pretrained_model(),)
 
-    Raises:
-        UserError: if the weights are others.
+
+def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
+    """Loads the model and its encoder, and says which model it is where none was named."""
+    from captioning.captioner import Captioner
+
+    captioner = Captioner.load(options.model, options.weights)
+    if is_default:
+        (folder,) = options.model
+        origin = "" if folder == MODEL[0] else ", the model that comes with the project"
+        print(f"captions by {folder}{origin}", file=sys.stderr)
+    return captioner
+
+
+def warn_of_doubts(captioner: "Captioner", photos: Sequence[Path]) -> None:
+    """Says why the captions will be wrong, unless all photos are scenes that the project drew."""
+    if not all(map(is_drawn_scene, photos)):
+        for doubt in captioner.doubts:
+            print(f"warning: {doubt}", file=sys.stderr)
+
+
+def print_captions(
+    captioner: "Captioner",
+    photos: Sequence[Path],
+    options: argparse.Namespace,
+    skipped: dict[Path | str, object],
+) -> dict[Path, "PhotoCaption"]:
+    """Captions the photos and prints each caption when it is there.
+
+    Photos that cannot be read are added to `skipped`, with the reason.
     """
-    record = model.encoder_record
-    weights = options.weights or record["weights"]
-    encoder = Encoder(record["encoder"], weights, record.get("dtype", FLOAT32))
-    place = options.model[0] / ENCODER_RECORD
-    check_same_encoder(record, place, encoder.record(), f"--weights {weights}")
-    return encoder
+    from tqdm import tqdm
+
+    from captioning.photos import PhotoError
+
+    captions = {}
+    results = captioner.caption_all(
+        photos,
+        beam=options.beam,
+        consensus=options.consensus,
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+        batch_size=options.batch_size,
+    )
+    for path, result in results:
+        if isinstance(result, PhotoError):
+            skipped[path] = result
+            continue
+        captions[path] = result
+        if options.csv != _STANDARD_OUTPUT:
+            # Above the progress bar.
+            tqdm.write(json_line(path, result) if options.json else text_line(path, result))
+    return captions
 
 
-def write_csv(path: Path, photos: list[Path], captions: list[str]) -> None:
-    """Writes a table with the columns photo and caption."""
-    # Whoever wants no table need not wait for pandas.
+def text_line(path: Path, caption: "PhotoCaption") -> str:
+    """Returns path<TAB>caption."""
+    return f"{one_line(str(path))}\t{caption.text}"
+
+
+def json_line(path: Path, caption: "PhotoCaption") -> str:
+    """Returns a JSON object with photo, caption and confidence, 0 to 1."""
+    confidence = round(caption.confidence, 4)
+    return json.dumps({"photo": str(path), "caption": caption.text, "confidence": confidence})
+
+
+def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
+    """Writes a table with the columns photo, caption and confidence, to standard output for `-`."""
     import pandas as pd
 
-    write_table(path, pd.DataFrame({"photo": map(str, photos), "caption": captions}))
-    print(f"wrote {path}", file=sys.stderr)
+    from captioning.storage import cell_of, write_table
+
+    rows = [(str(photo), each.text, round(each.confidence, 4)) for photo, each in captions.items()]
+    table = pd.DataFrame(rows, columns=["photo", "caption", "confidence"])
+    if path == _STANDARD_OUTPUT:
+        table.map(cell_of).to_csv(sys.stdout, index=False)
+    else:
+        write_table(path, table)
+        print(f"wrote {path}", file=sys.stderr)
 
 
-def write_page(
-    path: Path,
-    photos: list[Path],
-    features: np.ndarray,
-    captions: list[str],
-    model: SavedModel,
-    decoding: str,
-) -> None:
+def write_page(path: Path, captions: dict[Path, "PhotoCaption"], decoding: str) -> None:
     """Writes the page that shows each photo, its caption, and the probability of each word."""
-    token_ids = [token_ids_of_caption(caption, model.vocabulary) for caption in captions]
-    tokens = token_probabilities(model.captioner, model.vocabulary, features, token_ids)
+    from captioning.gallery import Caption, Card, Page, write_gallery
+
     cards = [
-        Card(photo.name, photo, (Caption((decoding,), tokens_of_photo, None),), ())
-        for photo, tokens_of_photo in zip(photos, tokens, strict=True)
+        Card(photo.name, photo, (Caption((decoding,), caption.tokens, None),), ())
+        for photo, caption in captions.items()
     ]
     count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"
     write_gallery(path, Page(f"Captions of {count}", cards))

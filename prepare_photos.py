@@ -6,7 +6,7 @@
 Stopped at any point, it goes on where it was when it is run again; after photos were added, changed
 or removed, it encodes only those that are new or changed.
 
-Reads   DATA/photos/            the photos: JPEG, PNG, WebP and other common formats
+Reads   DATA/photos/            the photos: JPEG, HEIC, PNG, WebP and other common formats
 Writes  DATA/features.pkl       a pickled dict: photo id -> float32 vector
         DATA/features.json      which encoder and weights made them, and which photos were skipped
         DATA/features-cache/    the features with what each was made from, so that a stopped run and
@@ -19,6 +19,7 @@ Next    python prepare_text.py, then python train.py.
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,13 @@ from captioning.extraction import (
     write_result,
 )
 from captioning.files import ENCODER_RECORD, FEATURES, PHOTOS
-from captioning.photos import PhotoError, list_photos, read_photo
+from captioning.photos import (
+    PhotoError,
+    describe_left_out,
+    limit_pixels,
+    list_photos,
+    read_photo,
+)
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
@@ -55,6 +62,9 @@ WEIGHTS = IMAGENET  # imagenet, none (untrained), or the path of a weights file
 DTYPE = FLOAT32  # or bfloat16: faster on processors with avx512_bf16 or amx, a little less exact
 BATCH_SIZE = 6  # photos that the network takes at once; more need more memory and gain little
 
+# The photos.
+MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the photos, encodes those that are new, writes the features, says what was skipped."""
@@ -62,15 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = SettingsParser(globals(), types)
     parser.epilog = f"encoders: {', '.join(ARCHITECTURES)}"
     options = parser.parse_settings(arguments)
-    skipped = {}
+    limit_pixels(options.max_pixels)
+    skipped, left_out = {}, Counter()
     # Where there are no photos no lock should be left.
-    photos = list_photos(options.data / PHOTOS, skipped)
+    photos = list_photos(options.data / PHOTOS, skipped, left_out)
     with locked(options.data, "prepare_photos.py"):
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
         encoder, record = load_encoder(options, cache, is_needed=bool(missing))
         # Only now is it sure that the run is not refused, with one sentence and no other.
         print(parser.describe(options))
+        if left_out:
+            print(describe_left_out(left_out))
         print_found(cache, len(missing))
         if encoder and missing:
             skipped |= encode_missing(cache, missing, encoder, options.batch_size)

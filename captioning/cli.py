@@ -87,6 +87,10 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
     except UserError as error:
         print(one_line(f"{script}: {error}"), file=sys.stderr)
         return NOTHING_DONE
+    except ModuleNotFoundError as error:
+        remedy = "activate the virtual environment by . .venv/bin/activate, which make venv makes"
+        print(one_line(f"{script}: the package {error.name} is missing: {remedy}"), file=sys.stderr)
+        return NOTHING_DONE
     except BrokenPipeError:
         # The reader of our output (say, `head`) has gone; the interpreter must not flush to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,8 @@ SPLITS = {
 FEATURES = "features.pkl"
 FEATURES_CACHE = "features-cache"
 DESCRIPTIONS = "descriptions.txt"
+# Only where the photos are scenes that data/sample/draw.py drew.
+DRAWN_SCENES = "scenes.csv"
 
 # In DATA, and copied to MODEL so that it is self-contained.
 ENCODER_RECORD = "features.json"
@@ -43,11 +45,35 @@ def photo_id(file_name: str) -> str:
     return _EXTENSION.sub("", file_name)
 
 
-def require(path: Path, remedy: str) -> Path:
-    """Returns the path if there is such a file, and raises `UserError` with the remedy if not."""
+def require(path: Path, remedy: str, place: str = "") -> Path:
+    """Returns the path if there is such a file, and raises `UserError` with the remedy if not.
+
+    `place` is what the message says besides on where it was looked for.
+    """
     if not path.is_file():
-        raise UserError(f"{path} is missing: {remedy}")
+        raise UserError(f"{path} is missing{place}: {remedy}")
     return path
+
+
+def is_drawn_scene(photo: Path) -> bool:
+    """Returns whether a photo is one of the scenes that the project drew for itself."""
+    return (photo.absolute().parent.parent / DRAWN_SCENES).is_file()
+
+
+def model_folder(path: Path) -> Path:
+    """Returns the model folder that a user means who names its file CAPTIONER."""
+    return path.parent if path.name == CAPTIONER else path
+
+
+def pretrained_model() -> Path:
+    """Returns the folder of the model that comes with the project.
+
+    It is models/pretrained of the project's folder, and lies within the package where the project
+    is installed.
+    """
+    package = Path(__file__).resolve().parent
+    folder = package.parent / "models" / "pretrained"
+    return folder if folder.is_dir() else package / "pretrained"
 
 
 # Columns of HISTORY that tell which epoch is best: of fine-tuning, which has a mean REWARD, the one

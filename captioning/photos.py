@@ -1,10 +1,12 @@
 """Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
+import functools
 import os
 import stat
+import threading
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,31 +28,60 @@ BATCHES_AHEAD = 2
 
 # Formats of photos. Others are refused, since some of Pillow's readers start another program (EPS)
 # or open what is inside a file whatever that is (IPTC).
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+# Kinds of files left out that are named; the rest are counted together.
+KINDS_NAMED = 8
 
 _NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weights damaged?"
 
 _WHITE = (255, 255, 255, 255)
+
+_LOADING = threading.Lock()
+
+# A file, or an image that is open already.
+Photo = Path | Image.Image
 
 
 class PhotoError(Exception):
     """A photo that cannot be read; the message says why."""
 
 
-def find_photos(folder: Path, on_skip: Callable[[str, str], None] | None = None) -> list[Path]:
+@functools.cache
+def _load_readers() -> None:
+    """Has Pillow load its readers of photos, and that of HEIF.
+
+    Threads that call it at the same time load the same ones twice, which changes nothing.
+    """
+    # Whoever reads no photo need not wait for libheif.
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    Image.init()
+
+
+def find_photos(
+    folder: Path,
+    on_skip: Callable[[str, str], None] | None = None,
+    left_out: Counter[str] | None = None,
+) -> list[Path]:
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
-    Hidden files are left out. So are links that point outside the folder and folders that cannot be
-    read: `on_skip` is given the path of each and the reason.
+    Hidden files are ignored. Other files are left out, and counted in `left_out` by extension. Left
+    out are links that point outside the folder and folders that cannot be read, too: `on_skip` is
+    given the path of each and the reason.
     """
     report = on_skip or (lambda path, reason: None)
+    others = Counter() if left_out is None else left_out
+    _load_readers()
     extensions = {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
     root = os.path.realpath(folder)
     found = []
     for place, folders, names in os.walk(folder, onerror=lambda e: report(e.filename, e.strerror)):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        names = {name for name in names if not name.startswith(".")}
         photos = {name for name in names if Path(name).suffix.lower() in extensions}
-        photos = {name for name in photos if not name.startswith(".")}
+        others.update(Path(name).suffix.lower() for name in names - photos)
         for name in sorted(photos.union(folders)):
             path = Path(place, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
@@ -58,6 +89,21 @@ def find_photos(folder: Path, on_skip: Callable[[str, str], None] | None = None)
             elif name in photos:
                 found.append(path)
     return sorted(found)
+
+
+def describe_left_out(left_out: Counter[str]) -> str:
+    """Says what `find_photos` counted: `left out: 3 .mov, 1 file without extension`.
+
+    The text is empty if it counted nothing.
+    """
+    by_count = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    texts = []
+    for extension, count in by_count[:KINDS_NAMED]:
+        files = "file" if count == 1 else "files"
+        texts.append(f"{count:,d} {one_line(extension) or f'{files} without extension'}")
+    if rest := sum(count for _, count in by_count[KINDS_NAMED:]):
+        texts.append(f"{rest:,d} of other kinds")
+    return f"left out: {', '.join(texts)}" if texts else ""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -75,21 +121,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_photo(path: Path, size: tuple[int, int]) -> np.ndarray:
+def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     """Reads a photo upright, in RGB and resized to a height and width: uint8, (height, width, 3).
 
     Raises:
         PhotoError: if it cannot be read; see `opened`.
     """
-    (pixels,) = read_in_sizes(path, [size])
+    (pixels,) = read_in_sizes(photo, [size])
     return pixels
 
 
-def read_in_sizes(path: Path, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def read_in_sizes(photo: Photo, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
-    with opened(path) as image:
+    with opened(photo) as image:
         upright = to_rgb(ImageOps.exif_transpose(image))
         return [
             np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
@@ -97,48 +143,74 @@ def read_in_sizes(path: Path, sizes: Sequence[tuple[int, int]]) -> list[np.ndarr
         ]
 
 
+def limit_pixels(pixels: int) -> None:
+    """Sets how many pixels a photo may have, for everything in this process that reads photos."""
+    Image.MAX_IMAGE_PIXELS = pixels
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(photo: Photo) -> Iterator[Image.Image]:
     """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
     Raises:
-        PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more than
-            Pillow's limit of 89 million pixels, which could fill the memory.
+        PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more
+            pixels than the limit, by default Pillow's, since they could fill the memory.
     """
-    Image.init()
+    _load_readers()
     # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
     formats = [kind for kind in FORMATS if kind in Image.ID]
     try:
+        if isinstance(photo, Image.Image):
+            _check_size(photo)
+            # It may be listed twice, and two threads must not read its file at once.
+            with _LOADING:
+                photo.load()
+            yield photo
+            return
         # A pipe named dog.jpg would have us wait for ever.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(os.stat(photo).st_mode):
             raise PhotoError("it is no file")
-        with Image.open(path, formats=formats) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise PhotoError(f"{image.width:,d} x {image.height:,d} pixels are too many")
+        with Image.open(photo, formats=formats) as image:
+            _check_size(image)
             yield image
+    except UnidentifiedImageError as error:
+        raise PhotoError(one_line(f"cannot identify image file {photo.name!r}")) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS:,d} pixels") from error
     # Pillow's decoders raise whatever a damaged file makes them stumble over.
     except Exception as error:
-        if isinstance(error, UnidentifiedImageError):
-            reason = f"cannot identify image file {path.name!r}"
-        else:
-            reason = getattr(error, "strerror", None) or str(error)
-        reason = one_line(" ".join(reason.split()))
-        raise PhotoError(reason or type(error).__name__) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
 
 
-def list_photos(folder: Path, skipped: dict[str, str]) -> dict[str, Path]:
+def _check_size(image: Image.Image) -> None:
+    pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
+    if not pixels:
+        raise PhotoError("it has no pixels")
+    if limit is not None and pixels > limit:
+        raise _too_large(f"{image.width:,d} x {image.height:,d} pixels")
+
+
+def _too_large(size: str) -> PhotoError:
+    limit = f"the limit is {Image.MAX_IMAGE_PIXELS:,d}"
+    return PhotoError(f"it has {size}, and {limit}: raise it with --max-pixels")
+
+
+def list_photos(folder: Path, skipped: dict[str, str], left_out: Counter[str]) -> dict[str, Path]:
     """Lists the photos of a folder, sorted, one of each photo id: path below the folder -> path.
 
-    The path of each photo that is left out is added to `skipped`, with the reason.
+    The path of each photo that is left out is added to `skipped`, with the reason, and other files
+    are counted in `left_out`.
 
     Raises:
         UserError: if the folder is missing or holds no photo.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: put the photos there")
-    paths = find_photos(folder, skipped.__setitem__)
+    paths = find_photos(folder, skipped.__setitem__, left_out)
     if not paths:
-        why = f" ({next(iter(skipped.values()))})" if skipped else ""
+        reason = next(iter(skipped.values()), describe_left_out(left_out))
+        why = f" ({reason})" if reason else ""
         raise UserError(f"{folder} holds no photos{why}: put some there, such as dog.jpg")
     # Features are found by the photo id alone.
     first: dict[str, Path] = {}
@@ -163,20 +235,21 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def encode_photos(
-    paths: Sequence[Path], encoder: "Encoder", batch_size: int
-) -> Iterator[tuple[Path, np.ndarray | PhotoError]]:
+    photos: Sequence[Photo], encoder: "Encoder", batch_size: int
+) -> Iterator[tuple[Photo, np.ndarray | PhotoError]]:
     """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
 
-    Yields each path, in their order, with its features, float32, (encoder.length,), or with the
+    Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
     error that says why it has none.
     """
     # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
-    progress = tqdm(total=len(paths), unit=" photos", delay=1, disable=None)
-    batches = deque(paths[start : start + batch_size] for start in range(0, len(paths), batch_size))
+    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=None)
+    starts = range(0, len(photos), batch_size)
+    batches = deque(photos[start : start + batch_size] for start in starts)
 
-    def prepare(path: Path) -> list[np.ndarray] | PhotoError:
+    def prepare(photo: Photo) -> list[np.ndarray] | PhotoError:
         try:
-            return encoder.preprocess(read_in_sizes(path, encoder.input_sizes))
+            return encoder.preprocess(read_in_sizes(photo, encoder.input_sizes))
         except PhotoError as error:
             return error
 
@@ -185,35 +258,43 @@ def encode_photos(
         while batches or pending:
             while batches and len(pending) <= BATCHES_AHEAD:
                 batch = batches.popleft()
-                pending.append((batch, [threads.submit(prepare, path) for path in batch]))
+                pending.append((batch, [threads.submit(prepare, photo) for photo in batch]))
             batch, futures = pending.popleft()
             prepared = [future.result() for future in futures]
-            photos = [item for item in prepared if not isinstance(item, PhotoError)]
-            features = iter(encoder.encode(photos) if photos else [])
-            for path, item in zip(batch, prepared, strict=True):
+            readable = [item for item in prepared if not isinstance(item, PhotoError)]
+            features = iter(encoder.encode(readable) if readable else [])
+            for photo, item in zip(batch, prepared, strict=True):
                 result = item if isinstance(item, PhotoError) else next(features)
                 if not isinstance(result, PhotoError) and not np.isfinite(result).all():
                     result = PhotoError(_NOT_FINITE)
-                yield path, result
+                yield photo, result
                 progress.update()
 
 
 def expand_places(
-    places: Iterable[Path], on_skip: Callable[[str, str], None] | None = None
+    places: Iterable[Path],
+    on_skip: Callable[[str, str], None] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> list[Path]:
     """Lists the photos at places that a user named, each once: photos, and those of folders.
 
-    Photos that are named stay whatever their extension. `on_skip` is that of `find_photos`.
+    Photos that are named stay whatever their extension. `on_skip` and `left_out` are those of
+    `find_photos`.
 
     Raises:
         UserError: if a place does not exist, or a folder holds no photos.
     """
-    photos = []
-    for place in places:
+    photos, others = [], Counter() if left_out is None else left_out
+    for place in dict.fromkeys(places):
         if place.is_dir():
-            found = find_photos(place, on_skip)
+            kinds = Counter()
+            found = find_photos(place, on_skip, kinds)
             if not found:
-                raise UserError(f"{place} holds no photos: name a photo, or a folder with photos")
+                why = f" ({describe_left_out(kinds)})" if kinds else ""
+                raise UserError(
+                    f"{place} holds no photos{why}: name a photo, or a folder with some"
+                )
+            others.update(kinds)
             photos += found
         elif place.exists():
             photos.append(place)

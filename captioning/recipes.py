@@ -13,15 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from captioning.cli import UserError
-from captioning.files import RECIPE, require
+from captioning.files import DRAWN_SCENES, RECIPE, require
 from captioning.storage import write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
 SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
 MADE_WITH = "made_with"
+
+# A key of MADE_WITH that models of drawn scenes have.
+OF_DRAWN_SCENES = "drawn_scenes"
 
 # Packages whose versions are written beside the settings.
 _PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
@@ -61,11 +62,16 @@ def make_recipe(
 ) -> dict[str, dict[str, Any]]:
     """Returns settings in force as a recipe, with what they were used on and with."""
     made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
+    if (data / DRAWN_SCENES).is_file():
+        made_with[OF_DRAWN_SCENES] = True
     return {**tables, MADE_WITH: {**made_with, **_versions(), **_git_commit()}}
 
 
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
     """Writes what `make_recipe` returned; `--recipe` reads it again."""
+    # Imported here so that a script can say what is wrong where no packages are installed.
+    import tomli_w
+
     # A path may hold bytes that are not UTF-8, which TOML cannot.
     write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from captioning.backend import keras
 from captioning.cli import UserError
+from captioning.encoders import JOIN, UNTRAINED
 from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.files import (
     CAPTIONER,
@@ -21,7 +22,12 @@ from captioning.files import (
     require,
 )
 from captioning.model import average_captioners, halves
-from captioning.recipes import write_recipe
+from captioning.recipes import (
+    MADE_WITH,
+    OF_DRAWN_SCENES,
+    read_recipe_of_model,
+    write_recipe,
+)
 from captioning.storage import atomic_path, write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
@@ -70,7 +76,8 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     """
     remedy = "train a model with python train.py "
     remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
-    path = require(folder / CAPTIONER, remedy)
+    place = "" if folder.is_absolute() else f" in {Path.cwd()}"
+    path = require(folder / CAPTIONER, remedy, place)
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)
     try:
@@ -120,6 +127,25 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
             )
     captioner = average_captioners([model.captioner for model in (first, *others)])
     return SavedModel(captioner, first.vocabulary, first.encoder_record)
+
+
+def doubts_about(folder: Path) -> list[str]:
+    """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
+    record = read_encoder_record(folder, f"run python train.py --model {folder}")
+    doubts = []
+    if (folder / RECIPE).is_file():
+        made_with = read_recipe_of_model(folder).get(MADE_WITH, {})
+        if made_with.get(OF_DRAWN_SCENES):
+            doubts.append(
+                f"{folder} was trained on drawn scenes and knows nothing else: its captions of "
+                "photographs are wrong"
+            )
+    if UNTRAINED in record["weights"].split(JOIN):
+        doubts.append(
+            f"{folder} was trained with an encoder that was not trained itself: its captions have "
+            "little to do with the photos"
+        )
+    return doubts
 
 
 def results_folder(folders: Sequence[Path]) -> Path:

@@ -1,6 +1,7 @@
 """The fixtures of several tests."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,25 @@ def prepared_data(tmp_path, capsys):
     make_prepared_data(tmp_path / "tiny")
     capsys.readouterr()
     return tmp_path / "tiny"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Starts a headless Chromium once for all tests, or skips them where there is none."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("there is no Chromium to open pages with: install chromium and chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    options.add_argument("--headless=new")
+    options.add_argument("--disable-dev-shm-usage")
+    if os.geteuid() == 0:
+        # Chromium refuses to run as root otherwise, as in most containers.
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    window = webdriver.Chrome(options=options, service=service)
+    yield window
+    window.quit()

@@ -12,6 +12,7 @@ from test_model import build_word_half_with
 
 import evaluate
 import generate
+from captioning import captioner
 from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.decoding import CaptionDecoder, generate_desc, token_probabilities
@@ -245,7 +246,7 @@ def test_several_models_caption_photos_together(place, order, monkeypatch, capsy
         def record(self):
             return ENCODER_RECORD
 
-    monkeypatch.setattr(generate, "Encoder", Encoder)
+    monkeypatch.setattr(captioner, "Encoder", Encoder)
     photos = [str(place / "data" / "photos"), str(place / "data" / "photos" / "red_box_snow.png")]
     models = [place / "models" / name for name in ("one", "two")]
     flag = ["--model", *map(str, models)]

@@ -106,8 +106,9 @@ def test_photos_too_large_are_refused_without_a_warning(tmp_path, recwarn):
     for number, side in enumerate((10_000, 20_000)):
         (tmp_path / f"{number}.png").write_bytes(png_that_claims(side, side))
     results = [result for _, result in encode_photos(find_photos(tmp_path), StandIn(), 4)]
-    assert "10,000 x 10,000 pixels" in str(results[0])
-    assert "decompression bomb" in str(results[1])
+    limit = "and the limit is 89,478,485: raise it with --max-pixels"
+    assert str(results[0]) == f"it has 10,000 x 10,000 pixels, {limit}"
+    assert str(results[1]) == f"it has more than 178,956,970 pixels, {limit}"
     assert not list(recwarn)
 
 
@@ -249,3 +250,21 @@ def test_none_but_links_that_point_outside_are_no_photos(prepare, tmp_path):
     assert (status, output) == (2, "")
     (sentence,) = errors.splitlines()
     assert "it is a link that points outside" in sentence
+
+
+def test_a_photo_beyond_the_limit_is_done_once_the_limit_is_raised(prepare, tmp_path):
+    Image.new("RGB", (40, 30), BLUE).save(tmp_path / "photos" / "large.png")
+    status, _, errors = prepare("--max-pixels", "1199")
+    assert status == 1
+    assert "large.png: it has 40 x 30 pixels, and the limit is 1,199: raise it with" in errors
+    status, _, errors = prepare("--max-pixels", "1200")
+    assert (status, errors) == (0, "")
+    assert list(read_features(tmp_path)) == ["good", "large"]
+
+
+def test_files_that_are_no_photos_are_counted_and_said(prepare, tmp_path):
+    for name in ("a.mov", "b.mov", "README", ".DS_Store"):
+        (tmp_path / "photos" / name).touch()
+    status, output, errors = prepare()
+    assert (status, errors) == (0, "")
+    assert "left out: 2 .mov, 1 file without extension\n" in output

@@ -15,10 +15,10 @@ PHOTOS = 5
 FEATURE_LENGTH = 4
 
 
-def random_captioner(seed, scale=2.5):
+def random_captioner(seed, scale=2.5, length=FEATURE_LENGTH):
     """Builds a captioner whose weights are large enough that captions differ between photos."""
     keras.utils.set_random_seed(seed)
-    captioner = build_captioner(VOCABULARY.size, FEATURE_LENGTH, units=32)
+    captioner = build_captioner(VOCABULARY.size, length, units=32)
     for variable in captioner.trainable_variables:
         variable.assign(scale * variable.value)
     return captioner

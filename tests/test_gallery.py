@@ -1,9 +1,7 @@
 """The page that shows photos with their captions: its content, and its behavior in a browser."""
 
 import io
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -357,28 +355,6 @@ def test_page_without_cards_is_written(tmp_path):
 
 
 # ---- Behavior ----
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Starts a headless Chromium once for all tests, or skips them where there is none."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("there is no Chromium to open pages with: install chromium and chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.add_argument("--headless=new")
-    options.add_argument("--disable-dev-shm-usage")
-    if os.geteuid() == 0:
-        # Chromium refuses to run as root otherwise, as in most containers.
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    window = webdriver.Chrome(options=options, service=service)
-    yield window
-    window.quit()
 
 
 class Window:

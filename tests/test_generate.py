@@ -1,16 +1,24 @@
 """What generate.py tells its story with: the photos that a user names, and a caption's tokens."""
 
+import io
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from support import ENCODER_RECORD, ROOT, StandIn, draw_photo
 
 import generate
+from captioning import captioner
 from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.decoding import CaptionDecoder, generate_desc, token_ids_of_caption
 from captioning.model import build_captioner
 from captioning.photos import expand_places
+from captioning.saved_model import SavedModel, save_model
 from captioning.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
@@ -67,3 +75,127 @@ def test_a_photo_after_a_flag_is_not_overwritten(tiny_data, flag):
 def test_a_consensus_of_one_caption_is_refused(tmp_path):
     with pytest.raises(UserError, match="--consensus chooses among the captions of a beam"):
         generate.main([str(tmp_path), "--consensus", "--beam", "1"])
+
+
+# ---- The whole script, with an encoder that is quick to start ----
+
+RECORD = {**ENCODER_RECORD, "weights": "imagenet"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Writes a model folder whose captions are not empty."""
+    folder = tmp_path_factory.mktemp("trained")
+    keras.utils.set_random_seed(3)
+    model = build_captioner(VOCABULARY.size, RECORD["length"])
+    for variable in model.trainable_variables:
+        variable.assign(2 * variable.value)
+    recipe = {"made_with": {"drawn_scenes": True}}
+    save_model(folder / "scenes", SavedModel(model, VOCABULARY, RECORD), recipe)
+    save_model(folder / "photographs", SavedModel(model, VOCABULARY, RECORD), {})
+    return folder
+
+
+@pytest.fixture
+def run_generate(tmp_path, monkeypatch, capsys):
+    """Gives a function that runs generate.py in an empty folder, and returns what it prints."""
+
+    class Encoder(StandIn):
+        def encode(self, photos):
+            return (super().encode(photos) - 127) / 20
+
+        def record(self):
+            return dict(RECORD)
+
+    monkeypatch.setattr(captioner, "Encoder", Encoder)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*arguments):
+        capsys.readouterr()
+        status = generate.main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_json_and_csv_on_standard_output(trained, tiny_data, run_generate):
+    photos = sorted((tiny_data / "photos").iterdir())
+    model = ["--model", trained / "photographs"]
+    _, lines, _ = run_generate(tiny_data / "photos", *model)
+    expected = [line.split("\t") for line in lines.splitlines()]
+    assert [path for path, _ in expected] == [str(path) for path in photos]
+    assert len({caption for _, caption in expected}) > 1
+
+    _, lines, _ = run_generate(tiny_data / "photos", *model, "--json")
+    found = [json.loads(line) for line in lines.splitlines()]
+    assert all(list(each) == ["photo", "caption", "confidence"] for each in found)
+    assert [[each["photo"], each["caption"]] for each in found] == expected
+    assert all(0 < each["confidence"] < 1 for each in found)
+
+    _, text, _ = run_generate(tiny_data / "photos", *model, "--csv", "-")
+    table = pd.read_csv(io.StringIO(text), keep_default_na=False)
+    assert table.to_dict("records") == found
+
+
+def test_the_table_and_json_lines_exclude_each_other(tiny_data):
+    with pytest.raises(UserError, match="not allowed with argument --csv"):
+        generate.main([str(tiny_data), "--csv", "-", "--json"])
+
+
+def test_the_model_is_that_of_flickr8k_or_else_that_of_the_project(
+    trained, tiny_data, run_generate, monkeypatch
+):
+    photo = tiny_data / "photos" / "red_ball_snow.png"
+    monkeypatch.setattr(generate, "pretrained_model", lambda: trained / "photographs")
+    status, _, errors = run_generate(photo)
+    sentence = f"captions by {trained / 'photographs'}, the model that comes with the project\n"
+    assert (status, errors) == (0, sentence)
+    with pytest.raises(UserError, match=r"^models.flickr8k.captioner\.keras is missing in .*here"):
+        run_generate(photo, "--model", "models/flickr8k")
+    shutil.copytree(trained / "photographs", "models/flickr8k")
+    assert run_generate(photo)[2] == "captions by models/flickr8k\n"
+    assert run_generate(photo, "--model", "models/flickr8k")[2] == ""
+
+
+def test_a_model_of_drawn_scenes_warns_of_photographs_only(
+    trained, tiny_data, tmp_path, run_generate
+):
+    draw_photo(tmp_path / "photograph.png", "red", "ball", "snow")
+    (tiny_data / "scenes.csv").write_text("")
+    model = ["--model", trained / "scenes" / "captioner.keras"]
+    assert run_generate(tiny_data / "photos", *model)[2] == ""
+    status, _, errors = run_generate(tiny_data / "photos", tmp_path / "photograph.png", *model)
+    assert status == 0
+    assert errors.startswith(f"warning: {trained / 'scenes'} was trained on drawn scenes")
+    assert len(errors.splitlines()) == 1
+
+
+def test_what_is_left_out_of_a_folder_is_counted(trained, tiny_data, run_generate):
+    for name in ("one.mov", "two.MOV", "README"):
+        (tiny_data / "photos" / name).write_text("")
+    (tiny_data / "photos" / "broken.jpg").write_text("no photo")
+    status, lines, errors = run_generate(
+        tiny_data / "photos", "--model", trained / "photographs", "--max-pixels", 48 * 48
+    )
+    assert (status, len(lines.splitlines())) == (1, 12)
+    assert errors.splitlines()[-1] == "left out: 2 .mov, 1 file without extension"
+    assert "broken.jpg: cannot identify image file" in errors
+    with pytest.raises(UserError, match="none of the photos can be read"):
+        run_generate(tiny_data / "photos", "--model", trained / "photographs", "--max-pixels", 9)
+
+
+@pytest.mark.parametrize("script", ["generate.py", "train.py", "prepare_text.py"])
+def test_missing_packages_are_one_sentence(script, tmp_path):
+    """Python without its site-packages, as it is where the virtual environment is not active."""
+    place = [] if script == "generate.py" else ["--data"]
+    process = subprocess.run(
+        [sys.executable, "-S", str(ROOT / script), *place, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert "is missing: activate the virtual environment by . .venv/bin/activate" in line

@@ -3,16 +3,26 @@
 import io
 import json
 import os
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, features
-from support import write_tiny_data
+from support import StandIn, write_tiny_data
 
 from captioning import photos
+from captioning.cli import UserError
 from captioning.encoders import Encoder
 from captioning.features import read_features, write_features
-from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
+from captioning.photos import (
+    PhotoError,
+    describe_left_out,
+    encode_photos,
+    expand_places,
+    find_photos,
+    list_photos,
+    read_photo,
+)
 
 SIZE = (64, 64)
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -258,3 +268,92 @@ def test_write_features_records_what_was_skipped(tmp_path, small_encoder):
     assert record["skipped"] == skipped
     assert record["layer"] == "avg_pool"
     np.testing.assert_array_equal(read_features(tmp_path)["a"], vectors["a"])
+
+
+def turned(folder, kind):
+    """Writes a photo that its orientation turns upside down."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    path = folder / f"a.{kind}"
+    halves(BLUE, RED).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "jpg"])
+def test_an_image_that_is_open_is_read_as_its_file_is(tmp_path, kind):
+    path = turned(tmp_path, kind)
+    expected = read_photo(path, SIZE)
+    assert_halves(expected, RED, BLUE)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read_photo(image, SIZE), expected)
+        # It is left open and unchanged.
+        np.testing.assert_array_equal(read_photo(image, SIZE), expected)
+
+
+def test_an_image_that_was_made_here_is_a_photo():
+    pixels = read_photo(halves(RED, BLUE).convert("RGBA"), SIZE)
+    assert_halves(pixels, RED, BLUE, tolerance=0)
+
+
+def test_open_images_that_cannot_be_read_say_why(tmp_path, monkeypatch):
+    truncated(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(PhotoError, match="truncated"):
+        read_photo(image, SIZE)
+    with pytest.raises(PhotoError, match=r"\w"):
+        read_photo(image, SIZE)
+    with pytest.raises(PhotoError, match="it has no pixels"):
+        read_photo(Image.new("RGB", (0, 0)), SIZE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
+    with pytest.raises(PhotoError, match="64 x 64 pixels"):
+        read_photo(halves(RED, BLUE), SIZE)
+
+
+def test_one_open_image_may_be_listed_many_times(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        ((_, expected),) = encode_photos([tmp_path / "a.png"], StandIn(), 6)
+        results = list(encode_photos([image, tmp_path / "a.png", image, image], StandIn(), 1))
+    assert [photo for photo, _ in results] == [image, tmp_path / "a.png", image, image]
+    for _, result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).touch()
+
+
+def test_files_left_out_of_a_folder_are_counted_by_kind(tmp_path):
+    touch(tmp_path, "a.png", "b.MOV", "c.mov", "below/d.mov", "README", "e.aae", "below/f.png")
+    touch(tmp_path, ".DS_Store", ".git/g.mov", "below/.h.mov")
+    left_out = Counter()
+    assert len(find_photos(tmp_path, left_out=left_out)) == 2
+    assert left_out == {".mov": 3, ".aae": 1, "": 1}
+    assert describe_left_out(left_out) == "left out: 3 .mov, 1 file without extension, 1 .aae"
+    touch(tmp_path, "LICENSE")
+    places = [tmp_path / "below", tmp_path / "a.png", tmp_path, tmp_path, tmp_path / "b.MOV"]
+    left_out = Counter()
+    assert len(expand_places(places, left_out=left_out)) == 3
+    assert left_out == {".mov": 4, "": 2, ".aae": 1}
+    assert "2 files without extension" in describe_left_out(left_out)
+
+
+def test_many_kinds_of_files_left_out_make_a_short_sentence():
+    left_out = Counter(
+        {f".{number:03d}": 1 for number in range(1000)} | {".mov": 12, ".\x1b[2J": 2}
+    )
+    sentence = describe_left_out(left_out)
+    assert sentence.startswith("left out: 12 .mov, 2 .\\x1b[2J, 1 .000, ")
+    assert sentence.endswith(", 994 of other kinds")
+    assert len(sentence) < 120
+    assert describe_left_out(Counter()) == ""
+
+
+def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path):
+    touch(tmp_path, "a.mov", "b.mov")
+    with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): put some there"):
+        list_photos(tmp_path, {}, Counter())
+    with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): name a photo"):
+        expand_places([tmp_path])

@@ -179,7 +179,8 @@ def test_generation_stage(pipeline):
     written = dict(line.split("\t") for line in lines)
     assert str(place / "more" / r"caf\udce9 1.png") in written
     table = pd.read_csv(place / "below" / "out.csv", keep_default_na=False)
-    assert list(table.columns) == ["photo", "caption"]
+    assert list(table.columns) == ["photo", "caption", "confidence"]
+    assert table["confidence"].between(0, 1).all()
     assert dict(zip(table["photo"], table["caption"], strict=True)) == written
     page = (place / "below" / "out.html").read_text()
     assert page.count("data:image/jpeg") == 13
@@ -283,7 +284,7 @@ def test_a_model_is_not_run_on_features_of_other_weights(pipeline, tmp_path, run
 
 
 def test_photos_are_not_captioned_with_other_weights(pipeline, run_here, monkeypatch):
-    import generate
+    from captioning import captioner
 
     place, _ = pipeline
     record = read_json(place / "model" / "features.json", features.FORMAT, "")
@@ -292,7 +293,7 @@ def test_photos_are_not_captioned_with_other_weights(pipeline, run_here, monkeyp
         def record(self):
             return {**record, "weights_sha256": "another"}
 
-    monkeypatch.setattr(generate, "Encoder", Other)
+    monkeypatch.setattr(captioner, "Encoder", Other)
     photo = place / "data" / "photos" / "red_ball_snow.png"
     process = run_here("generate.py", photo, "--model", place / "model", "--weights", "other.h5")
     assert_refused(process, place / "model" / "features.json", "--weights other.h5", "another")

@@ -76,16 +76,17 @@ def write_gallery(path: Path, page: Page) -> None:
     thumbnails = make_thumbnails([card.photo for card in page.cards])
     decodings = _scored_decodings(page.cards)
     values = [_values(card, decodings) for card in page.cards]
-    script = (_FOLDER / "gallery.js").read_text(encoding="utf-8")
+    scripts = ("words.js", "gallery.js")
+    script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
     html = (
-        _environment()
+        environment()
         .get_template("gallery.html")
         .render(
             page=page,
             cards=zip(page.cards, _titles(page.cards), thumbnails, values, strict=True),
             decodings=decodings,
             has_words=any(caption.tokens for card in page.cards for caption in card.captions),
-            shades=_shade_names(),
+            shades=shade_names(),
             style=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
             script=script,
             script_digest=_base64(hashlib.sha256(script.encode()).digest()),
@@ -99,9 +100,10 @@ def photo_count(count: int) -> str:
     return f"{count:,d} photo{'' if count == 1 else 's'}"
 
 
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Returns what fills in the templates in the folders, and in that of this module."""
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader([*folders, _FOLDER]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -129,7 +131,8 @@ def _alternatives(token: "TokenProbability") -> str:
     )
 
 
-def _shade_names() -> list[str]:
+def shade_names() -> list[str]:
+    """Returns the probabilities that each shade stands for."""
     limits = [f"{limit:.0%}" for limit in SHADES]
     return [f"under {limits[0]}", *map(" to ".join, pairwise(limits)), f"over {limits[-1]}"]
 

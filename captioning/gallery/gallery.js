@@ -1,5 +1,5 @@
-// The page can be read without this script, which adds search, order, keys, the tooltip and large
-// photos.
+// The page can be read without this script and words.js, which it uses: they add search, order,
+// keys, the tooltip and large photos.
 "use strict";
 
 const find = (name) => document.getElementById(name);
@@ -7,7 +7,6 @@ const gallery = find("cards");
 const search = find("search");
 const order = find("order");
 const shading = find("shading");
-const tooltip = find("tooltip");
 const enlarged = find("enlarged");
 
 const asGiven = Array.from(gallery.children);
@@ -103,83 +102,6 @@ function readAddress() {
   sortCards();
 }
 
-// ---- The tooltip of a word ----
-
-let described = null;
-
-function percent(probability) {
-  if (probability < 0.001) return "under 0.1%";
-  if (probability > 0.995) return "over 99%";
-  return `${(100 * probability).toFixed(probability < 0.1 ? 1 : 0)}%`;
-}
-
-// Sets textContent, never HTML: a word is text, whatever it looks like.
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
-}
-
-function tooltipRow(word, probability) {
-  const row = element("div", "");
-  const bar = element("i", "");
-  bar.style.width = `${Math.max(100 * probability, 1)}%`;
-  row.append(element("span", word), bar, element("b", percent(probability)));
-  return row;
-}
-
-function showTooltip(word) {
-  hideTooltip();
-  const { probability, others } = word.dataset;
-  const name = word.classList.contains("end") ? "(end)" : word.textContent;
-  tooltip.replaceChildren(tooltipRow(name, Number(probability)));
-  if (others) {
-    tooltip.append(element("p", "it might have said"));
-    for (const line of others.split("\n")) {
-      const space = line.lastIndexOf(" ");
-      tooltip.append(tooltipRow(line.slice(0, space), Number(line.slice(space + 1))));
-    }
-  }
-  tooltip.hidden = false;
-  placeTooltip(word.getClientRects()[0]);
-  word.setAttribute("aria-describedby", tooltip.id);
-  described = word;
-}
-
-// Places the tooltip below the word, or above it at the bottom of the window. The coordinates are
-// those of the page, so that tooltip and word scroll together.
-function placeTooltip(place) {
-  const { clientWidth, clientHeight } = document.documentElement;
-  const gap = 6;
-  tooltip.style.left = "0";
-  const rightmost = clientWidth - tooltip.offsetWidth - gap;
-  const left = Math.max(Math.min(place.left, rightmost), gap);
-  const fitsBelow = place.bottom + gap + tooltip.offsetHeight <= clientHeight;
-  const top = fitsBelow ? place.bottom + gap : place.top - gap - tooltip.offsetHeight;
-  tooltip.style.left = `${left + scrollX}px`;
-  tooltip.style.top = `${Math.max(top, -scrollY) + scrollY}px`;
-}
-
-function hideTooltip() {
-  tooltip.hidden = true;
-  described?.removeAttribute("aria-describedby");
-  described = null;
-}
-
-const wordAt = (target) => target?.closest?.("[data-probability]");
-
-function showFor(event) {
-  const word = wordAt(event.target);
-  if (word) showTooltip(word);
-}
-
-// When the pointer leaves a word, the focused word, if any, gets the tooltip back.
-function leaveWord() {
-  const focused = wordAt(document.activeElement);
-  if (focused) showTooltip(focused);
-  else hideTooltip();
-}
-
 // ---- Large photos ----
 
 // Shows the photo of a card with its captions.
@@ -190,22 +112,7 @@ function enlarge(card) {
   enlarged.showModal();
 }
 
-// ---- Keys and clicks ----
-
-const wordsBeside = (word) => Array.from(word.parentElement.querySelectorAll("[data-probability]"));
-
-// A caption is one tab stop, and the arrows move between its words.
-function focusWord(word) {
-  for (const other of wordsBeside(word)) other.tabIndex = -1;
-  word.tabIndex = 0;
-  word.focus();
-}
-
-function moveInCaption(word, key) {
-  const words = wordsBeside(word);
-  const place = words.indexOf(word) + { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (words[place]) focusWord(words[place]);
-}
+// ---- Keys ----
 
 function moveToCard(step) {
   const cards = Array.from(gallery.children).filter((card) => !card.hidden);
@@ -226,34 +133,21 @@ const steps = { j: 1, n: 1, k: -1, p: -1 };
 
 function pressKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || enlarged.open) return;
-  const word = wordAt(event.target);
-  if (event.key === "Escape") {
-    hideTooltip();
-    if (event.target === search) {
-      search.value = "";
-      search.dispatchEvent(new Event("input"));
-    }
+  if (event.key === "Escape" && event.target === search) {
+    search.value = "";
+    search.dispatchEvent(new Event("input"));
   } else if (event.target === search || event.target === order) {
     // Letters typed there are text, not commands.
     return;
   } else if (event.key === "/") {
     search.focus();
     search.select();
-  } else if (word && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
-    moveInCaption(word, event.key);
   } else if (Object.hasOwn(steps, event.key)) {
     moveToCard(steps[event.key]);
   } else {
     return;
   }
   event.preventDefault();
-}
-
-// A touch screen has no hovering: a tapped word is focused.
-function click(event) {
-  const word = wordAt(event.target);
-  if (word) focusWord(word);
-  if (event.target.closest(".enlarge")) enlarge(event.target.closest(".card"));
 }
 
 // ---- Start ----
@@ -266,11 +160,10 @@ order.addEventListener("change", () => {
   sortCards();
   writeAddress(false);
 });
-gallery.addEventListener("mouseover", showFor);
-gallery.addEventListener("mouseout", leaveWord);
-gallery.addEventListener("focusin", showFor);
-gallery.addEventListener("focusout", hideTooltip);
-gallery.addEventListener("click", click);
+describeWords(gallery);
+gallery.addEventListener("click", (event) => {
+  if (event.target.closest(".enlarge")) enlarge(event.target.closest(".card"));
+});
 // A click anywhere but on the captions, which one may want to copy, closes the large photo.
 enlarged.addEventListener("click", (event) => {
   if (!event.target.closest(".texts")) enlarged.close();
@@ -290,9 +183,6 @@ shading.hidden = !hasWords;
 order.append(...orders.map(([name]) => new Option(name)));
 order.parentElement.hidden = order.length < 2;
 showCount(false);
-for (const caption of gallery.querySelectorAll(".words")) {
-  const first = caption.querySelector("[data-probability]");
-  if (first) first.tabIndex = 0;
-}
+for (const caption of gallery.querySelectorAll(".words")) makeTabStop(caption);
 for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
 if (location.hash) readAddress();

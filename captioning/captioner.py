@@ -1,0 +1,144 @@
+"""Captions photos: a trained model together with the encoder of its features."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from captioning.decoding import CaptionDecoder, TokenProbability, token_probabilities
+from captioning.encoders import FLOAT32, Encoder
+from captioning.features import check_same_encoder
+from captioning.files import ENCODER_RECORD, model_folder, pretrained_model
+from captioning.photos import PhotoError, encode_photos
+from captioning.saved_model import SavedModel, doubts_about, load_models
+
+# Photos that the encoder takes at once; more need more memory and gain little.
+BATCH_SIZE = 6
+
+# Photos whose captions are decoded together, and then given to whoever waits for them.
+PHOTOS_TOGETHER = 24
+
+# Beam width; 1 is greedy.
+BEAM = 3
+
+Photo = str | Path | Image.Image
+
+
+@dataclass(frozen=True)
+class PhotoCaption:
+    """The caption of a photo, and how sure the model was of it."""
+
+    text: str  # without start and end tokens
+    tokens: tuple[TokenProbability, ...]  # its words, and the end token where it has one
+
+    @property
+    def confidence(self) -> float:
+        """Geometric mean of the probabilities of its tokens, 0 to 1."""
+        return math.prod(token.probability for token in self.tokens) ** (1 / len(self.tokens))
+
+
+class Captioner:
+    """A trained model with the encoder that it was trained with: photos in, captions out.
+
+    `doubts` holds a sentence for each reason why the captions of photographs will be wrong.
+    """
+
+    def __init__(self, model: SavedModel, encoder: Encoder, doubts: Sequence[str] = ()):
+        self.model = model
+        self.encoder = encoder
+        self.doubts = tuple(doubts)
+        self._decoder = CaptionDecoder(model.captioner, model.vocabulary)
+
+    @classmethod
+    def load(
+        cls, model: str | Path | Sequence[str | Path] | None = None, weights: str | None = None
+    ) -> "Captioner":
+        """Loads models and encoder; see `captioning.load_captioner`."""
+        given = pretrained_model() if model is None else model
+        given = [given] if isinstance(given, str | Path) else given
+        folders = [model_folder(Path(place)) for place in given]
+        loaded = load_models(folders)
+        encoder = load_encoder(loaded, folders[0], weights)
+        return cls(loaded, encoder, [text for folder in folders for text in doubts_about(folder)])
+
+    def caption(
+        self,
+        photos: Photo | Sequence[Photo],
+        *,
+        beam: int = BEAM,
+        consensus: bool = False,
+        no_repeat_ngram_size: int = 0,
+        confidence: bool = False,
+    ) -> str | PhotoCaption | list[str] | list[PhotoCaption]:
+        """Captions a photo, or a list of photos: paths or PIL images.
+
+        `beam` is the beam width, and `consensus` takes the beam's caption that is most like its
+        others. Returns the text of each caption, or with `confidence` a `PhotoCaption`.
+
+        Raises:
+            PhotoError: if a photo cannot be read.
+        """
+        is_single = isinstance(photos, Photo)
+        captions = []
+        for doubt in self.doubts:
+            warnings.warn(doubt, stacklevel=2)
+        options = {"consensus": consensus, "no_repeat_ngram_size": no_repeat_ngram_size}
+        given = [photos] if is_single else photos
+        for photo, result in self.caption_all(given, beam=beam, **options):
+            if isinstance(result, PhotoError):
+                raise PhotoError(f"{photo} cannot be read: {result}") from result
+            captions.append(result if confidence else result.text)
+        return captions[0] if is_single else captions
+
+    def caption_all(
+        self,
+        photos: Sequence[Photo],
+        *,
+        beam: int = BEAM,
+        consensus: bool = False,
+        no_repeat_ngram_size: int = 0,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[tuple[Path | Image.Image, PhotoCaption | PhotoError]]:
+        """Yields each photo, in their order, with its caption or the error that says why not.
+
+        A few are captioned at a time, so that the first captions need not wait for the last
+        photos. Arguments are as in `caption`; `batch_size` photos are encoded at once.
+        """
+        photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
+        encoded = encode_photos(photos, self.encoder, batch_size)
+        decode = self._decoder.consensus if consensus else self._decoder.beam
+        while batch := list(islice(encoded, PHOTOS_TOGETHER)):
+            features = [result for _, result in batch if not isinstance(result, PhotoError)]
+            captions = iter(())
+            if features:
+                features = np.stack(features)
+                token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
+                captions = self._with_probabilities(features, token_ids)
+            for photo, result in batch:
+                yield photo, result if isinstance(result, PhotoError) else next(captions)
+
+    def _with_probabilities(
+        self, features: np.ndarray, token_ids: list[list[int]]
+    ) -> Iterator[PhotoCaption]:
+        captioner, vocabulary = self.model.captioner, self.model.vocabulary
+        tokens = token_probabilities(captioner, vocabulary, features, token_ids)
+        for ids_of_photo, tokens_of_photo in zip(token_ids, tokens, strict=True):
+            yield PhotoCaption(" ".join(vocabulary.detokenize(ids_of_photo)), tokens_of_photo)
+
+
+def load_encoder(model: SavedModel, folder: Path, weights: str | None = None) -> Encoder:
+    """Loads the encoder that the model in a folder was trained with.
+
+    Raises:
+        UserError: if its weights cannot be had, or are others.
+    """
+    record = model.encoder_record
+    source = weights or record["weights"]
+    encoder = Encoder(record["encoder"], source, record.get("dtype", FLOAT32))
+    check_same_encoder(record, folder / ENCODER_RECORD, encoder.record(), f"--weights {source}")
+    return encoder

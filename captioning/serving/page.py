@@ -1,0 +1,62 @@
+"""What the server gives to the browser: the files of the page, and captions as JSON."""
+
+import base64
+from bisect import bisect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captioning import gallery
+from captioning.gallery.thumbnails import make_thumbnail
+from captioning.vocabulary import END_TOKEN
+
+if TYPE_CHECKING:
+    from captioning.captioner import PhotoCaption
+
+# Limits of one photo, and of the photos on the page.
+PHOTO_MEGABYTES = 30
+PHOTOS_ON_PAGE = 100
+
+
+def page_files(doubts: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    """Reads the files of the page: path in the address -> content type and content.
+
+    `doubts` say why the captions will be wrong.
+    """
+    here, of_gallery = Path(__file__).parent, Path(gallery.__file__).parent
+    template = gallery.environment(here).get_template("page.html")
+    limits = {"megabytes": PHOTO_MEGABYTES, "photos": PHOTOS_ON_PAGE}
+    page = template.render(shades=gallery.shade_names(), doubts=doubts, **limits)
+    files = {"/": ("text/html; charset=utf-8", page.encode())}
+    names = {of_gallery: ("gallery.css", "words.js"), here: ("page.css", "page.js")}
+    for path in (folder / name for folder in names for name in names[folder]):
+        kind = "text/css" if path.suffix == ".css" else "text/javascript"
+        files[f"/{path.name}"] = f"{kind}; charset=utf-8", path.read_bytes()
+    return files
+
+
+def caption_json(caption: "PhotoCaption", photo: Path) -> dict[str, Any]:
+    """Returns a caption as the page takes it, and a thumbnail of the photo as a `data:` URL.
+
+    Browsers cannot show every kind of photo that is captioned.
+    """
+    tokens = [
+        {
+            "word": token.word,
+            "is_end": token.is_end,
+            "probability": token.probability,
+            "shade": bisect(gallery.SHADES, token.probability),
+            "alternatives": [
+                ("(end)" if word == END_TOKEN else word, probability)
+                for word, probability in token.alternatives
+            ],
+        }
+        for token in caption.tokens
+    ]
+    thumbnail = base64.b64encode(make_thumbnail(photo).jpeg).decode("ascii")
+    return {
+        "caption": caption.text,
+        "confidence": caption.confidence,
+        "tokens": tokens,
+        "thumbnail": f"data:image/jpeg;base64,{thumbnail}",
+    }
