@@ -97,6 +97,6 @@ test: .venv/installed-dev
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis $(SAMPLE_MODEL)
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info $(SAMPLE_MODEL)
 	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock features-cache)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,49 +1,45 @@
-"""Captions every photo of a split, scores the captions against the references, and shows them.
+"""Captions every photo of a split, scores the captions, and shows them on a page.
 
     python evaluate.py --data data/flickr8k --model models/flickr8k
-    python evaluate.py --data data/flickr8k --model models/flickr8k --split dev --beam 3
-    python evaluate.py --data data/flickr8k --model models/flickr8k --compare models/another
-    python evaluate.py --data data/flickr8k --model models/one models/two models/three
+    python evaluate.py --split dev --beam 3
+    python evaluate.py --model models/flickr8k --compare models/another
+    python evaluate.py --model models/one models/two models/three
     python evaluate.py --models models/*
 
-The metrics are in captioning/metrics.py, the rows of the table in captioning/scoring.py.
+The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
 
 Reads   MODEL/                      from train.py
         DATA/features.pkl           from prepare_photos.py
-        DATA/Flickr8k.token.txt     the captions as people wrote them, the references
-        DATA/descriptions.txt       the same captions cleaned, from prepare_text.py
+        DATA/Flickr8k.token.txt     the captions as people wrote them
+        DATA/descriptions.txt       the same, cleaned by prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
         DATA/photos/                for the page, as far as the photos are there
-        OTHER/scores.json and captions.csv, from evaluate.py, with --compare OTHER
+        OTHER/scores.json, captions.csv     with --compare OTHER
 Writes  MODEL/scores.json           the scores that are printed
-        MODEL/captions.html         a page of photos with captions, references and scores
+        MODEL/captions.html         a page of photos, captions and references
         MODEL/captions.csv          photo id, captions, references
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
-Several models are averaged: each word is chosen by the mean of their probabilities. The results of
-models/one and models/two go to models/one+two.
-
-With --models it scores nothing and writes nothing: it prints one table of models that were scored
-before.
+Several models are averaged: each word is chosen by the mean of their
+probabilities. The results of models/one and models/two go to models/one+two.
+--models prints a table of models that were scored before, and writes nothing.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from captioning import report, scoring
-from captioning.backend import keras
-from captioning.cli import DONE, DONE_IN_PART, UserError, run
-from captioning.comparison import compare_captions, read_other_captions
-from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
+from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
+    CAPTIONER,
     ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
@@ -51,15 +47,16 @@ from captioning.files import (
     RECIPE,
     SCORES,
     SPLITS,
+    require,
 )
-from captioning.gallery import write_gallery
-from captioning.gallery.evaluation import make_cards, make_page
-from captioning.model_table import print_models_table, read_scored_models
-from captioning.notes import notes_on
-from captioning.recipes import make_recipe, write_recipe
-from captioning.saved_model import SavedModel, load_models, results_folder
+from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
+
+# Keras and pandas take seconds to load: what needs them is imported after the arguments.
+if TYPE_CHECKING:
+    from captioning.saved_model import SavedModel
+    from captioning.scoring import SplitReferences
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -77,9 +74,12 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the model and the split, captions the photos, scores, writes and prints."""
-    parser = SettingsParser(
-        globals(), {"SPLIT": tuple(SPLITS), "NO_REPEAT_NGRAM_SIZE": whole_number(0)}
-    )
+    types = {
+        "SPLIT": tuple(SPLITS),
+        "NO_REPEAT_NGRAM_SIZE": whole_number(0),
+        "SHOWN_PHOTOS": whole_number(0),
+    }
+    parser = SettingsParser(globals(), types)
     alternatives = parser.add_mutually_exclusive_group()
     alternatives.add_argument(
         "--compare",
@@ -96,7 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_settings(arguments)
     if options.models:
-        return print_models(options.models)
+        return print_models(options.models, parser.typed(arguments))
+    check_arguments(options)
+    announce_loading("Keras")
+    from captioning import report, scoring
+    from captioning.comparison import compare_captions, read_other_captions
+    from captioning.gallery import write_gallery
+    from captioning.gallery.evaluation import make_cards, make_page
+    from captioning.notes import notes_on
+    from captioning.saved_model import results_folder
 
     folder = results_folder(options.model)
     model, references, features = read_inputs(options)
@@ -130,64 +138,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
         )
         scoring.write_scores(folder, scores)
-    print_report(folder, options, references, rows, scores)
+    print_report(folder, options, references, rows[scoring.GREEDY].captions, scores)
     return DONE
 
 
-def print_models(folders: Sequence[Path]) -> int:
+def print_models(folders: Sequence[Path], typed: set[str]) -> int:
     """Prints one table of models that have been scored, and names those that have not."""
+    if typed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(typed))
+        raise UserError(f"--models prints the scores that the models have: leave out {flags}")
+    from captioning.model_table import print_models_table, read_scored_models
+
     rows, missing = read_scored_models(folders)
-    if not rows:
-        raise UserError(missing[0] if missing else "--models names no folder: name model folders")
     print_models_table(rows)
     for message in missing:
         print(f"left out: {message}", file=sys.stderr)
     return DONE_IN_PART if missing else DONE
 
 
-def read_inputs(
-    options: argparse.Namespace,
-) -> tuple[SavedModel, scoring.SplitReferences, np.ndarray]:
+def check_arguments(options: argparse.Namespace) -> None:
+    """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
+    data = options.data
+    read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    for folder in options.model:
+        remedy = f"train a model with python train.py --data {data} --model {folder}"
+        require(folder / CAPTIONER, remedy)
+    if options.compare:
+        read_recipe_of_model(options.compare)
+
+
+def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferences, np.ndarray]":
     """Reads the model, or the average of several, and the references and features.
 
     The features are (photos, length), in the order of the references.
     """
+    from captioning.saved_model import load_models
+    from captioning.scoring import read_references
+
     data = options.data
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
     model = load_models(options.model, data)
     place = options.model[0] / ENCODER_RECORD
     check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
-    references = scoring.read_references(data, options.split, features)
+    references = read_references(data, options.split, features)
     return model, references, np.stack([features[photo] for photo in references.photo_ids])
 
 
 def decode_split(
-    model: SavedModel, features: np.ndarray, options: argparse.Namespace
+    model: "SavedModel", features: np.ndarray, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
+    from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
+    from captioning.scoring import BEAM, CONSENSUS, GREEDY
+
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    decodings = {scoring.GREEDY: (decoder.beam, 1)}
-    for kind, method, widths in (
-        (scoring.BEAM, decoder.beam, options.beam),
-        (scoring.CONSENSUS, decoder.consensus, options.consensus),
-    ):
-        decodings |= {f"{kind} {width}": (method, width) for width in widths if width > 1}
-    decoded = {title: [] for title in decodings}
-    total = len(decodings) * len(features)
+    beams = {1: GREEDY} | {width: f"{BEAM} {width}" for width in options.beam if width > 1}
+    consensus = {width: f"{CONSENSUS} {width}" for width in options.consensus if width > 1}
+    decoded = {title: [] for title in (*beams.values(), *consensus.values())}
+    # Each width is searched once, also where its best caption and its consensus are wanted.
+    widths = dict.fromkeys((*beams, *consensus))
+    size, total = options.no_repeat_ngram_size, len(widths) * len(features)
     with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
-        for title, (method, width) in decodings.items():
+        for width in widths:
             for start in range(0, len(features), PHOTOS_AT_ONCE):
                 batch = features[start : start + PHOTOS_AT_ONCE]
-                decoded[title] += method(
-                    batch, width, no_repeat_ngram_size=options.no_repeat_ngram_size
-                )
-                progress.update(len(batch))
+                finished = decoder.finished_captions(batch, width, no_repeat_ngram_size=size)
+                if width in beams:
+                    decoded[beams[width]] += [captions[0] for captions in finished]
+                if width in consensus:
+                    decoded[consensus[width]] += map(decoder.choose_by_consensus, finished)
+                progress.update(len(finished))
     return decoded
 
 
 def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns what makes the results of several models: the models, and how they were decoded."""
+    from captioning.backend import keras
+
     models = [str(folder) for folder in options.model]
     tables = {"evaluate": {"data": str(options.data), "model": models, **settings}}
     return make_recipe(tables, options.data, keras.backend.backend())
@@ -196,15 +224,16 @@ def recipe_of(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str
 def print_report(
     folder: Path,
     options: argparse.Namespace,
-    references: scoring.SplitReferences,
-    rows: dict[str, scoring.Row],
+    references: "SplitReferences",
+    captions: Sequence[Sequence[str]],
     scores: dict,
 ) -> None:
     """Prints captions, the tables with their notes, what was written, and what to run next."""
-    report.print_examples(
-        references.photo_ids, rows[scoring.GREEDY].captions, references.texts, options.shown_photos
-    )
-    print(f"\n{folder} on the {options.split} split, {scores['photos']:,d} photos\n")
+    from captioning import report
+
+    shown = options.shown_photos
+    report.print_examples(references.photo_ids, captions, references.texts, shown)
+    print(f"\n{folder} on the {options.split} split, {counted(scores['photos'], 'photo')}\n")
     if len(options.model) > 1:
         print(f"the average of {', '.join(map(str, options.model))}\n")
     report.print_results(scores["results"])
@@ -213,10 +242,12 @@ def print_report(
     if options.compare:
         report.print_comparison(scores["comparison"], folder, options.compare)
     names = (GALLERY, GENERATED_CAPTIONS, SCORES, *([RECIPE] if len(options.model) > 1 else []))
-    print(f"\nwrote {', '.join(str(folder / name) for name in names)}")
-    print(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:")
+    print("\n" + wrapped(f"wrote {', '.join(names)} to {folder}"))
+    print(wrapped(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:"))
     print(f"python generate.py PHOTO --model {' '.join(map(str, options.model))}")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -3,7 +3,8 @@
     python generate.py dog.jpg holiday/
     python generate.py holiday/ --csv captions.csv --html captions.html
     python generate.py dog.jpg --model models/one models/two
-    python generate.py holiday/ --json | jq .caption
+    python generate.py holiday/ --json
+    python generate.py --serve
 
 Without --model it takes models/flickr8k where train.py has made it, and the model that comes with
 the project where not.
@@ -13,18 +14,19 @@ Reads   the photos that are given, and those in the folders that are given
         the encoder's weights   those that the model was trained with
 Writes  the lines on standard output; with --json a JSON object a line, with the confidence: the
         geometric mean of the probabilities of the words; with --csv a table, with --html a page
-        with the photos, which shows how probable the model found each word
+        with the photos, which shows how probable the model found each word; with --serve nothing:
+        it opens a page in the browser on which photos are dropped to be captioned
 Takes   a few seconds to load the networks, then some 30 photos a second with EfficientNetLite2 on
         two cores, 10 with VGG16.
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
 from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
@@ -43,6 +45,10 @@ CONSENSUS = False  # takes the beam's caption most like its others; a wide beam 
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
+
+# Where --serve serves its page.
+HOST = "127.0.0.1"  # this computer alone; 0.0.0.0 lets in everyone who can reach it
+PORT = 8000  # 0 takes any that is free
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -63,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.photos import describe_left_out, expand_places, limit_pixels
 
     limit_pixels(options.max_pixels)
+    if options.serve:
+        return serve_page(load(options, is_default), options)
     skipped, left_out = {}, Counter()
     photos = expand_places(options.photos, skipped.__setitem__, left_out)
     captioner = load(options, is_default)
@@ -78,7 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.csv:
         write_csv(options.csv, captions)
     if options.html:
-        write_page(options.html, captions, decoding_name(options))
+        from captioning.gallery import captioned, write_gallery
+
+        write_gallery(options.html, captioned.make_page(captions, decoding_name(options), skipped))
+        print(f"wrote {options.html}", file=sys.stderr)
     return DONE_IN_PART if skipped else DONE
 
 
@@ -90,7 +101,7 @@ def separate_photos(options: argparse.Namespace) -> None:
     Raises:
         UserError: if no photo is named.
     """
-    if options.photos:
+    if options.photos or options.serve:
         return
     first, *others = options.model
     models = [place for place in others if (model_folder(place) / CAPTIONER).is_file()]
@@ -109,7 +120,9 @@ def check_output(flag: str, path: Path | None) -> None:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    parser = SettingsParser(globals(), {"NO_REPEAT_NGRAM_SIZE": whole_number(0)})
+    parser = SettingsParser(
+        globals(), {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
+    )
     parser.add_argument(
         "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )
@@ -122,6 +135,9 @@ def make_parser() -> SettingsParser:
     )
     output.add_argument(
         "--json", action="store_true", help="print a JSON object a line, with the confidence"
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="open a page in the browser to drop photos on"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
     parser.add_argument(
@@ -182,46 +198,42 @@ def print_captions(
     """
     from tqdm import tqdm
 
+    from captioning.caption_lines import json_line, text_line
     from captioning.photos import PhotoError
 
+    as_line = json_line if options.json else text_line
     captions = {}
-    results = captioner.caption_all(
-        photos,
-        beam=options.beam,
-        consensus=options.consensus,
-        no_repeat_ngram_size=options.no_repeat_ngram_size,
-        batch_size=options.batch_size,
-    )
-    for path, result in results:
+    for path, result in captioner.caption_all(photos, **decoding_options(options)):
         if isinstance(result, PhotoError):
             skipped[path] = result
             continue
         captions[path] = result
         if options.csv != _STANDARD_OUTPUT:
             # Above the progress bar.
-            tqdm.write(json_line(path, result) if options.json else text_line(path, result))
+            tqdm.write(as_line(path, result))
     return captions
 
 
-def text_line(path: Path, caption: "PhotoCaption") -> str:
-    """Returns path<TAB>caption."""
-    return f"{one_line(str(path))}\t{caption.text}"
+def serve_page(captioner: "Captioner", options: argparse.Namespace) -> int:
+    """Serves the page on which photos are dropped, until Ctrl-C."""
+    from captioning.serving import serve
+
+    serve(captioner, options.host, options.port, **decoding_options(options))
+    return DONE
 
 
-def json_line(path: Path, caption: "PhotoCaption") -> str:
-    """Returns a JSON object with photo, caption and confidence, 0 to 1."""
-    confidence = round(caption.confidence, 4)
-    return json.dumps({"photo": str(path), "caption": caption.text, "confidence": confidence})
+def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that `Captioner.caption_all` takes."""
+    names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
+    return {name: getattr(options, name) for name in names}
 
 
 def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
     """Writes a table with the columns photo, caption and confidence, to standard output for `-`."""
-    import pandas as pd
-
+    from captioning.caption_lines import caption_table
     from captioning.storage import cell_of, write_table
 
-    rows = [(str(photo), each.text, round(each.confidence, 4)) for photo, each in captions.items()]
-    table = pd.DataFrame(rows, columns=["photo", "caption", "confidence"])
+    table = caption_table(captions)
     if path == _STANDARD_OUTPUT:
         table.map(cell_of).to_csv(sys.stdout, index=False)
     else:
@@ -229,18 +241,7 @@ def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
         print(f"wrote {path}", file=sys.stderr)
 
 
-def write_page(path: Path, captions: dict[Path, "PhotoCaption"], decoding: str) -> None:
-    """Writes the page that shows each photo, its caption, and the probability of each word."""
-    from captioning.gallery import Caption, Card, Page, write_gallery
-
-    cards = [
-        Card(photo.name, photo, (Caption((decoding,), caption.tokens, None),), ())
-        for photo, caption in captions.items()
-    ]
-    count = f"{len(cards):,d} photos" if len(cards) > 1 else "1 photo"
-    write_gallery(path, Page(f"Captions of {count}", cards))
-    print(f"wrote {path}", file=sys.stderr)
-
+command = partial(run, main)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -3,17 +3,19 @@
     python prepare_photos.py --data data/flickr8k
     python prepare_photos.py --data my_photos --encoder EfficientNetLite2
 
-Stopped at any point, it goes on where it was when it is run again; after photos were added, changed
-or removed, it encodes only those that are new or changed.
+Stopped at any point, it goes on where it was when it is run again; after photos
+were added, changed or removed, it encodes only those that are new or changed.
 
-Reads   DATA/photos/            the photos: JPEG, HEIC, PNG, WebP and other common formats
+Reads   DATA/photos/            the photos: JPEG, HEIC, PNG, WebP and others
 Writes  DATA/features.pkl       a pickled dict: photo id -> float32 vector
-        DATA/features.json      which encoder and weights made them, and which photos were skipped
-        DATA/features-cache/    the features with what each was made from, so that a stopped run and
-                                a changed photo cost little
-Takes   with VGG16 on two cores ten to twenty minutes for the 8,091 photos of Flickr8k, after a
-        download of its ImageNet weights (528 MB); with EfficientNetLite2, whose weights come with
-        requirements.txt, a fraction of that.
+        DATA/features.json      which encoder and weights made them, and which
+                                photos were skipped
+        DATA/features-cache/    the features with what each was made from, so
+                                that a stopped run loses little
+Takes   with VGG16 on two cores ten to twenty minutes for the 8,091 photos of
+        Flickr8k, after a download of its ImageNet weights (528 MB); with
+        EfficientNetLite2, whose weights come with requirements.txt, a fraction
+        of that.
 Next    python prepare_text.py, then python train.py.
 """
 
@@ -21,18 +23,27 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from captioning.cli import DONE, DONE_IN_PART, one_line, run
-from captioning.encoders import (
+from captioning.architectures import (
     ARCHITECTURES,
     BFLOAT16,
     FLOAT32,
     IMAGENET,
     UNTRAINED,
-    Encoder,
     split_name,
+    split_weights,
+)
+from captioning.cli import (
+    DONE,
+    DONE_IN_PART,
+    announce_loading,
+    counted,
+    one_line,
+    run,
+    wrapped,
 )
 from captioning.extraction import (
     PHOTOS_AT_RISK,
@@ -53,6 +64,9 @@ from captioning.photos import (
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
+if TYPE_CHECKING:
+    from captioning.encoders import Encoder
+
 # Where things are.
 DATA = Path("data/flickr8k")  # holds the folder photos; the results go there
 
@@ -70,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the photos, encodes those that are new, writes the features, says what was skipped."""
     types = {"BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK), "DTYPE": (FLOAT32, BFLOAT16)}
     parser = SettingsParser(globals(), types)
-    parser.epilog = f"encoders: {', '.join(ARCHITECTURES)}"
+    parser.epilog = wrapped(f"encoders: {', '.join(ARCHITECTURES)}")
     options = parser.parse_settings(arguments)
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
@@ -112,13 +126,13 @@ def retry_unreadable(cache: FeatureCache, skipped: dict[str, str]) -> list[str]:
 
 def load_encoder(
     options: argparse.Namespace, cache: FeatureCache, is_needed: bool
-) -> tuple[Encoder | None, dict[str, Any]]:
+) -> "tuple[Encoder | None, dict[str, Any]]":
     """Loads the encoder, unless there is nothing to encode and its record is known without.
 
     Raises:
         UserError: if the features that are there are of another encoder or of other weights.
     """
-    split_name(options.encoder)
+    split_weights(options.weights, len(split_name(options.encoder)))
     # Nobody should download weights to learn that the features are of others.
     wanted = {"encoder": options.encoder, "weights": options.weights, "dtype": options.dtype}
     check_encoder(cache, wanted)
@@ -126,6 +140,10 @@ def load_encoder(
     # These two words always mean the same weights; what a file holds, only its digest tells.
     if known and not is_needed and known["weights"] == options.weights in (IMAGENET, UNTRAINED):
         return None, known
+    announce_loading(options.encoder)
+    # Imported once it is needed: Keras takes seconds to load, in which --help would be silent.
+    from captioning.encoders import Encoder
+
     encoder = Encoder(options.encoder, options.weights, options.dtype)
     record = encoder.record()
     check_encoder(cache, record)
@@ -146,14 +164,16 @@ def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> N
     """Says how many features there are, what has changed, where they are and what to run next."""
     data = cache.data
     count, length = len(cache.features), record["length"]
-    print(f"{count:,d} photos, {length:,d} features each, by {record['encoder']}")
+    print(wrapped(f"{counted(count, 'photo')}, {length:,d} features each, by {record['encoder']}"))
     if cache.earlier:
-        print(f"since the last run: {cache.summary()}")
+        print(wrapped(f"since the last run: {cache.summary()}"))
     if skipped:
-        print(f"{skipped:,d} photos skipped; {data / ENCODER_RECORD} says why")
-    print(f"wrote {data / FEATURES} and {data / ENCODER_RECORD}")
+        print(f"{counted(skipped, 'photo')} skipped; {data / ENCODER_RECORD} says why")
+    print(wrapped(f"wrote {data / FEATURES} and {data / ENCODER_RECORD}"))
     print(f"next: python prepare_text.py --data {data}, then train.py")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

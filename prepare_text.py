@@ -2,13 +2,15 @@
 
     python prepare_text.py --data data/flickr8k
 
-Reads   DATA/Flickr8k.token.txt             the captions, name.jpg#k<TAB>caption
-        DATA/Flickr_8k.trainImages.txt      the photos of the training split; with devImages and
-                                            testImages, which must name none of them
-        DATA/photos/                        file names only, to count those without captions
-Writes  DATA/descriptions.txt               the cleaned descriptions, one a line
-        DATA/vocabulary.json                the words that the decoder will know
-        DATA/Flickr_8k.*Images.txt          a random split, where there is none of the three
+Reads   DATA/Flickr8k.token.txt         the captions, name.jpg#k<TAB>caption
+        DATA/Flickr_8k.trainImages.txt  the photos of the training split; with
+                                        devImages and testImages, which must
+                                        name none of them
+        DATA/photos/                    file names only, to count those without
+                                        captions
+Writes  DATA/descriptions.txt           the cleaned descriptions, one a line
+        DATA/vocabulary.json            the words that the decoder will know
+        DATA/Flickr_8k.*Images.txt      a random split, where there are none
 Takes   about a second for the 40,460 captions of Flickr8k.
 Next    python train.py, once python prepare_photos.py has run too.
 """
@@ -16,10 +18,11 @@ Next    python train.py, once python prepare_photos.py has run too.
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from captioning.captions import clean_captions, read_captions_file, write_descriptions
-from captioning.cli import DONE, UserError, run
+from captioning.cli import DONE, UserError, run, wrapped
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
 from captioning.settings import SettingsParser, seed_number, whole_number
 from captioning.splits import read_or_draw_splits, write_splits
@@ -78,17 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(summarize_photos(data, captions, splits))
     print(summarize_text(captions, descriptions, training, vocabulary))
     if drawn:
-        print(
-            f"no split files were there: split the photos at random with seed {options.seed} and "
-            f"wrote {', '.join(str(data / name) for name in SPLITS.values())}"
-        )
-    print(f"wrote {data / DESCRIPTIONS} and {data / VOCABULARY}")
-    print(
-        f"next: python train.py --data {data} (once python prepare_photos.py --data {data} has run "
-        "too)"
-    )
+        said = f"no split files were there: split the photos at random with seed {options.seed}"
+        print(wrapped(f"{said} and wrote {', '.join(str(data / n) for n in SPLITS.values())}"))
+    print(wrapped(f"wrote {data / DESCRIPTIONS} and {data / VOCABULARY}"))
+    print(f"next: python train.py --data {data}")
+    print(f"(once python prepare_photos.py --data {data} has run too)")
     return DONE
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -1,62 +1,48 @@
-"""Trains the captioner: features of a photo and the words so far in, the next word out.
+"""Trains the captioner: a photo's features and words so far in, the next word out.
 
     python train.py --data data/flickr8k --model models/flickr8k
     python train.py --recipe recipes/classic.toml --epochs 20
     python train.py --data data/flickr8k --model models/flickr8k --resume
 
-The network is in captioning/model.py; loss, metrics and schedule are in captioning/training.py.
-With REWARD_EPOCHS it then goes on from the best epoch by reward fine-tuning, captioning/reward.py.
+The network is in captioning/model.py, the loss in captioning/training.py; with
+REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
 
-Reads   DATA/features.pkl, features.json            from prepare_photos.py
-        DATA/descriptions.txt, vocabulary.json      from prepare_text.py
-        DATA/Flickr_8k.trainImages.txt, devImages   the training and validation splits
-Writes  MODEL/captioner.keras       the network of the best epoch on the validation split
+Reads   DATA/features.pkl, features.json        from prepare_photos.py
+        DATA/descriptions.txt, vocabulary.json  from prepare_text.py
+        DATA/Flickr8k.token.txt                 captions as written, to show
+        DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
+Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml           the settings that it was trained with
-        MODEL/vocabulary.json, features.json        copies, so that the folder is complete
-        MODEL/history.csv, curves.png               loss and accuracy, or reward, of every epoch
+        MODEL/vocabulary.json, features.json    copies, to complete the folder
+        MODEL/history.csv, curves.png           loss and accuracy, or reward
         MODEL/checkpoint.npz        what --resume needs, removed at the end
-Takes   for Flickr8k on two cores about a minute an epoch, and 1.5 in reward fine-tuning.
+Takes   on two cores for Flickr8k a minute an epoch, half more with rewards.
 Next    python evaluate.py.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioning.backend import keras
-from captioning.captions import read_descriptions
-from captioning.checkpoint import (
-    Checkpoint,
-    read_checkpoint,
-    remove_checkpoint,
-    require_checkpoint,
-)
-from captioning.cli import DONE, UserError, run
-from captioning.dataset import CaptionBatches, CaptionedSplit, digest, load_split
+from captioning.captions import read_captions, read_descriptions
+from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
+from captioning.cli import DONE, UserError, announce_loading, run, wrapped
 from captioning.features import read_encoder_record, read_features
-from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
-from captioning.model import build_captioner, network_digest
+from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, FEATURES, HISTORY, RECIPE, require
 from captioning.recipes import make_recipe
-from captioning.report import print_best_epoch
-from captioning.reward import RewardSettings, fine_tune
-from captioning.saved_model import SavedModel, save_model
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
-from captioning.training import (
-    CaptionTrainer,
-    RecordEpoch,
-    ShowCaptions,
-    compile_trainer,
-    fit,
-    is_finished,
-    plan_steps,
-)
 from captioning.vocabulary import Vocabulary, read_vocabulary
+
+# Keras takes seconds to load: all that needs it is imported after the arguments are read.
+if TYPE_CHECKING:
+    from captioning.dataset import CaptionedSplit
+    from captioning.saved_model import SavedModel
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -100,23 +86,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "WARMUP_STEPS": whole_number(0),
             "REWARD_EPOCHS": whole_number(0),
             "REWARD_SAMPLES": whole_number(2),
+            "SHOWN_PHOTOS": whole_number(0),
             "SEED": seed_number,
         },
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     options = parser.parse_settings(arguments)
-    if options.model.exists() and not options.model.is_dir():
-        raise UserError(f"{options.model} is not a folder: name another with --model")
-    if options.resume:
-        # Nobody should wait for the inputs to learn that there is nothing to resume.
-        require_checkpoint(options.model, start_anew(options))
+    check_arguments(options)
+    announce_loading("Keras")
+    from captioning.backend import keras
+    from captioning.model import build_captioner
+    from captioning.saved_model import SavedModel
+    from captioning.training import plan_steps
+
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
+    captions = read_captions(options.data)
     planned = options.batch_size, options.epochs, options.min_steps
     planned = plan_steps(len(training.captions), *planned, fixed=parser.typed(arguments))
     options.batch_size, options.epochs, options.min_steps = planned
     print(parser.describe(options))
-    print(f"training    {training.summary()}\nvalidation  {validation.summary()}")
-    print(f"vocabulary  {vocabulary.size:6,d} ids")
+    print(f"training   {training.summary()}\nvalidation {validation.summary()}")
     settings = parser.settings_in_force(options)
     with locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)
@@ -128,18 +117,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             word_dropout=options.word_dropout,
             output_dropout=options.output_dropout,
         )
-        print(f"the network has {captioner.count_params():,d} parameters")
+        print(
+            f"network    {captioner.count_params():,d} parameters, {vocabulary.size:,d} token ids"
+        )
         model = SavedModel(captioner, vocabulary, encoder_record)
-        try:
-            history = train(options, settings, training, validation, model)
-        except KeyboardInterrupt:
-            if (options.model / CHECKPOINT).exists():
-                typed = list(sys.argv[1:] if arguments is None else arguments)
-                command = shlex.join([item for item in typed if item != "--resume"])
-                print(f"\nto resume: python train.py {command} --resume", file=sys.stderr)
-            raise
+        with resumable(options.model, "train.py", arguments):
+            history = train(options, settings, (training, validation), captions, model)
     report(history, options)
     return DONE
+
+
+def check_arguments(options: argparse.Namespace) -> None:
+    """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
+    if options.model.exists() and not options.model.is_dir():
+        raise UserError(f"{options.model} is not a folder: name another with --model")
+    if options.resume:
+        require_checkpoint(options.model, start_anew(options))
+    for name, script in ((FEATURES, "prepare_photos.py"), (DESCRIPTIONS, "prepare_text.py")):
+        require(options.data / name, f"run python {script} --data {options.data} first")
 
 
 def start_anew(options: argparse.Namespace) -> str:
@@ -147,8 +142,12 @@ def start_anew(options: argparse.Namespace) -> str:
     return f"run python train.py --data {options.data} --model {options.model} without --resume"
 
 
-def read_inputs(data: Path) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary, dict[str, Any]]:
+def read_inputs(
+    data: Path,
+) -> "tuple[CaptionedSplit, CaptionedSplit, Vocabulary, dict[str, Any]]":
     """Reads the training and validation splits, the vocabulary, and what made the features."""
+    from captioning.dataset import load_split
+
     features = read_features(data)
     encoder_record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
     descriptions = read_descriptions(data)
@@ -161,43 +160,44 @@ def read_inputs(data: Path) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary,
 def train(
     options: argparse.Namespace,
     settings: dict[str, Any],
-    training: CaptionedSplit,
-    validation: CaptionedSplit,
-    model: SavedModel,
+    splits: "tuple[CaptionedSplit, CaptionedSplit]",
+    captions: dict[str, list[str]],
+    model: "SavedModel",
 ) -> list[dict]:
     """Trains to the end, from the start or from a checkpoint; returns the figures of each epoch."""
-    splits = training, validation
-    trainer = CaptionTrainer(model.captioner)
+    from captioning import training
+    from captioning.dataset import CaptionBatches, digest
+    from captioning.model import network_digest
+    from captioning.progress import ShowCaptions, ShowEpoch
+    from captioning.reward import RewardSettings, fine_tune
+    from captioning.saved_model import save_model
+
+    trainer = training.CaptionTrainer(model.captioner)
     run_settings = {
         **settings,
         "network": network_digest(model.captioner),
         "inputs": digest(splits, model.vocabulary),
     }
-    checkpoint = Checkpoint([], [])
-    if options.resume:
-        checkpoint = read_checkpoint(options.model, run_settings, start_anew(options))
-        print(f"resuming after epoch {len(checkpoint.history)}")
-    elif remove_checkpoint(options.model):
-        print(f"{options.model} holds an interrupted run: starting anew, without --resume")
+    checkpoint = start_or_resume(options.model, run_settings, options.resume, start_anew(options))
+    history, limits = checkpoint.history, (options.epochs, options.patience)
+    recipe = recipe_of(options, settings, model)
 
-    history = checkpoint.history
-    record = RecordEpoch(
-        options.model,
-        history,
-        run_settings,
-        is_finished=lambda: is_finished(history, options.epochs, options.patience),
-        save_best=lambda: save_model(options.model, model, recipe_of(options, settings, model)),
-    )
-    show = ShowCaptions(model.captioner, model.vocabulary, validation, options.shown_photos)
-    if not is_finished(history, options.epochs, options.patience):
+    def save_best() -> None:
+        save_model(options.model, model, recipe)
+
+    callbacks = [
+        ShowEpoch(history, *limits, options.reward_epochs),
+        ShowCaptions(model.captioner, model.vocabulary, splits[1], captions, options.shown_photos),
+        training.RecordEpoch(options.model, history, run_settings, *limits, save_best),
+    ]
+    if not training.is_finished(history, *limits):
         batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
+        rate = options.learning_rate, options.weight_decay
         steps = len(batches[0]) * options.epochs
-        compile_trainer(
-            trainer, options.learning_rate, options.weight_decay, steps, options.warmup_steps
-        )
+        training.compile_trainer(trainer, *rate, steps, options.warmup_steps)
         if options.resume:
             checkpoint.restore(trainer)
-        fit(trainer, *batches, len(history), options.epochs, [show, record])
+        training.fit(trainer, *batches, len(history), options.epochs, callbacks)
     if options.reward_epochs and all(map(np.isfinite, history[-1].values())):
         reward_settings = RewardSettings(
             epochs=options.reward_epochs,
@@ -209,17 +209,17 @@ def train(
             batch_size=options.batch_size,
             seed=options.seed,
         )
-        fine_tune(
-            trainer, model, splits, reward_settings, checkpoint, options.model, [show, record]
-        )
+        fine_tune(trainer, model, splits, reward_settings, checkpoint, options.model, callbacks)
     remove_checkpoint(options.model)
     return history
 
 
 def recipe_of(
-    options: argparse.Namespace, settings: dict[str, Any], model: SavedModel
+    options: argparse.Namespace, settings: dict[str, Any], model: "SavedModel"
 ) -> dict[str, dict[str, Any]]:
     """Returns all settings that the model depends on, those of the two earlier stages included."""
+    from captioning.backend import keras
+
     names, record = ("encoder", "weights", "dtype"), model.encoder_record
     tables = {
         "prepare_photos": {name: record[name] for name in names if name in record},
@@ -234,6 +234,8 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
 
     Raises `UserError` if the loss is not finite any more.
     """
+    from captioning.report import print_best_epoch
+
     if not all(map(np.isfinite, history[-1].values())):
         raise UserError(
             f"the loss of epoch {len(history)} is not finite: run python train.py --data "
@@ -241,10 +243,11 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
             f"{options.learning_rate:g}"
         )
     print_best_epoch(history, options.epochs, options.batch_size)
-    names = (CAPTIONER, RECIPE, HISTORY, CURVES)
-    print(f"wrote {', '.join(str(options.model / name) for name in names)}")
+    print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
     print(f"next: python evaluate.py --data {options.data} --model {options.model}")
 
 
+command = partial(run, main)
+
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -18,8 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from captioning.architectures import BFLOAT16, FLOAT32, UNTRAINED
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder
+from captioning.encoders import Encoder
 from captioning.files import PHOTOS
 from captioning.photos import encode_photos, find_photos, read_in_sizes
 from captioning.settings import positive_integer

@@ -11,15 +11,14 @@ import os
 import sys
 import tempfile
 
-from captioning.cli import STOPPED
-
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Keras makes a tf.function of each network, all of one name: when two models are compared,
-# TensorFlow takes their networks for one function that is traced too often, and warns.
+# Keras makes a tf.function of each network, all of one name: of several networks that are traced
+# once each, TensorFlow warns as of one that is traced too often. In a notebook it sets the level of
+# its logger itself, so that only a filter lasts.
 if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
 # Options of glibc's mallopt(3).
@@ -59,12 +58,7 @@ def _standard_error_withheld():
 
 _keep_freed_memory()
 
-try:
-    with _standard_error_withheld():
-        import keras
-except KeyboardInterrupt:
-    # This takes seconds, and no script has begun to handle Ctrl-C yet.
-    print("\nstopped", file=sys.stderr)
-    sys.exit(STOPPED)
+with _standard_error_withheld():
+    import keras
 
 __all__ = ["keras"]

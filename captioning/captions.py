@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from captioning.cli import UserError
+from captioning.cli import UserError, counted
 from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id, require
 from captioning.storage import write_text
 from captioning.vocabulary import END_TOKEN, START_TOKEN, check_sources, read_vocabulary
@@ -106,8 +106,8 @@ def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]
     if not captions:
         raise UserError(f"{path} holds no captions: put them there, {form}, {command}")
     if repeated:
-        count = f"{len(repeated):,d} repeated lines ignored, the first of them line {repeated[0]}"
-        print(f"{path}: {count}", file=sys.stderr)
+        count = counted(len(repeated), "repeated line")
+        print(f"{path}: {count} ignored, the first of them line {repeated[0]}", file=sys.stderr)
     return captions, file_names
 
 

@@ -4,26 +4,35 @@ It holds all variables of the model (weights, and the states of the random gener
 draws from), those of the optimizer, the settings of the run, and the figures of its epochs.
 """
 
+import contextlib
 import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.files import CHECKPOINT, require
 from captioning.storage import atomic_path
+
+if TYPE_CHECKING:
+    from captioning.backend import keras
 
 # The entry of the file that is no array of the model.
 _RUN = "run"
 
 
 def write_checkpoint(
-    folder: Path, model: keras.Model, settings: dict[str, Any], history: list[dict]
+    folder: Path, model: "keras.Model", settings: dict[str, Any], history: list[dict]
 ) -> None:
     """Writes the state of a compiled model, with checksums, in place of an earlier checkpoint."""
+    # Whoever has nothing to resume need not wait for Keras.
+    from captioning.backend import keras
+
     arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
     run = np.array(json.dumps({"settings": settings, "history": history}))
     with atomic_path(folder / CHECKPOINT) as partial:
@@ -43,7 +52,7 @@ class Checkpoint:
     arrays: list[np.ndarray]
     remedy: str = ""  # what the user does where the state does not fit
 
-    def restore(self, model: keras.Model) -> None:
+    def restore(self, model: "keras.Model") -> None:
         """Gives a compiled model the state.
 
         Raises:
@@ -67,6 +76,23 @@ def read_checkpoint(folder: Path, settings: dict[str, Any], remedy: str) -> Chec
     run, arrays = _read(path, remedy)
     _check_settings(path, run["settings"], settings, remedy)
     return Checkpoint(run["history"], arrays, remedy)
+
+
+def start_or_resume(
+    folder: Path, settings: dict[str, Any], is_resumed: bool, remedy: str
+) -> Checkpoint:
+    """Reads the checkpoint of a run that is resumed; otherwise starts anew and removes an old one.
+
+    Raises:
+        UserError: as `read_checkpoint`.
+    """
+    if is_resumed:
+        checkpoint = read_checkpoint(folder, settings, remedy)
+        print(f"resuming after epoch {len(checkpoint.history)}")
+        return checkpoint
+    if remove_checkpoint(folder):
+        print(f"{folder} holds an interrupted run: starting anew, without --resume")
+    return Checkpoint([], [])
 
 
 def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:
@@ -100,7 +126,23 @@ def remove_checkpoint(folder: Path) -> bool:
     return exists
 
 
-def _variables(model: keras.Model) -> list[keras.Variable]:
+@contextlib.contextmanager
+def resumable(folder: Path, script: str, arguments: Sequence[str] | None) -> Iterator[None]:
+    """Says on stderr how to resume the run if it is stopped and has left a checkpoint.
+
+    `arguments` are those of the script, or None for the command line's.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / CHECKPOINT).exists():
+            typed = sys.argv[1:] if arguments is None else arguments
+            command = shlex.join([item for item in typed if item != "--resume"])
+            print(f"\nto resume: python {script} {command} --resume", file=sys.stderr)
+        raise
+
+
+def _variables(model: "keras.Model") -> "list[keras.Variable]":
     """Lists all that training changes: the model's variables and the optimizer's."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ STOPPED = 130
 OUTPUT_CLOSED = 141
 TERMINATED = 143
 
-# Characters of a line of printed text.
+# Characters of a line of printed text; fewer where the terminal is narrower.
 LINE_WIDTH = 80
 
 # A file name may hold bytes that are no UTF-8, or characters that the terminal's encoding lacks;
@@ -45,7 +47,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Raises `UserError` where argparse would print the usage and exit."""
-        raise UserError(f"{message}; see python {self.prog} --help")
+        # Installed, a script is a command of its own.
+        python = "python " if self.prog.endswith(".py") else ""
+        raise UserError(f"{message}; see {python}{self.prog} --help")
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -57,6 +61,39 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
             typed = " ".join(map(str, action.default))
             return f"{action.help} (default: {typed.replace('%', '%%')})"
         return action.help if action.default is None else super()._get_help_string(action)
+
+
+def line_width() -> int:
+    """Returns how many characters a line may have that the terminal should not break."""
+    return min(LINE_WIDTH, shutil.get_terminal_size().columns)
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """Breaks a text into lines that fit, and indents those after the first.
+
+    It breaks at white space only, so that flags and paths stay whole.
+    """
+    return textwrap.fill(
+        text,
+        line_width(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, such as `1 photo` or `8,091 photos`."""
+    return f"{number:,d} {noun}{'' if number == 1 else 's'}"
+
+
+def announce_loading(what: str) -> None:
+    """Says on stderr what a script is about to load, unless Keras, which takes longest, is there.
+
+    Whoever waits for seconds should see at once that something happens, and what.
+    """
+    if "keras" not in sys.modules and sys.stderr.isatty():
+        print(f"loading {what} …", file=sys.stderr, flush=True)
 
 
 def one_line(text: str) -> str:

@@ -31,7 +31,7 @@ class CaptionedSplit:
         """Says how much there is, in a line for a person."""
         return (
             f"{len(self.photo_ids):6,d} photos {len(self.captions):8,d} captions "
-            f"{self.target_count:9,d} words to predict"
+            f"{self.target_count:9,d} targets"
         )
 
 

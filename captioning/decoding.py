@@ -63,7 +63,7 @@ class CaptionDecoder:
             length without it.
         """
         options = beam_width, length_penalty, no_repeat_ngram_size
-        return [captions[0] for captions in self._finished_captions(features, *options)]
+        return [captions[0] for captions in self.finished_captions(features, *options)]
 
     def consensus(
         self,
@@ -72,26 +72,34 @@ class CaptionDecoder:
         length_penalty: float = LENGTH_PENALTY,
         no_repeat_ngram_size: int = 0,
     ) -> list[list[int]]:
-        """Takes, of the captions that `beam` finishes, the one most like the others.
+        """Takes, of the captions that `beam` finishes, the one that `choose_by_consensus` returns.
+
+        Arguments and result are as in `beam`.
+        """
+        options = beam_width, length_penalty, no_repeat_ngram_size
+        finished = self.finished_captions(features, *options)
+        return [self.choose_by_consensus(captions) for captions in finished]
+
+    def choose_by_consensus(self, captions: list[list[int]]) -> list[int]:
+        """Returns the one of the captions of a photo, token ids, that is most like the others.
 
         This is decoding for minimum Bayes risk (Kumar and Byrne 2004), where every caption counts
         the same and CIDEr-D without weights tells how much two are alike: see `metrics.consensus`.
-        Arguments and result are as in `beam`.
         """
         # Imported here because NLTK loads slowly and only consensus needs it.
         from captioning.metrics import consensus
 
-        options = beam_width, length_penalty, no_repeat_ngram_size
-        return [
-            captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
-            for captions in self._finished_captions(features, *options)
-        ]
+        return captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
 
-    def _finished_captions(
-        self, features: np.ndarray, width: int, length_penalty: float, no_repeat_ngram_size: int
+    def finished_captions(
+        self,
+        features: np.ndarray,
+        beam_width: int,
+        length_penalty: float = LENGTH_PENALTY,
+        no_repeat_ngram_size: int = 0,
     ) -> list[list[list[int]]]:
-        """Returns the token ids of the captions that beam search finishes, of each photo."""
-        options = width, self.vocabulary, length_penalty, no_repeat_ngram_size
+        """Returns the token ids of all captions that `beam` finishes, of each photo, best first."""
+        options = beam_width, self.vocabulary, length_penalty, no_repeat_ngram_size
         captions = []
         for start in range(0, len(features), PHOTOS_AT_ONCE):
             batch = features[start : start + PHOTOS_AT_ONCE]

@@ -35,11 +35,10 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Variant:
-    """How a network of the family is scaled, its input size, and the file of its weights."""
+    """How a network of the family is scaled, and the file of its weights."""
 
     width: float
     depth: float
-    size: int
     file: str
 
     @property
@@ -49,8 +48,8 @@ class Variant:
 
 
 VARIANTS = {
-    "EfficientNetLite0": Variant(1.0, 1.0, 224, "efficientnet-lite0-57934424.pth"),
-    "EfficientNetLite2": Variant(1.1, 1.2, 260, "efficientnet-lite2-9656183e.pth"),
+    "EfficientNetLite0": Variant(1.0, 1.0, "efficientnet-lite0-57934424.pth"),
+    "EfficientNetLite2": Variant(1.1, 1.2, "efficientnet-lite2-9656183e.pth"),
 }
 
 
@@ -59,8 +58,10 @@ def preprocess_input(pixels: np.ndarray) -> np.ndarray:
     return (pixels - np.float32(127)) / np.float32(128)
 
 
-def build_network(name: str, weights: str | None) -> keras.Model:
+def build_network(name: str, weights: str | None, size: int) -> keras.Model:
     """Builds a network up to the average pooling, with ImageNet weights or, if None, initial ones.
+
+    `size` is the height and width of its input in pixels.
 
     Raises:
         UserError: if the weights are not installed or their file is damaged.
@@ -69,7 +70,7 @@ def build_network(name: str, weights: str | None) -> keras.Model:
     # Read first: who lacks the file need not wait for the layers.
     state = None if weights is None else read_weights(variant)
     # A layer has the name of its weights in the file.
-    inputs = keras.Input((variant.size, variant.size, 3))
+    inputs = keras.Input((size, size, 3))
     x = layers.Conv2D(
         STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="_conv_stem"
     )(inputs)

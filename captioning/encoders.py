@@ -8,36 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.architectures import ARCHITECTURES, AVERAGE_POOL
+from captioning.architectures import (
+    ARCHITECTURES,
+    AVERAGE_POOL,
+    FLOAT32,
+    IMAGENET,
+    JOIN,
+    UNTRAINED,
+    split_name,
+    split_weights,
+)
 from captioning.backend import keras
 from captioning.cli import UserError
 
-IMAGENET = "imagenet"
-UNTRAINED = "none"
-
-FLOAT32 = "float32"
-BFLOAT16 = "bfloat16"
-
-# Joins the names of encoders whose features are put end to end, and the weights of each.
-JOIN = "+"
-
 # What `--weights none` draws the weights from; another seed would be another encoder.
 UNTRAINED_SEED = 20130830
-
-
-def split_name(name: str) -> list[str]:
-    """Splits the name of joined encoders, such as `EfficientNetLite2+MobileNetV2`.
-
-    Raises:
-        UserError: if there is no such encoder, or one is named twice.
-    """
-    names = name.split(JOIN)
-    for part in names:
-        if part not in ARCHITECTURES:
-            raise UserError(f"there is no encoder {part}: choose one of {', '.join(ARCHITECTURES)}")
-    if len(set(names)) < len(names):
-        raise UserError(f"--encoder {name} names an encoder twice: name each once")
-    return names
 
 
 class Encoder:
@@ -59,7 +44,7 @@ class Encoder:
         self.dtype = dtype
         self.architectures = [ARCHITECTURES[part] for part in names]
         self.input_sizes = [(each.size, each.size) for each in self.architectures]
-        sources = _split_weights(weights, len(names))
+        sources = split_weights(weights, len(names))
         ordinary = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype)
         try:
@@ -93,17 +78,6 @@ class Encoder:
             "resizing": "bilinear",
             "length": self.length,
         }
-
-
-def _split_weights(weights: str, count: int) -> list[str]:
-    # The name of a single encoder's file may hold a +.
-    sources = weights.split(JOIN) if count > 1 else [weights]
-    if len(sources) not in (1, count):
-        raise UserError(
-            f"--weights {weights} names {len(sources)} weights for {count} encoders: give one for "
-            f"all, or one for each, joined by {JOIN}"
-        )
-    return sources * (count // len(sources))
 
 
 def _build_network(name: str, weights: str) -> keras.Model:
@@ -151,10 +125,6 @@ def _load_imagenet(name: str) -> keras.Model:
 
 
 def _load_weights(network: keras.Model, name: str, path: Path) -> None:
-    if not path.is_file():
-        raise UserError(
-            f"the weights {path} are missing: give a file, {IMAGENET} or {UNTRAINED} with --weights"
-        )
     try:
         with warnings.catch_warnings():
             # Of layers that the file lacks Keras only warns.

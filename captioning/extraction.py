@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioning.cli import UserError
+from captioning.cli import UserError, counted
 from captioning.features import differing_keys, read_encoder_record, write_features
 from captioning.files import FEATURES, FEATURES_CACHE, PHOTOS, photo_id
 from captioning.photos import PhotoError, encode_photos
@@ -61,7 +61,8 @@ class FeatureCache:
         kept = sum(self.earlier[name] == self.signatures[name] for name in known)
         gone = sum(name not in self.features for name in self.earlier)
         return (
-            f"{len(self.features) - len(known):,d} photos added, {len(known) - kept:,d} changed, "
+            f"{counted(len(self.features) - len(known), 'photo')} added, "
+            f"{len(known) - kept:,d} changed, "
             f"{gone:,d} gone, {kept:,d} unchanged"
         )
 
@@ -174,7 +175,7 @@ def write_result(cache: FeatureCache, record: dict[str, Any], skipped: dict[str,
     features = {name: cache.features[name] for name in cache.photos if name in cache.features}
     if not features:
         place = cache.data / PHOTOS
-        raise UserError(f"none of the {len(skipped)} photos in {place} can be read")
+        raise UserError(f"none of the {counted(len(skipped), 'photo')} in {place} can be read")
     by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
     # In an order that does not depend on when a photo was tried.
     sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]

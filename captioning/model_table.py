@@ -1,12 +1,13 @@
 """One table of several model folders: their scores, and the settings in which they differ."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from captioning.cli import LINE_WIDTH, UserError
+from captioning.cli import UserError, counted, line_width
 from captioning.recipes import evaluation_command, read_recipe_of_model
 from captioning.report import print_paragraphs
 from captioning.scoring import BEAM, CONSENSUS, GREEDY, read_scores
@@ -37,6 +38,9 @@ def read_scored_models(folders: Sequence[Path]) -> tuple[dict[str, Row], list[st
     Returns:
         folder -> row, and a message for each folder without scores or recipe, which names the
         command that makes them.
+
+    Raises:
+        UserError: if there is no row.
     """
     rows, messages = {}, []
     for folder in folders:
@@ -46,6 +50,8 @@ def read_scored_models(folders: Sequence[Path]) -> tuple[dict[str, Row], list[st
             rows[str(folder)] = _read_row(folder)
         except UserError as error:
             messages.append(str(error))
+    if not rows:
+        raise UserError(messages[0] if messages else "--models names no folder: name model folders")
     return rows, messages
 
 
@@ -90,7 +96,7 @@ def print_models_table(rows: dict[str, Row]) -> None:
         )
     if differing.isdisjoint(_SCORED_ON):
         data, split, photos = (next(iter(rows.values()))[column] for column in _SCORED_ON)
-        print(f"Models on the {split} split of {data}, {photos:,d} photos\n")
+        print(f"Models on the {split} split of {data}, {counted(photos, 'photo')}\n")
     else:
         differing.update(_SCORED_ON)
         notes.append("warning: scores on different photos must not be compared.")
@@ -101,8 +107,9 @@ def print_models_table(rows: dict[str, Row]) -> None:
     shown = scores + [column for column in columns if column in differing and column not in scores]
     cells = [[str(row.get(column, _NONE)) for column in shown] for row in rows.values()]
     table = pd.DataFrame(cells, index=list(rows), columns=pd.MultiIndex.from_tuples(shown))
-    # Pandas marks a table that continues below with a backslash at the end of its lines.
-    for line in table.to_string(line_width=LINE_WIDTH).splitlines():
-        print(line.rstrip("\\ "))
-    print()
+    text = table.to_string(line_width=line_width())
+    # Where a table continues below, pandas ends its lines with a backslash, and leaves two of them
+    # empty.
+    text = "\n".join(line.rstrip("\\ ") for line in text.splitlines())
+    print(re.sub(r"\n{3,}", "\n\n", text) + "\n")
     print_paragraphs(notes)

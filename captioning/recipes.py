@@ -34,6 +34,7 @@ def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing or not TOML, or names an unknown script or setting.
     """
+    path = _find_recipe(path)
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -55,6 +56,19 @@ def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
                 f"{', '.join(names)}"
             )
     return settings
+
+
+def _find_recipe(path: Path) -> Path:
+    """Returns the path; in place of a missing `recipes/NAME`, the recipe that the project has.
+
+    So they are found from any folder, also where the project is installed.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package.parent / "recipes", package / "recipe_files")
+    if path.parent == Path("recipes") and not path.exists():
+        found = [folder / path.name for folder in folders if (folder / path.name).is_file()]
+        return found[0] if found else path
+    return path
 
 
 def make_recipe(

@@ -1,7 +1,6 @@
 """Tables for the terminal and for the page, and plots."""
 
 import io
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from captioning.cli import LINE_WIDTH
+from captioning.cli import line_width, wrapped
 from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.storage import write_table
 
@@ -21,6 +20,12 @@ STATISTICS = (
     ("distinct_captions", ("distinct", "captions"), "{:,d}"),
     ("vocabulary_coverage", ("vocabulary", "coverage"), "{:.1f}%"),
     ("copied_from_training", ("copied from", "training"), "{:.1f}%"),
+)
+
+# Metrics and statistics that a narrow terminal has no room for, the least important first.
+LEAST_IMPORTANT = (
+    *("BLEU-3", "BLEU-2", "ROUGE-L", "BLEU-1"),
+    *("vocabulary coverage", "copied from training", "distinct captions"),
 )
 
 # Columns of the CSV file of captions, besides one for each decoding.
@@ -44,16 +49,16 @@ def print_results(results: dict[str, dict[str, Any]]) -> None:
     Half of each interval stands below its score.
     """
     names = _metrics_of(results)
-    lines = [("", *names)]
+    lines = []
     for title, result in results.items():
         scores, halves = zip(*_score_cells(result, names), strict=True)
         lines += [(title, *scores), ("", *halves)]
-    print_columns(lines)
+    left_out = print_columns(("", *names), lines)
     print()
-    headings = [heading for _, heading, _ in STATISTICS]
-    lines = [("", *heading) for heading in zip(*headings, strict=True)]
-    lines += [(title, *_statistics_cells(result)) for title, result in results.items()]
-    print_columns(lines)
+    headings = ["\n".join(heading) for _, heading, _ in STATISTICS]
+    lines = [(title, *_statistics_cells(result)) for title, result in results.items()]
+    left_out += print_columns(("", *headings), lines)
+    _print_left_out(left_out)
 
 
 def print_best_epoch(history: list[dict], epochs: int, batch_size: int) -> None:
@@ -67,26 +72,52 @@ def print_best_epoch(history: list[dict], epochs: int, batch_size: int) -> None:
         print(f"stopped after epoch {len(taught)}: the validation loss no longer falls")
     kept = "kept" if len(taught) == len(history) else "best before reward fine-tuning:"
     print(
-        f"{kept} epoch {best['epoch']}: validation loss {best[VALIDATION_LOSS]:.4f}, "
-        f"accuracy {best['val_accuracy']:.4f}"
+        wrapped(
+            f"{kept} epoch {best['epoch']}: validation loss {best[VALIDATION_LOSS]:.4f}, "
+            f"accuracy {best['val_accuracy']:.4f}"
+        )
     )
     if best["epoch"] == epochs:
         longer = f"--batch-size {batch_size} --epochs {2 * epochs}"
-        print(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
+        print(wrapped(f"the last epoch was the best: try {longer}, or a higher --learning-rate"))
     if len(taught) < len(history):
         scored = [figures for figures in history if VALIDATION_CIDER in figures]
         best = max(scored, key=lambda figures: figures[VALIDATION_CIDER])
         print(f"kept epoch {best['epoch']}: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
 
 
-def print_columns(lines: list[tuple[str, ...]]) -> None:
-    """Prints lines of cells as a table: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    fits = sum(widths) + 2 * (len(widths) - 1) <= LINE_WIDTH
-    gap = "  " if fits else " "
-    for title, *cells in lines:
+def print_columns(headings: Sequence[str], rows: list[tuple[str, ...]]) -> list[str]:
+    """Prints a table, the first column to the left and the others to the right.
+
+    A heading may have several lines. Where the terminal is too narrow, columns of
+    `LEAST_IMPORTANT` are left out, and their names returned.
+    """
+    heading_lines = [heading.split("\n") for heading in headings]
+    height = max(map(len, heading_lines))
+    columns = {
+        " ".join(lines): [*lines, *[""] * (height - len(lines)), *cells]
+        for lines, cells in zip(heading_lines, zip(*rows, strict=True), strict=True)
+    }
+    left_out = []
+    for name in (name for name in LEAST_IMPORTANT if name in columns):
+        if _table_width(columns, gap=1) > line_width():
+            del columns[name]
+            left_out.append(name)
+    gap = "  " if _table_width(columns, gap=2) <= line_width() else " "
+    widths = [max(map(len, column)) for column in columns.values()]
+    for title, *cells in zip(*columns.values(), strict=True):
         padded = [f"{cell:>{width}s}" for cell, width in zip(cells, widths[1:], strict=True)]
         print(gap.join([f"{title:{widths[0]}s}", *padded]).rstrip())
+    return left_out
+
+
+def _print_left_out(names: list[str]) -> None:
+    if names:
+        print_paragraphs(["", f"left out, since the terminal is narrow: {', '.join(names)}"])
+
+
+def _table_width(columns: dict[str, list[str]], gap: int) -> int:
+    return sum(max(map(len, column)) for column in columns.values()) + gap * (len(columns) - 1)
 
 
 def print_examples(
@@ -94,15 +125,21 @@ def print_examples(
 ) -> None:
     """Prints caption and references of some photos, spread evenly over all."""
     for row in np.linspace(0, len(photo_ids) - 1, min(count, len(photo_ids))).astype(int):
-        print(f"\n{photo_ids[row]}\n  model:     {' '.join(captions[row])}")
-        for reference in references[row]:
-            print(f"  reference: {reference}")
+        print(f"\n{photo_ids[row]}")
+        print_example(" ".join(captions[row]), references[row])
+
+
+def print_example(caption: str, references: Sequence[str]) -> None:
+    """Prints a caption that the model wrote, and below it what people wrote."""
+    for label, text in [("model", caption), *(("reference", text) for text in references)]:
+        begin = f"  {label + ':':11s}"
+        print(wrapped(begin + text, indent=" " * len(begin)))
 
 
 def print_paragraphs(paragraphs: list[str]) -> None:
     """Prints each paragraph, wrapped."""
     for paragraph in paragraphs:
-        print(textwrap.fill(paragraph, LINE_WIDTH))
+        print(wrapped(paragraph, indent=""))
 
 
 def _metrics_of(results: dict[str, dict[str, Any]]) -> list[str]:
@@ -136,13 +173,14 @@ def print_comparison(
 ) -> None:
     """Prints the scores of two models and their p-values, as `scoring.compare` returns them."""
     names = list(next(iter(comparison.values())))
-    lines = [("", "", *names)]
+    lines = []
     for title, scores in comparison.items():
         for label, key, digits in (("A", "this", 1), ("B", "other", 1), ("p", "p_value", 3)):
             cells = [f"{scores[name][key]:.{digits}f}" for name in names]
             lines.append((title if label == "A" else "", label, *cells))
     print(f"\n{model} (A) against {other} (B) on the same photos\n")
-    print_columns(lines)
+    # The column of A, B and p has no name, and needs another than that of the titles.
+    _print_left_out(print_columns(("", " ", *names), lines))
     print_paragraphs(["", COMPARISON_EXPLAINED])
 
 

@@ -114,9 +114,6 @@ def fine_tune(
         calls.on_epoch_begin(epoch)
         mean_reward = _train_epoch(trainer, decoder, training, reward, settings, epoch)
         score = validate()
-        print(
-            f"Epoch {epoch + 1}/{epochs}: reward {mean_reward:.1f}, validation CIDEr-D {score:.1f}"
-        )
         calls.on_epoch_end(epoch, {REWARD: mean_reward, VALIDATION_CIDER: score})
 
 

@@ -4,12 +4,11 @@ import argparse
 import ast
 import contextlib
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from captioning.cli import LINE_WIDTH, ArgumentParser, UserError
+from captioning.cli import ArgumentParser, UserError, wrapped
 from captioning.recipes import read_recipe
 
 # Constants that say where things are, not how they are done.
@@ -108,7 +107,7 @@ class SettingsParser(ArgumentParser):
             is_default = value == _plain(self.constants[name.upper()])
             (unchanged if is_default else changed).append(f"{name} {text}")
         lines = [f"{title}: {', '.join(texts)}" for title, texts in parts.items() if texts]
-        return "\n".join(textwrap.fill(line, LINE_WIDTH, subsequent_indent="  ") for line in lines)
+        return "\n".join(map(wrapped, lines))
 
 
 def _plain(value: Any) -> Any:

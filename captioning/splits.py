@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from captioning.captions import read_lines
-from captioning.cli import UserError
+from captioning.cli import UserError, counted
 from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_id, require
 from captioning.storage import write_text
 
@@ -44,7 +44,7 @@ def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path)
     shared = [photo for photo in photos if photo in others]
     if shared:
         raise UserError(
-            f"{path} and {other_path} share {len(shared):,d} photos, the first of them "
+            f"{path} and {other_path} share {counted(len(shared), 'photo')}, the first of them "
             f"{shared[0]!r}: a photo that is scored must not be trained on, so remove each from "
             f"one of the two, then run python prepare_text.py --data {data}"
         )
@@ -80,7 +80,8 @@ def read_or_draw_splits(
     if not any((data / name).exists() for name in SPLITS.values()):
         if len(captioned) < len(SPLITS):
             raise UserError(
-                f"{data / CAPTIONS} has captions of {len(captioned)} photos, too few to split: add "
+                f"{data / CAPTIONS} has captions of {counted(len(captioned), 'photo')}, too few to "
+                f"split: add "
                 f"photos, then run python prepare_text.py --data {data}"
             )
         return draw_splits(captioned, held_out, seed), True

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioning.cli import counted, line_width, wrapped
 from captioning.files import PHOTOS, photo_id
 from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 COMMON_WORDS = 10  # how many of the commonest words are shown
 HISTOGRAM_BIN = 3  # lengths, in words, that share a bar of the histogram
-HISTOGRAM_WIDTH = 40  # characters of the longest bar
+HISTOGRAM_WIDTH = 40  # characters of the longest bar, where the line is long enough
 
 
 def summarize_photos(
@@ -18,21 +19,19 @@ def summarize_photos(
 ) -> str:
     """Describes which photos have captions, which are in which split, and which have a file."""
     elsewhere = captions.keys() - {photo for photos in splits.values() for photo in photos}
-    lines = [
-        f"photos with captions   {len(captions):9,d}   {len(elsewhere):,d} of them in no split"
-    ]
+    rows = [("photos with captions", len(captions), f"{len(elsewhere):,d} of them in no split")]
     for split, photos in splits.items():
-        missing = f"{len(set(photos) - captions.keys()):,d} photos without captions left out"
-        lines.append(f"  {split:5s} split          {len(photos):9,d}   {missing}")
+        missing = counted(len(set(photos) - captions.keys()), "photo")
+        rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
     if (data / PHOTOS).is_dir():
         walk = os.walk(data / PHOTOS)
         names = [name for _, _, names in walk for name in names if not name.startswith(".")]
         found = {photo_id(name) for name in names}
-        lines += [
-            f"  without a file       {len(captions.keys() - found):9,d}",
-            f"files without captions {len(found - captions.keys()):9,d}   in {data / PHOTOS}",
+        rows += [
+            ("  without a file", len(captions.keys() - found), ""),
+            ("files without captions", len(found - captions.keys()), f"in {data / PHOTOS}"),
         ]
-    return "\n".join(lines)
+    return "\n".join(_line(*row) for row in rows)
 
 
 def summarize_text(
@@ -50,23 +49,32 @@ def summarize_text(
     # Each token after the first is to be predicted.
     examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
     common = [word for word in vocabulary.words if word not in (START_TOKEN, END_TOKEN)]
+    empty = sum(not words for words in flat)
+    tokens = f"with {START_TOKEN} and {END_TOKEN}"
     lines = [
-        f"descriptions           {len(flat):9,d}"
-        f"   {sum(not words for words in flat):,d} of them empty after cleaning",
-        f"words before cleaning  {before.total():9,d}   {len(before):,d} different ones",
-        f"words after cleaning   {after.total():9,d}   {len(after):,d} different ones",
+        _line("descriptions", len(flat), f"{empty:,d} of them empty after cleaning"),
+        _line("words before cleaning", before.total(), f"{len(before):,d} different ones"),
+        _line("words after cleaning", after.total(), f"{len(after):,d} different ones"),
         "training split",
-        f"  descriptions         {len(training):9,d}",
-        f"  vocabulary           {vocabulary.size:9,d} token ids: {len(vocabulary.words):,d} words "
-        f"with {START_TOKEN} and {END_TOKEN}, and padding",
-        f"  longest description  {vocabulary.maximum_length:9,d} words with {START_TOKEN} and "
-        f"{END_TOKEN}",
-        f"  examples             {examples:9,d}   (photo, words so far) -> next word",
+        _line("  descriptions", len(training)),
+        _line(
+            "  vocabulary",
+            vocabulary.size,
+            f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}",
+        ),
+        _line("  longest description", vocabulary.maximum_length, f"words {tokens}"),
+        _line("  examples", examples, "(photo, words so far) -> next word"),
         "lengths of all descriptions, after cleaning",
         *length_histogram([len(words) for words in flat]),
-        f"commonest words: {', '.join(common[:COMMON_WORDS])}",
+        wrapped(f"commonest words: {', '.join(common[:COMMON_WORDS])}"),
     ]
     return "\n".join(lines)
+
+
+def _line(label: str, count: int, explanation: str = "") -> str:
+    """Puts labels, counts and explanations below each other; a long explanation goes on below."""
+    begin = f"{label:23s}{count:9,d}   "
+    return wrapped(begin + explanation, indent=" " * len(begin))
 
 
 def length_histogram(
@@ -78,8 +86,9 @@ def length_histogram(
     lines = []
     for number in range(max(bins) + 1):
         count = bins[number]
-        # Rounded up: a bin that holds anything shows at least one mark.
-        bar = "#" * -(-count * bar_width // highest)
         first, last = number * bin_width, (number + 1) * bin_width - 1
-        lines.append(f"  {first:3d} to {last:3d} words  {count:7,d}  {bar}")
+        begin = f"  {first:3d} to {last:3d} words  {count:7,d}  "
+        # Rounded up: a bin that holds anything shows at least one mark.
+        longest = min(bar_width, line_width() - len(begin))
+        lines.append(begin + "#" * -(-count * longest // highest))
     return lines

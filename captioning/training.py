@@ -1,24 +1,23 @@
 """Training: loss and metrics, learning rate, number of steps, and what happens after an epoch."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from captioning.backend import keras
 from captioning.checkpoint import write_checkpoint
-from captioning.cli import UserError
-from captioning.dataset import CaptionBatches, CaptionedSplit
-from captioning.decoding import CaptionDecoder
+from captioning.cli import UserError, wrapped
+from captioning.dataset import CaptionBatches
 from captioning.files import CURVES, HISTORY, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.model import logits_of
 from captioning.report import draw_curves
 from captioning.storage import atomic_path, write_table
-from captioning.vocabulary import PADDING_ID, Vocabulary
+from captioning.vocabulary import PADDING_ID
 
 ops = keras.ops
 
@@ -111,8 +110,10 @@ def plan_steps(
         epochs = max(epochs, math.ceil(min_steps / math.ceil(captions / batch_size)))
     if (batch_size, epochs) != given:
         print(
-            f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
-            f"batches of {given[0]} and {given[1]} epochs"
+            wrapped(
+                f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
+                f"batches of {given[0]} and {given[1]} epochs"
+            )
         )
     return batch_size, epochs, min_steps if steps() >= min_steps else 1
 
@@ -136,7 +137,7 @@ def is_best(history: list[dict]) -> bool:
 class RecordEpoch(keras.callbacks.Callback):
     """Writes after every epoch what makes sure that it is not lost, and stops when it is time.
 
-    The figures of each epoch are added to `history`, which is_finished() looks at after it.
+    The figures of each epoch are added to `history`, which `is_finished` looks at after it.
     save_best() is called after an epoch that is the best so far.
     """
 
@@ -145,14 +146,16 @@ class RecordEpoch(keras.callbacks.Callback):
         folder: Path,
         history: list[dict],
         settings: dict,
-        is_finished: Callable[[], bool],
+        epochs: int,
+        patience: int,
         save_best: Callable[[], None],
     ):
         super().__init__()
         self.folder = folder
         self.history = history
         self.settings = settings
-        self.is_finished = is_finished
+        self.epochs = epochs
+        self.patience = patience
         self.save_best = save_best
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -185,27 +188,25 @@ class RecordEpoch(keras.callbacks.Callback):
         with atomic_path(self.folder / CURVES) as partial:
             draw_curves(self.history, partial)
         write_checkpoint(self.folder, self.model, self.settings, self.history)
-        self.model.stop_training = self.is_finished()
+        self.model.stop_training = is_finished(self.history, self.epochs, self.patience)
 
 
-class ShowCaptions(keras.callbacks.Callback):
-    """Prints what the captioner says of a few photos, so that a person sees it learn."""
+class EpochBar(keras.callbacks.Callback):
+    """Shows how far an epoch is, in a bar that goes when it ends; there is none in a log file."""
 
-    def __init__(
-        self, captioner: keras.Model, vocabulary: Vocabulary, split: CaptionedSplit, photos: int
-    ):
-        super().__init__()
-        self.decoder = CaptionDecoder(captioner, vocabulary)
-        self.vocabulary = vocabulary
-        self.features = split.features[:photos]
-        self.references = split.references[:photos]
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Shows the bar."""
+        steps = self.params["steps"]
+        self.bar = tqdm(total=steps, unit=" batches", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar on; beside it stands the loss of the epoch so far."""
+        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+        self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Decodes greedily with the current weights."""
-        captions = self.decoder.greedy(self.features)
-        for token_ids, (reference, *_) in zip(captions, self.references, strict=True):
-            caption = " ".join(self.vocabulary.detokenize(token_ids))
-            print(f"  model:     {caption}\n  reference: {' '.join(reference)}\n")
+        """Removes the bar."""
+        self.bar.close()
 
 
 def fit(
@@ -224,12 +225,11 @@ def fit(
         initial_epoch=first_epoch,
         # The order must not depend on the epochs before, so that a resumed run sees the same.
         shuffle=False,
-        # A bar for a person, a line an epoch for a log file.
-        verbose=1 if sys.stdout.isatty() else 2,
+        # Keras's own bar is as long as its figures, and longer than most terminals are wide.
+        verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: training.shuffle(epoch)),
-            # Named here so that its line is printed before the captions, not after them.
-            keras.callbacks.ProgbarLogger(),
+            EpochBar(),
             keras.callbacks.TerminateOnNaN(),
             *callbacks,
         ],

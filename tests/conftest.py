@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 from support import make_prepared_data, write_tiny_data
 
+# Loaded before the first test, so that no script says in what a test captures that it loads it.
+import captioning.backend  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def flickr8k():

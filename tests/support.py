@@ -172,7 +172,7 @@ class PhotoBench:
                 bench.encoded += len(photos)
                 return super().encode(photos)
 
-        monkeypatch.setattr(prepare_photos, "Encoder", Encoder)
+        monkeypatch.setattr("captioning.encoders.Encoder", Encoder)
         monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
         draw_photos(self.photos, PHOTO_COUNT)
 

@@ -16,8 +16,13 @@ NUMBERS = {
         "--held-out": 3,
         "--seed": 0,
     },
-    "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0},
-    "evaluate": {"--beam": 1, "--consensus": 1, "--no-repeat-ngram-size": 0},
+    "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0, "--shown-photos": 0},
+    "evaluate": {
+        "--beam": 1,
+        "--consensus": 1,
+        "--no-repeat-ngram-size": 0,
+        "--shown-photos": 0,
+    },
     "generate": {"--beam": 1, "--no-repeat-ngram-size": 0, "--batch-size": 1},
 }
 FOLDERS = {

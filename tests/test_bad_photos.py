@@ -23,7 +23,7 @@ RED, BLUE = (200, 0, 0), (0, 0, 200)
 @pytest.fixture
 def prepare(tmp_path, monkeypatch, capsys):
     """Gives a function that runs prepare_photos.py with an encoder of a few lines."""
-    monkeypatch.setattr(prepare_photos, "Encoder", StandIn)
+    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (20, 20), RED).save(photos / "good.png")
@@ -75,7 +75,7 @@ def test_a_bad_photo_is_skipped_with_one_line_and_the_others_are_done(prepare, t
     assert status == 1
     (line,) = errors.splitlines()
     assert line.startswith(f"skipped {tmp_path / 'photos' / name}: ")
-    assert "1 photos skipped" in output
+    assert "1 photo skipped" in output
     assert list(read_features(tmp_path)) == ["good"]
 
 
@@ -154,7 +154,7 @@ def test_a_photo_without_permission_is_done_once_there_is_one(prepare, tmp_path,
         assert prepare()[2] == f"skipped {path}: Permission denied\n"
     status, output, errors = prepare()
     assert (status, errors) == (0, "")
-    assert "1 photos added, 0 changed, 0 gone, 1 unchanged" in output
+    assert "1 photo added, 0 changed, 0 gone, 1 unchanged" in output
 
 
 def test_vectors_that_are_not_finite_are_no_vectors(prepare, tmp_path, monkeypatch):

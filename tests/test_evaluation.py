@@ -1,6 +1,7 @@
 """The evaluator on captions that are known: people's own, the same for all, none, shuffled."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -28,15 +29,20 @@ class MockDecoder:
     """Stands in for CaptionDecoder and writes what it is told to."""
 
     captions = ()
+    widths: ClassVar[list[int]] = []
 
     def __init__(self, captioner, vocabulary):
         self.vocabulary = vocabulary
 
-    def beam(self, features, beam_width, no_repeat_ngram_size):
+    def finished_captions(self, features, beam_width, no_repeat_ngram_size):
         """Writes it about each photo, whatever the beam width."""
-        return [self.vocabulary.tokenize(words)[1:] for words in self.captions]
+        self.widths.append(beam_width)
+        return [[self.vocabulary.tokenize(words)[1:]] for words in self.captions]
 
-    consensus = beam
+    def choose_by_consensus(self, captions):
+        """Takes the only one."""
+        (caption,) = captions
+        return caption
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ def evaluated(trained, monkeypatch, capsys):
 
     def run(say, *more):
         monkeypatch.setattr(MockDecoder, "captions", [say(words) for words in references])
-        monkeypatch.setattr(evaluate, "CaptionDecoder", MockDecoder)
+        monkeypatch.setattr("captioning.decoding.CaptionDecoder", MockDecoder)
         capsys.readouterr()
         folders = ["--data", str(data), "--model", str(model)]
         assert evaluate.main([*folders, "--split", "train", *map(str, more)]) == 0
@@ -169,6 +175,31 @@ def test_the_table_the_file_and_the_page_agree(evaluated, trained):
     assert "consensus: of the captions that a beam of this width" in out
     assert captions["greedy"][0] == "there s one red"
     assert captions["references"][0].endswith("| There 's one red ball , on snow !")
+
+
+def test_each_beam_width_is_searched_once(evaluated, monkeypatch):
+    monkeypatch.setattr(MockDecoder, "widths", [])
+    flags = ["--beam", "3", "5", "--consensus", "5", "10", "--shown-photos", "0"]
+    scores, out = evaluated(lambda references: references[0], *flags)
+    assert list(scores["results"])[:5] == [
+        *("greedy", "beam 3", "beam 5", "consensus 5", "consensus 10")
+    ]
+    assert MockDecoder.widths == [1, 3, 5, 10]
+    assert "reference:" not in out
+
+
+def test_a_narrow_terminal_gets_fewer_columns(evaluated, trained, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    evaluated(lambda references: references[1], "--consensus", "1")
+    scores, out = evaluated(lambda references: references[1], "--compare", trained[1])
+    assert "left out, since the terminal is narrow: BLEU-3, BLEU-2, ROUGE-L" in out
+    # A path or a command is not broken.
+    fixed = [line for line in out.splitlines() if "/" not in line]
+    assert max(map(len, fixed)) <= 60
+    greedy = scores["results"]["greedy"]
+    shown = [f"{greedy[name]:.1f}" for name in ("BLEU-1", "BLEU-4", "CIDEr-D")]
+    (line, *_) = [line for line in out.splitlines() if line.startswith("greedy  ")]
+    assert line.split()[1:] == shown
 
 
 def test_a_model_compared_with_itself(evaluated, trained):

@@ -9,7 +9,7 @@ import pytest
 from support import make_prepared_data
 
 import train
-from captioning import training
+from captioning import progress, training
 from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, CaptionedSplit
@@ -339,7 +339,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(data, undisturbed, tmp_path, mo
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.ShowCaptions, "on_epoch_end", stop)
+        patch.setattr(progress.ShowCaptions, "on_epoch_end", stop)
         patch.setattr(training, "draw_curves", lambda history, path: path.write_bytes(b"curves"))
         with pytest.raises(KeyboardInterrupt):
             run_training(data, tmp_path)

@@ -124,12 +124,10 @@ def test_photos_stage_computes_the_same_features_again(pipeline, tmp_path, run_h
 
 
 def test_the_default_encoder_is_that_of_the_classic_recipe(tiny_data, run_here, monkeypatch):
-    import prepare_photos
-
     def stop(*arguments):
         raise UserError(f"asked for {arguments}")
 
-    monkeypatch.setattr(prepare_photos, "Encoder", stop)
+    monkeypatch.setattr("captioning.encoders.Encoder", stop)
     process = run_here("prepare_photos.py", "--data", tiny_data)
     assert_refused(process, "asked for ('VGG16', 'imagenet', 'float32')")
 
@@ -248,6 +246,8 @@ def test_help_teaches(run_here, script):
     assert process.stderr == ""
     for part in ("Reads", "Writes", "Takes", "default", *FLAGS[script]):
         assert part in process.stdout
+    if script != "generate.py":
+        assert max(map(len, process.stdout.splitlines())) <= 80
 
 
 # ---- Out of order, and with mistakes ----

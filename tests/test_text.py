@@ -408,23 +408,22 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
     for name in ("a.jpg", "below/b.jpg", "e.jpg", ".hidden"):
         (data / "photos" / name).write_bytes(b"")
     assert prepare(data) == 0
-    lines = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
-    assert lines.issuperset(
-        {
-            "photos with captions 4 1 of them in no split",
-            "train split 2 1 photos without captions left out",
-            "dev split 1 0 photos without captions left out",
-            "without a file 2",
-            f"files without captions 1 in {data / 'photos'}",
-        }
-    )
+    # The path is long, so that the line goes on below.
+    printed = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "photos with captions 4 1 of them in no split",
+        "train split 2 1 photo without captions left out",
+        "dev split 1 0 photos without captions left out",
+        f"without a file 2 files without captions 1 in {data / 'photos'} descriptions",
+    ):
+        assert line in printed
 
 
 @pytest.mark.parametrize(
     ("splits", "words"),
     [
-        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photos", "them 'a':"]),
-        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photos", "them 'c':"]),
+        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photo,", "them 'a':"]),
+        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photo,", "them 'c':"]),
         ({"train": "\n \n"}, ["trainImages.txt is empty"]),
         ({"dev": ""}, ["devImages.txt is empty"]),
         ({"train": "x.jpg"}, ["trainImages.txt names no photo", CAPTIONS]),

@@ -11,7 +11,7 @@ from support import ENCODER_RECORD, make_prepared_data
 
 import train
 from captioning import model as model_module
-from captioning import report, training
+from captioning import progress, report, training
 from captioning.backend import keras
 from captioning.captions import read_descriptions
 from captioning.cli import UserError
@@ -80,7 +80,7 @@ def interrupted(data, tmp_path, monkeypatch):
     """Returns the model folder of a run that was stopped in its second epoch."""
     folder = tmp_path / "interrupted"
     with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 2)
+        interrupt(patch, progress.ShowCaptions, "on_epoch_end", 2)
         with pytest.raises(KeyboardInterrupt):
             run_training(data, folder)
     return folder
@@ -106,7 +106,11 @@ def test_a_run_leaves_a_complete_model_folder(data, tmp_path, capsys, monkeypatc
     assert not model.captioner.compiled
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert printed.count("reference:") == 2 * EPOCHS
+    # As people wrote it, not cleaned.
+    for shown in ("A blue ball lies in the snow .", "A blue ball lies in the grass ."):
+        assert printed.count(f"  reference: {shown}\n") == EPOCHS
+    assert "best so far\n" in printed
+    assert "Epoch 4/4 in " in printed
     assert "settings changed by recipe or flag: units 8, word_dropout 0.25" in printed
     assert "python evaluate.py" in printed
     assert "kept epoch 4:" in printed
@@ -171,7 +175,7 @@ def test_the_network_learns_to_tell_photos_apart(data):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "epochs_kept"),
     [
-        (train.ShowCaptions, "on_epoch_end", 3, 2),
+        (progress.ShowCaptions, "on_epoch_end", 3, 2),
         (training, "draw_curves", 2, 1),
         (training, "write_checkpoint", 2, 1),
     ],
@@ -306,8 +310,8 @@ def test_a_checkpoint_of_other_shapes_is_refused(data, interrupted, monkeypatch)
     def larger(*sizes, **options):
         return build_captioner(*sizes, **options | {"units": 300})
 
-    monkeypatch.setattr(train, "build_captioner", larger)
-    monkeypatch.setattr(train, "network_digest", lambda captioner: digest)
+    monkeypatch.setattr(model_module, "build_captioner", larger)
+    monkeypatch.setattr(model_module, "network_digest", lambda captioner: digest)
     run = json.loads(str(np.load(interrupted / "checkpoint.npz")["run"]))
     digest = run["settings"]["network"]
     with pytest.raises(UserError, match=r"written by another network: run .* without --resume"):
@@ -384,7 +388,7 @@ def test_training_takes_the_least_number_of_steps(data, tmp_path, capsys, monkey
     short.write_text("[train]\nepochs = 2\nunits = 8\nmin_steps = 5\n")
     flags = ["--data", str(data), "--model", str(folder), "--recipe", str(short)]
     with monkeypatch.context() as patch:
-        interrupt(patch, train.ShowCaptions, "on_epoch_end", 4)
+        interrupt(patch, progress.ShowCaptions, "on_epoch_end", 4)
         with pytest.raises(KeyboardInterrupt):
             train.main(flags)
     assert "few captions: batches of 32 and 5 epochs; --min-steps 1" in capsys.readouterr().out
@@ -397,5 +401,8 @@ def test_training_takes_the_least_number_of_steps(data, tmp_path, capsys, monkey
 
 
 def test_longer_training_is_advised_only_where_the_last_epoch_was_the_best(data, tmp_path, capsys):
-    run_training(data, tmp_path, "--units", 8, "--learning-rate", 0, "--patience", 1)
-    assert "the last epoch" not in capsys.readouterr().out
+    flags = ["--units", 8, "--learning-rate", 0, "--patience", 1, "--shown-photos", 0]
+    run_training(data, tmp_path, *flags)
+    printed = capsys.readouterr().out
+    assert "the last epoch" not in printed
+    assert "reference" not in printed

@@ -60,20 +60,13 @@ def be_prepare_photos(data, stand_in):
     """Is prepare_photos.py with small files in its cache, and tallies what it encodes."""
     sys.argv[0] = "prepare_photos.py"
     if stand_in:
-        sys.modules["captioning.encoders"] = SimpleNamespace(
-            ARCHITECTURES={"MobileNetV2": None},
-            FLOAT32="float32",
-            BFLOAT16="bfloat16",
-            IMAGENET="imagenet",
-            UNTRAINED="none",
-            Encoder=StandIn,
-            split_name=lambda name: [name],
-        )
+        sys.modules["captioning.encoders"] = SimpleNamespace(Encoder=StandIn)
     # Only after its network has been replaced.
     import prepare_photos
+    from captioning.encoders import Encoder
 
     extraction.PHOTOS_AT_RISK = AT_RISK
-    encode = prepare_photos.Encoder.encode
+    encode = Encoder.encode
 
     def tally(encoder, photos):
         # Before the work, so that a kill in between counts as the loss that it is.
@@ -81,7 +74,7 @@ def be_prepare_photos(data, stand_in):
             file.write(f"{len(photos)}\n")
         return encode(encoder, photos)
 
-    prepare_photos.Encoder.encode = tally
+    Encoder.encode = tally
     flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", str(BATCH_SIZE)]
     return run(prepare_photos.main, ["--data", str(data), *flags])
 

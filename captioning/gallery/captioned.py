@@ -1,0 +1,18 @@
+"""The page of photos that a model has captioned, without scores."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from captioning.captioner import PhotoCaption
+from captioning.gallery import Caption, Card, Page, photo_count
+
+
+def make_page(
+    captions: Mapping[Path, PhotoCaption], decoding: str, skipped: Mapping[Path | str, object]
+) -> Page:
+    """Puts the page together; `skipped` says of each photo that could not be read why."""
+    cards = [
+        Card(photo.name, photo, (Caption((decoding,), caption.tokens, None),), ())
+        for photo, caption in captions.items()
+    ]
+    return Page(f"Captions of {photo_count(len(cards))}", cards, skipped=skipped)

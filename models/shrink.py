@@ -1,0 +1,62 @@
+"""Copies a trained model at half its size: weights of 16 bits, compressed.
+
+    python models/shrink.py models/flickr8k models/pretrained
+
+Reads   MODEL/      from train.py
+Writes  SMALLER/    the same model; scores and captions are left out, since they are MODEL's
+Takes   a few seconds.
+Next    python evaluate.py --model SMALLER, which tells what it has cost.
+
+The weights are rounded to 16 bits (11 of them significant) and computed with as 32 bits, as ever.
+"""
+
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.files import CAPTIONER, HISTORY
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Loads a model, rounds its weights, and writes it."""
+    parser = ArgumentParser(__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model folder to copy")
+    parser.add_argument("smaller", type=Path, metavar="SMALLER", help="where the copy goes")
+    options = parser.parse_args(arguments)
+    if options.model.resolve() == options.smaller.resolve():
+        raise UserError(f"{options.smaller} is the model itself: name another folder")
+
+    import numpy as np
+
+    from captioning.recipes import read_recipe_of_model
+    from captioning.saved_model import load_model, save_model
+    from captioning.storage import atomic_path
+
+    model = load_model(options.model)
+    recipe = read_recipe_of_model(options.model)
+    for variable in model.captioner.variables:
+        if variable.dtype == "float32":
+            variable.assign(np.asarray(variable).astype(np.float16))
+    save_model(options.smaller, model, recipe)
+    saved = options.smaller / CAPTIONER
+    with (
+        atomic_path(saved) as partial,
+        zipfile.ZipFile(saved) as archive,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_LZMA) as compressed,
+    ):
+        for name in archive.namelist():
+            compressed.writestr(name, archive.read(name))
+    if (options.model / HISTORY).is_file():
+        with atomic_path(options.smaller / HISTORY) as partial:
+            partial.write_bytes((options.model / HISTORY).read_bytes())
+    print(f"wrote {options.smaller}: {saved.stat().st_size / 1e6:.1f} MB")
+    print(f"next: python evaluate.py --model {options.smaller}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,68 @@
+"""What a person sees of a script before it works: --help, mistakes, and what is being loaded."""
+
+import subprocess
+import sys
+
+import pytest
+from support import ROOT
+
+# What takes seconds to load.
+SLOW = {"tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk"}
+
+# Runs a script as a user does, and says at the end what it has loaded.
+RUN_AND_SAY_WHAT_IS_LOADED = f"""
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    print(ended.code, *{SLOW}.intersection(sys.modules))
+"""
+
+
+def assert_quick(script, *arguments, status):
+    """Checks how a script ends, and that it has loaded nothing slow; returns its process."""
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_AND_SAY_WHAT_IS_LOADED, script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert process.stdout.splitlines()[-1] == str(status)
+    assert "loading" not in process.stderr
+    return process
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"],
+)
+def test_help_loads_nothing_slow(script):
+    process = assert_quick(script, "--help", status=0)
+    assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "word"),
+    [
+        ("prepare_photos.py", ["--encoder", "VGG17"], "VGG17"),
+        ("prepare_photos.py", ["--weights", "absent.h5"], "absent.h5"),
+        ("train.py", ["--data", "absent"], "absent/features.pkl"),
+        ("train.py", ["--model", "absent", "--resume"], "absent/checkpoint.npz"),
+        ("evaluate.py", ["--model", "absent"], "absent/captioner.keras"),
+        ("evaluate.py", ["--compare", "absent"], "absent/recipe.toml"),
+        ("evaluate.py", ["--models", "models", "--split", "dev"], "--split"),
+    ],
+)
+def test_mistakes_load_nothing_slow(prepared_data, script, arguments, word):
+    model = prepared_data / "model"
+    model.mkdir()
+    (model / "captioner.keras").write_text("not looked into")
+    # The flags that follow win.
+    folders = ["--data", prepared_data]
+    folders += [] if script.startswith("prepare") else ["--model", model]
+    if "--models" in arguments:
+        folders = []
+    (sentence,) = assert_quick(script, *folders, *arguments, status=2).stderr.splitlines()
+    assert word in sentence
