@@ -12,6 +12,9 @@ FLICKR8K_MODEL := models/flickr8k
 LIBRARY := $(wildcard captioning/*.py captioning/gallery/*)
 SAMPLE_RECIPE := recipes/sample.toml
 
+# Photographs that make demo captions last: by default the one that comes with matplotlib.
+PHOTOS ?= $$($(RUN) -c "from matplotlib import cbook; print(cbook.get_sample_data('grace_hopper.jpg', asfileobj=False))")
+
 # Settings for make flickr8k: make flickr8k RECIPE=best
 RECIPE ?= classic
 
@@ -37,6 +40,8 @@ demo: .venv/installed
 	@echo; echo "== generate.py captions any photo; here are five of the test split =="
 	$(RUN) generate.py --model $(SAMPLE_MODEL) \
 		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
+	@echo; echo "== the model that comes with the project captions photographs: here one of matplotlib's, or make demo PHOTOS=\"a.jpg b.jpg\" =="
+	$(RUN) generate.py --model models/pretrained $(PHOTOS)
 	@echo
 	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its captions, what"
 	@echo "people would say, the scores, and how sure the network was of each word. captions.png shows"

@@ -33,9 +33,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tqdm import tqdm
-
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
@@ -55,6 +52,8 @@ from captioning.storage import locked
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
+    import numpy as np
+
     from captioning.saved_model import SavedModel
     from captioning.scoring import SplitReferences
 
@@ -172,6 +171,8 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
 
     The features are (photos, length), in the order of the references.
     """
+    import numpy as np
+
     from captioning.saved_model import load_models
     from captioning.scoring import read_references
 
@@ -186,9 +187,11 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
 
 
 def decode_split(
-    model: "SavedModel", features: np.ndarray, options: argparse.Namespace
+    model: "SavedModel", features: "np.ndarray", options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
+    from tqdm import tqdm
+
     from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
     from captioning.scoring import BEAM, CONSENSUS, GREEDY
 

@@ -21,13 +21,12 @@ Next    python evaluate.py.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from captioning.captions import read_captions, read_descriptions
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
@@ -198,7 +197,7 @@ def train(
         if options.resume:
             checkpoint.restore(trainer)
         training.fit(trainer, *batches, len(history), options.epochs, callbacks)
-    if options.reward_epochs and all(map(np.isfinite, history[-1].values())):
+    if options.reward_epochs and all(map(math.isfinite, history[-1].values())):
         reward_settings = RewardSettings(
             epochs=options.reward_epochs,
             learning_rate=options.reward_learning_rate,
@@ -236,7 +235,7 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
     """
     from captioning.report import print_best_epoch
 
-    if not all(map(np.isfinite, history[-1].values())):
+    if not all(map(math.isfinite, history[-1].values())):
         raise UserError(
             f"the loss of epoch {len(history)} is not finite: run python train.py --data "
             f"{options.data} --model {options.model} with a lower --learning-rate than "

@@ -1,8 +1,19 @@
 """Image captioning. `captioning.load_captioner().caption("photo.jpg")` captions a photo."""
 
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+if find_spec("numpy") is None:
+    # One sentence for whoever runs a script outside of the virtual environment.
+    print(
+        "the packages are missing: activate the virtual environment by . .venv/bin/activate; make "
+        "venv makes it",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
 
 if TYPE_CHECKING:
     from captioning.captioner import Captioner

@@ -125,7 +125,7 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
         print(one_line(f"{script}: {error}"), file=sys.stderr)
         return NOTHING_DONE
     except ModuleNotFoundError as error:
-        remedy = "activate the virtual environment by . .venv/bin/activate, which make venv makes"
+        remedy = "run python -m pip install -r requirements.txt in the virtual environment"
         print(one_line(f"{script}: the package {error.name} is missing: {remedy}"), file=sys.stderr)
         return NOTHING_DONE
     except BrokenPipeError:

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from captioning.cli import UserError
 from captioning.files import DRAWN_SCENES, RECIPE, require
 from captioning.storage import write_text
@@ -83,9 +85,6 @@ def make_recipe(
 
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
     """Writes what `make_recipe` returned; `--recipe` reads it again."""
-    # Imported here so that a script can say what is wrong where no packages are installed.
-    import tomli_w
-
     # A path may hold bytes that are not UTF-8, which TOML cannot.
     write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
 

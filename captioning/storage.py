@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from captioning.cli import UNENCODABLE, UserError
 from captioning.files import require
 
@@ -143,9 +145,6 @@ def locked(folder: Path, purpose: str) -> Iterator[None]:
     Raises:
         UserError: if another run holds it.
     """
-    # Imported here so that a script can say what is wrong where no packages are installed.
-    from filelock import FileLock, Timeout
-
     folder.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(folder / LOCK, timeout=0).acquire()

@@ -151,6 +151,8 @@ def test_features_of_other_encoders_are_refused_and_named(
             bench.stop_at(patch, StandIn, "encode", 4)
             assert bench.run()[0] == 130
     cache, features = bench.folder / "features-cache", bench.folder / "features.pkl"
+    monkeypatch.chdir(bench.folder)
+    (bench.folder / "other.h5").touch()
     before = bench.state()
     bench.digest = "1" * 64
     status, output, errors = bench.run(encoder=encoder, weights=weights)
@@ -167,7 +169,9 @@ def test_features_of_other_encoders_are_refused_and_named(
     assert json.loads((bench.folder / "features.json").read_text())["encoder"] == encoder
 
 
-def test_the_same_weights_under_another_name_go_on(bench, undisturbed):
+def test_the_same_weights_under_another_name_go_on(bench, undisturbed, monkeypatch):
+    monkeypatch.chdir(bench.folder)
+    (bench.folder / "a file.h5").touch()
     status, _, _ = bench.run(weights="a file.h5")
     assert (status, bench.encoded, bench.loaded) == (1, 0, 1)
     assert json.loads((bench.folder / "features.json").read_text())["weights"] == "a file.h5"

@@ -3,13 +3,11 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import ENCODER_RECORD, ROOT, StandIn, draw_photo
+from support import ENCODER_RECORD, StandIn, draw_photo
 
 import generate
 from captioning import captioner
@@ -183,19 +181,3 @@ def test_what_is_left_out_of_a_folder_is_counted(trained, tiny_data, run_generat
     assert "broken.jpg: cannot identify image file" in errors
     with pytest.raises(UserError, match="none of the photos can be read"):
         run_generate(tiny_data / "photos", "--model", trained / "photographs", "--max-pixels", 9)
-
-
-@pytest.mark.parametrize("script", ["generate.py", "train.py", "prepare_text.py"])
-def test_missing_packages_are_one_sentence(script, tmp_path):
-    """Python without its site-packages, as it is where the virtual environment is not active."""
-    place = [] if script == "generate.py" else ["--data"]
-    process = subprocess.run(
-        [sys.executable, "-S", str(ROOT / script), *place, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={},
-    )
-    assert process.returncode == 2
-    (line,) = process.stderr.splitlines()
-    assert "is missing: activate the virtual environment by . .venv/bin/activate" in line

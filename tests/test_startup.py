@@ -6,6 +6,10 @@ import sys
 import pytest
 from support import ROOT
 
+from captioning.cli import run
+
+SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]
+
 # What takes seconds to load.
 SLOW = {"tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk"}
 
@@ -36,7 +40,7 @@ def assert_quick(script, *arguments, status):
 
 @pytest.mark.parametrize(
     "script",
-    ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"],
+    SCRIPTS,
 )
 def test_help_loads_nothing_slow(script):
     process = assert_quick(script, "--help", status=0)
@@ -66,3 +70,27 @@ def test_mistakes_load_nothing_slow(prepared_data, script, arguments, word):
         folders = []
     (sentence,) = assert_quick(script, *folders, *arguments, status=2).stderr.splitlines()
     assert word in sentence
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_the_virtual_environment_there_is_one_sentence(script):
+    """Python without its site-packages, as it is where the virtual environment is not active."""
+    process = subprocess.run(
+        [sys.executable, "-S", ROOT / script, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert "activate the virtual environment by . .venv/bin/activate" in line
+
+
+def test_a_single_missing_package_is_named(capsys, monkeypatch):
+    def main(arguments):
+        import no_such_package  # noqa: F401
+
+    assert run(main) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the package no_such_package is missing: run python -m pip install -r" in line
