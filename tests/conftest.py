@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support import make_prepared_data, write_tiny_data
 
 # Loaded before the first test, so that no script says in what a test captures that it loads it.
@@ -32,6 +33,14 @@ def prepared_data(tmp_path, capsys):
     make_prepared_data(tmp_path / "tiny")
     capsys.readouterr()
     return tmp_path / "tiny"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Gives a photo that is red all over, 60 pixels wide and 40 high."""
+    path = tmp_path / "red.png"
+    Image.new("RGB", (60, 40), (200, 0, 0)).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

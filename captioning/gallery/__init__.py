@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from captioning.cli import counted
 from captioning.gallery.thumbnails import make_thumbnails
 from captioning.storage import write_text
 from captioning.vocabulary import END_TOKEN
@@ -66,9 +67,8 @@ class Page:
     cards: Sequence[Card]
     introduction: str = ""
     sections: tuple[Section, ...] = ()
-    skipped: Mapping[str | Path, object] = field(
-        default_factory=dict
-    )  # photo -> why it has no card
+    # The photos that have no card, and why.
+    skipped: Mapping[str | Path, object] = field(default_factory=dict)
 
 
 def write_gallery(path: Path, page: Page) -> None:
@@ -78,45 +78,37 @@ def write_gallery(path: Path, page: Page) -> None:
     values = [_values(card, decodings) for card in page.cards]
     scripts = ("words.js", "gallery.js")
     script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
-    html = (
-        environment()
-        .get_template("gallery.html")
-        .render(
-            page=page,
-            cards=zip(page.cards, _titles(page.cards), thumbnails, values, strict=True),
-            decodings=decodings,
-            has_words=any(caption.tokens for card in page.cards for caption in card.captions),
-            shades=shade_names(),
-            style=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
-            script=script,
-            script_digest=_base64(hashlib.sha256(script.encode()).digest()),
-        )
+    template = environment().get_template("gallery.html")
+    html = template.render(
+        page=page,
+        cards=zip(page.cards, _titles(page.cards), thumbnails, values, strict=True),
+        decodings=decodings,
+        has_words=any(caption.tokens for card in page.cards for caption in card.captions),
+        shades=shade_names(),
+        style=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
+        script=script,
+        script_digest=_base64(hashlib.sha256(script.encode()).digest()),
     )
     write_text(path, html)
 
 
-def photo_count(count: int) -> str:
-    """Returns `1 photo`, `2 photos` and so on."""
-    return f"{count:,d} photo{'' if count == 1 else 's'}"
-
-
 def environment(*folders: Path) -> Environment:
     """Returns what fills in the templates in the folders, and in that of this module."""
-    environment = Environment(
+    templates = Environment(
         loader=FileSystemLoader([*folders, _FOLDER]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {
+    templates.filters |= {
         "alternatives": _alternatives,
         "base64": _base64,
-        "photos": photo_count,
+        "counted": counted,
         "png_size": lambda png: Image.open(io.BytesIO(png)).size,
         "shade": lambda token: bisect(SHADES, token.probability),
     }
-    return environment
+    return templates
 
 
 def _base64(content: bytes) -> str:

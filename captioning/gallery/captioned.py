@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from captioning.captioner import PhotoCaption
-from captioning.gallery import Caption, Card, Page, photo_count
+from captioning.cli import counted
+from captioning.gallery import Caption, Card, Page
 
 
 def make_page(
@@ -15,4 +16,4 @@ def make_page(
         Card(photo.name, photo, (Caption((decoding,), caption.tokens, None),), ())
         for photo, caption in captions.items()
     ]
-    return Page(f"Captions of {photo_count(len(cards))}", cards, skipped=skipped)
+    return Page(f"Captions of {counted(len(cards), 'photo')}", cards, skipped=skipped)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from captioning import report
+from captioning.cli import counted
 from captioning.decoding import token_probabilities
 from captioning.features import read_encoder_record
 from captioning.files import CURVES, RECIPE, photo_id
-from captioning.gallery import Caption, Card, Page, Section, photo_count
+from captioning.gallery import Caption, Card, Page, Section
 from captioning.photos import find_photos
 from captioning.saved_model import SavedModel
 from captioning.scoring import GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
@@ -61,7 +62,7 @@ def make_page(
         sections.append(_comparison_section(model_folder, scores))
     sections += _recipe_sections(model_folder)
     return Page(
-        f"{model_folder.name}: the {scores['split']} split, {photo_count(scores['photos'])}",
+        f"{model_folder.name}: the {scores['split']} split, {counted(scores['photos'], 'photo')}",
         cards,
         "The captions that the model writes, and the references that people wrote.",
         tuple(sections),
