@@ -110,7 +110,8 @@ class Captioner:
         photos. Arguments are as in `caption`; `batch_size` photos are encoded at once.
         """
         photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
-        encoded = encode_photos(photos, self.encoder, batch_size)
+        # Batches are padded, which a single photo should not wait for.
+        encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
         decode = self._decoder.consensus if consensus else self._decoder.beam
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
             features = [result for _, result in batch if not isinstance(result, PhotoError)]

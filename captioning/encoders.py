@@ -60,10 +60,16 @@ class Encoder:
             for architecture, pixels in zip(self.architectures, photo, strict=True)
         ]
 
-    def encode(self, photos: Sequence[list[np.ndarray]]) -> np.ndarray:
-        """Turns photos from `preprocess` into features, float32, (photos, length)."""
-        images = [np.stack(column) for column in zip(*photos, strict=True)]
-        return np.asarray(self.network.predict_on_batch(images), dtype=np.float32)
+    def encode(self, photos: Sequence[list[np.ndarray]], batch_size: int = 0) -> np.ndarray:
+        """Turns photos from `preprocess` into features, float32, (photos, length).
+
+        A batch of fewer than `batch_size` photos is padded: for another size the network would be
+        compiled anew, which takes seconds.
+        """
+        padded = [*photos, *[photos[-1]] * (batch_size - len(photos))]
+        images = [np.stack(column) for column in zip(*padded, strict=True)]
+        features = np.asarray(self.network.predict_on_batch(images), dtype=np.float32)
+        return features[: len(photos)]
 
     def record(self) -> dict:
         """Describes all that makes the features what they are, for `features.json`."""

@@ -262,7 +262,7 @@ def encode_photos(
             batch, futures = pending.popleft()
             prepared = [future.result() for future in futures]
             readable = [item for item in prepared if not isinstance(item, PhotoError)]
-            features = iter(encoder.encode(readable) if readable else [])
+            features = iter(encoder.encode(readable, batch_size) if readable else [])
             for photo, item in zip(batch, prepared, strict=True):
                 result = item if isinstance(item, PhotoError) else next(features)
                 if not isinstance(result, PhotoError) and not np.isfinite(result).all():

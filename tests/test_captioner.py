@@ -25,7 +25,7 @@ UNREADABLE = 10  # of the photos that draw_photos draws
 class Encoder(StandIn):
     """An encoder that agrees with RECORD, and tells photos of noise apart."""
 
-    def encode(self, photos):
+    def encode(self, photos, batch_size=0):
         """Makes the means of pixels numbers around zero, of like size as a network's."""
         return (super().encode(photos) - 127) / 5
 
@@ -136,7 +136,9 @@ def test_the_first_captions_do_not_wait_for_the_last_photos(place, captioner, mo
     encoded = []
     encode = Encoder.encode
     monkeypatch.setattr(
-        Encoder, "encode", lambda self, photos: encoded.append(len(photos)) or encode(self, photos)
+        Encoder,
+        "encode",
+        lambda self, photos, _: encoded.append(len(photos)) or encode(self, photos),
     )
     results = captioner.caption_all([photo(place, 1)] * 3 * PHOTOS_TOGETHER, batch_size=4)
     next(results)

@@ -1,5 +1,6 @@
 """The encoders, alone and joined: weights, features, and what the record says of them."""
 
+import copy
 import json
 import sys
 
@@ -73,6 +74,23 @@ def test_untrained_activations_neither_vanish_nor_explode(name):
     features = encoder.encode(photos_for(encoder))
     assert 0.1 < features.std() < 10
     assert not np.allclose(features[0], features[1], rtol=1e-3)
+
+
+def test_a_short_batch_is_padded_and_not_compiled_anew(small_encoder):
+    photos = photos_for(small_encoder)
+    shapes = []
+    predict = small_encoder.network.predict_on_batch
+
+    class Network:
+        def predict_on_batch(self, images):
+            shapes.append(images[0].shape)
+            return predict(images)
+
+    padded = copy.copy(small_encoder)
+    padded.network = Network()
+    features = padded.encode(photos[:1], 3)
+    assert [shape[0] for shape in shapes] == [3]
+    np.testing.assert_allclose(features, small_encoder.encode(photos)[:1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

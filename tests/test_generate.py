@@ -99,7 +99,7 @@ def run_generate(tmp_path, monkeypatch, capsys):
     """Gives a function that runs generate.py in an empty folder, and returns what it prints."""
 
     class Encoder(StandIn):
-        def encode(self, photos):
+        def encode(self, photos, batch_size=0):
             return (super().encode(photos) - 127) / 20
 
         def record(self):

@@ -246,7 +246,7 @@ def test_a_photo_is_decoded_once_for_joined_encoders(tmp_path, monkeypatch):
             assert [pixels.shape for pixels in photo] == [(40, 40, 3), (30, 20, 3)]
             return photo
 
-        def encode(self, prepared):
+        def encode(self, prepared, batch_size):
             return np.array([[pixels.sum() for pixels in photo] for photo in prepared])
 
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)

@@ -68,11 +68,11 @@ def be_prepare_photos(data, stand_in):
     extraction.PHOTOS_AT_RISK = AT_RISK
     encode = Encoder.encode
 
-    def tally(encoder, photos):
+    def tally(encoder, photos, batch_size):
         # Before the work, so that a kill in between counts as the loss that it is.
         with open(data / TALLY, "a") as file:
             file.write(f"{len(photos)}\n")
-        return encode(encoder, photos)
+        return encode(encoder, photos, batch_size)
 
     Encoder.encode = tally
     flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", str(BATCH_SIZE)]
