@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
 from captioning.features import check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
-    CAPTIONER,
     ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
@@ -44,7 +43,8 @@ from captioning.files import (
     RECIPE,
     SCORES,
     SPLITS,
-    require,
+    find_captioner,
+    model_folder,
 )
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     if options.models:
         return print_models(options.models, parser.typed(arguments))
+    options.model = tuple(map(model_folder, options.model))
     check_arguments(options)
     announce_loading("Keras")
     from captioning import report, scoring
@@ -108,9 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = results_folder(options.model)
     model, references, features = read_inputs(options)
     if options.compare:
-        other_captions = read_other_captions(
-            options.compare, options.data, options.split, references
-        )
+        others = read_other_captions(options.compare, options.data, options.split, references)
     print(parser.describe(options))
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
@@ -125,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if options.compare:
         scores["compared_with"] = str(options.compare)
-        scores["comparison"] = compare_captions(rows, decoded, other_captions, references)
+        scores["comparison"] = compare_captions(rows, decoded, others, references)
     cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
     with locked(folder, "train.py or evaluate.py"):
         # The page shows the recipe.
@@ -152,19 +151,15 @@ def print_models(folders: Sequence[Path], typed: set[str]) -> int:
     from captioning.model_table import print_models_table, read_scored_models
 
     rows, missing = read_scored_models(folders)
-    print_models_table(rows)
-    for message in missing:
-        print(f"left out: {message}", file=sys.stderr)
+    print_models_table(rows, missing)
     return DONE_IN_PART if missing else DONE
 
 
 def check_arguments(options: argparse.Namespace) -> None:
     """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
-    data = options.data
-    read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    read_encoder_record(options.data, f"run python prepare_photos.py --data {options.data}")
     for folder in options.model:
-        remedy = f"train a model with python train.py --data {data} --model {folder}"
-        require(folder / CAPTIONER, remedy)
+        find_captioner(folder, options.data)
     if options.compare:
         read_recipe_of_model(options.compare)
 
@@ -228,8 +223,7 @@ def print_report(
     """Prints captions, the tables with their notes, what was written, and what to run next."""
     from captioning import report
 
-    shown = options.shown_photos
-    report.print_examples(references.photo_ids, captions, references.texts, shown)
+    report.print_examples(references.photo_ids, captions, references.texts, options.shown_photos)
     print(f"\n{folder} on the {options.split} split, {counted(scores['photos'], 'photo')}\n")
     if len(options.model) > 1:
         print(f"the average of {', '.join(map(str, options.model))}\n")

@@ -179,11 +179,7 @@ def train(
     }
     checkpoint = start_or_resume(options.model, run_settings, options.resume, start_anew(options))
     history, limits = checkpoint.history, (options.epochs, options.patience)
-    recipe = recipe_of(options, settings, model)
-
-    def save_best() -> None:
-        save_model(options.model, model, recipe)
-
+    save_best = partial(save_model, options.model, model, recipe_of(options, settings, model))
     callbacks = [
         ShowEpoch(history, *limits, options.reward_epochs),
         ShowCaptions(model.captioner, model.vocabulary, splits[1], captions, options.shown_photos),

@@ -90,7 +90,8 @@ def counted(number: int, noun: str) -> str:
 def announce_loading(what: str) -> None:
     """Says on stderr what a script is about to load, unless Keras, which takes longest, is there.
 
-    Whoever waits for seconds should see at once that something happens, and what.
+    Whoever waits for seconds should see at once that something happens, and what; like the bars,
+    the line is for a terminal, not for a log file.
     """
     if "keras" not in sys.modules and sys.stderr.isatty():
         print(f"loading {what} …", file=sys.stderr, flush=True)

@@ -55,6 +55,20 @@ def require(path: Path, remedy: str, place: str = "") -> Path:
     return path
 
 
+def find_captioner(folder: Path, data: Path | None = None) -> tuple[Path, str]:
+    """Returns the path of a model folder's network, and the remedy if anything is wrong with it.
+
+    `data` is the data folder that the remedy names.
+
+    Raises:
+        UserError: if it is missing.
+    """
+    remedy = "train a model with python train.py "
+    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
+    place = "" if folder.is_absolute() else f" in {Path.cwd()}"
+    return require(folder / CAPTIONER, remedy, place), remedy
+
+
 def is_drawn_scene(photo: Path) -> bool:
     """Returns whether a photo is one of the scenes that the project drew for itself."""
     return (photo.absolute().parent.parent / DRAWN_SCENES).is_file()

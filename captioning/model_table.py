@@ -1,6 +1,7 @@
 """One table of several model folders: their scores, and the settings in which they differ."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ def _score_cells(results: dict[str, dict[str, Any]]) -> Row:
     return cells
 
 
-def print_models_table(rows: dict[str, Row]) -> None:
-    """Prints the table; columns that do not fit beside each other continue below."""
+def print_models_table(rows: dict[str, Row], missing: Sequence[str]) -> None:
+    """Prints the table, whose columns continue below where they do not fit, and what is missing."""
     notes = [f"best: of the beam widths that were scored, the one with the best {CHOSEN_BY}."]
     columns = dict.fromkeys(column for row in rows.values() for column in row)
     # An average of models has no settings of its own.
@@ -113,3 +114,5 @@ def print_models_table(rows: dict[str, Row]) -> None:
     text = "\n".join(line.rstrip("\\ ") for line in text.splitlines())
     print(re.sub(r"\n{3,}", "\n\n", text) + "\n")
     print_paragraphs(notes)
+    for message in missing:
+        print(f"left out: {message}", file=sys.stderr)

@@ -19,7 +19,7 @@ from captioning.files import (
     RECIPE,
     SCORES,
     VOCABULARY,
-    require,
+    find_captioner,
 )
 from captioning.model import average_captioners, halves
 from captioning.recipes import (
@@ -74,10 +74,7 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     Raises:
         UserError: if a file is missing or damaged, or the pieces do not fit together.
     """
-    remedy = "train a model with python train.py "
-    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
-    place = "" if folder.is_absolute() else f" in {Path.cwd()}"
-    path = require(folder / CAPTIONER, remedy, place)
+    path, remedy = find_captioner(folder, data)
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)
     try:

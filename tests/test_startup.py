@@ -1,12 +1,13 @@
 """What a person sees of a script before it works: --help, mistakes, and what is being loaded."""
 
+import io
 import subprocess
 import sys
 
 import pytest
 from support import ROOT
 
-from captioning.cli import run
+from captioning.cli import announce_loading, run
 
 SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]
 
@@ -94,3 +95,27 @@ def test_a_single_missing_package_is_named(capsys, monkeypatch):
     assert run(main) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "the package no_such_package is missing: run python -m pip install -r" in line
+
+
+class Terminal(io.StringIO):
+    """Stands in for a stream that a person reads."""
+
+    def isatty(self):
+        """Says that it is one."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "is_loaded", "said"),
+    [
+        (Terminal, False, "loading VGG16 …\n"),
+        (Terminal, True, ""),
+        (io.StringIO, False, ""),
+    ],
+)
+def test_what_is_being_loaded_is_said_in_a_terminal(monkeypatch, stream, is_loaded, said):
+    monkeypatch.setattr(sys, "stderr", stream())
+    if not is_loaded:
+        monkeypatch.delitem(sys.modules, "keras")
+    announce_loading("VGG16")
+    assert sys.stderr.getvalue() == said
