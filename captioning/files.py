@@ -87,7 +87,9 @@ def pretrained_model() -> Path:
     """
     package = Path(__file__).resolve().parent
     folder = package.parent / "models" / "pretrained"
-    return folder if folder.is_dir() else package / "pretrained"
+    folder = folder if folder.is_dir() else package / "pretrained"
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 # Columns of HISTORY that tell which epoch is best: of fine-tuning, which has a mean REWARD, the one
