@@ -27,9 +27,11 @@ STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json 
 .PRECIOUS: $(STEPS)
 
 help:
-	@echo "make demo      everything on a small data set drawn on the spot, in a few minutes"
-	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run everything on them;"
-	@echo "               with RECIPE=best in place of VGG16 encoders that need no download (1.1 GB)"
+	@echo "make venv      the virtual environment, with what the scripts and tests need"
+	@echo "make demo      everything on a small data set drawn on the spot, in minutes"
+	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run"
+	@echo "               everything on them; with RECIPE=best encoders that need no"
+	@echo "               download in place of VGG16 (1.1 GB)"
 	@echo "make test      lint and run the tests"
 	@echo "make clean     remove .venv, the demo's results and every cache"
 
@@ -37,28 +39,30 @@ demo: .venv/installed
 	@for step in $(STEPS); do \
 		if $(MAKE) --question $$step 2>/dev/null; then echo "up to date: $$step"; \
 		else $(MAKE) --no-print-directory $$step || exit 1; fi; done
-	@echo; echo "== generate.py captions any photo; here are five of the test split =="
+	@echo; echo "== generate.py captions any photo: here five of the test split =="
 	$(RUN) generate.py --model $(SAMPLE_MODEL) \
 		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
-	@echo; echo "== the model that comes with the project captions photographs: here one of matplotlib's, or make demo PHOTOS=\"a.jpg b.jpg\" =="
+	@echo; echo "== for photographs a trained model comes with the project; yours are captioned"
+	@echo "   by make demo PHOTOS=\"a.jpg b.jpg\", or else one that comes with matplotlib =="
 	$(RUN) generate.py --model models/pretrained $(PHOTOS)
 	@echo
-	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its captions, what"
-	@echo "people would say, the scores, and how sure the network was of each word. captions.png shows"
-	@echo "some of them as one picture, captions.csv and scores.json hold the same as figures."
-	@echo "next: make flickr8k, or, after . .venv/bin/activate, the scripts on photos of your own; see"
-	@echo "README.md"
+	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its"
+	@echo "captions, what people would say, the scores, and how sure the network was of"
+	@echo "each word. captions.png shows some of them as one picture, captions.csv and"
+	@echo "scores.json hold the same as figures."
+	@echo "next: . .venv/bin/activate, then python generate.py on photos of your own, or"
+	@echo "python generate.py --serve; to train on real photos, make flickr8k"
 
 $(SAMPLE)/scenes.csv: $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
-	@echo; echo "== data/sample/draw.py draws captioned scenes, so that there is something to learn from =="
+	@echo; echo "== data/sample/draw.py draws captioned scenes to learn from =="
 	$(RUN) data/sample/draw.py --data $(SAMPLE)
 
 $(SAMPLE)/features.json: $(SAMPLE)/scenes.csv prepare_photos.py $(LIBRARY) $(SAMPLE_RECIPE)
-	@echo; echo "== prepare_photos.py turns each scene into features, by a network that was trained on ImageNet =="
+	@echo; echo "== prepare_photos.py turns each scene into features, by a pretrained network =="
 	$(RUN) prepare_photos.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
 $(SAMPLE)/vocabulary.json: $(SAMPLE)/scenes.csv prepare_text.py $(LIBRARY) $(SAMPLE_RECIPE)
-	@echo; echo "== prepare_text.py cleans the captions and numbers the words, since a network reads numbers =="
+	@echo; echo "== prepare_text.py cleans the captions and numbers the words =="
 	$(RUN) prepare_text.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
 $(SAMPLE_MODEL)/curves.png: $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json train.py
@@ -70,7 +74,7 @@ $(SAMPLE_MODEL)/scores.json: $(SAMPLE_MODEL)/curves.png evaluate.py
 	$(RUN) evaluate.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
 
 $(SAMPLE_MODEL)/truth.json: $(SAMPLE_MODEL)/scores.json $(wildcard $(SAMPLE)/*.py)
-	@echo; echo "== data/sample/check.py asks of each caption whether it is true of what was drawn =="
+	@echo; echo "== data/sample/check.py asks whether each caption is true of its scene =="
 	$(RUN) data/sample/check.py --data $(SAMPLE) --model $(SAMPLE_MODEL)
 
 flickr8k: .venv/installed

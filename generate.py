@@ -6,18 +6,19 @@
     python generate.py holiday/ --json
     python generate.py --serve
 
-Without --model it takes models/flickr8k where train.py has made it, and the model that comes with
-the project where not.
+Without --model it takes models/flickr8k where train.py has made it, and the
+model that comes with the project where not.
 
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
-Writes  the lines on standard output; with --json a JSON object a line, with the confidence: the
-        geometric mean of the probabilities of the words; with --csv a table, with --html a page
-        with the photos, which shows how probable the model found each word; with --serve nothing:
-        it opens a page in the browser on which photos are dropped to be captioned
-Takes   a few seconds to load the networks, then some 30 photos a second with EfficientNetLite2 on
-        two cores, 10 with VGG16.
+Writes  the lines on standard output; with --json a JSON object a line, with the
+        confidence: the geometric mean of the probabilities of the words. With
+        --csv a table, and with --html a page with the photos, which shows how
+        probable the model found each word. With --serve nothing: it opens a
+        page in the browser on which photos are dropped to be captioned.
+Takes   a few seconds to load the networks, then some 30 photos a second with
+        EfficientNetLite2 on two cores, 5 with VGG16.
 """
 
 import argparse
@@ -74,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped, left_out = {}, Counter()
     photos = expand_places(options.photos, skipped.__setitem__, left_out)
     captioner = load(options, is_default)
-    warn_of_doubts(captioner, photos)
     print_changed_settings(parser, options)
+    warn_of_doubts(captioner, photos)
     captions = print_captions(captioner, photos, options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)

@@ -246,8 +246,7 @@ def test_help_teaches(run_here, script):
     assert process.stderr == ""
     for part in ("Reads", "Writes", "Takes", "default", *FLAGS[script]):
         assert part in process.stdout
-    if script != "generate.py":
-        assert max(map(len, process.stdout.splitlines())) <= 80
+    assert max(map(len, process.stdout.splitlines())) <= 80
 
 
 # ---- Out of order, and with mistakes ----
