@@ -145,6 +145,7 @@ def locked(folder: Path, purpose: str) -> Iterator[None]:
     Raises:
         UserError: if another run holds it.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(folder / LOCK, timeout=0).acquire()

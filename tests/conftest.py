@@ -20,6 +20,12 @@ def flickr8k():
     return Path(os.environ["FLICKR8K_DIR"])
 
 
+@pytest.fixture(autouse=True)
+def _limit_of_pixels(monkeypatch):
+    """Undoes what --max-pixels sets for the whole process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
 @pytest.fixture
 def tiny_data(tmp_path):
     """Gives a folder with tiny photos, captions and splits, nothing prepared."""

@@ -159,7 +159,7 @@ def test_a_photo_without_permission_is_done_once_there_is_one(prepare, tmp_path,
 
 def test_vectors_that_are_not_finite_are_no_vectors(prepare, tmp_path, monkeypatch):
     ordinary = StandIn.encode
-    monkeypatch.setattr(StandIn, "encode", lambda self, images: ordinary(self, images) * np.nan)
+    monkeypatch.setattr(StandIn, "encode", lambda self, images, _: ordinary(self, images) * np.nan)
     status, _, errors = prepare()
     assert status == 2
     assert "not finite" in errors
