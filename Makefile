@@ -9,7 +9,7 @@ FLICKR8K := data/flickr8k
 FLICKR8K_MODEL := models/flickr8k
 
 # What a stage's result depends on besides its input and its script.
-LIBRARY := $(wildcard captioning/*.py captioning/gallery/*)
+LIBRARY := $(wildcard captioning/*.py captioning/gallery/*.*)
 SAMPLE_RECIPE := recipes/sample.toml
 
 # Photographs that make demo captions last: by default the one that comes with matplotlib.

@@ -13,7 +13,8 @@ Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
 Writes  the lines on standard output; with --json a JSON object a line, with the
-        confidence: the geometric mean of the probabilities of the words. With
+        confidence: the geometric mean of the probabilities of the words, or the
+        error for a photo that cannot be read. With
         --csv a table, and with --html a page with the photos, which shows how
         probable the model found each word. With --serve nothing: it opens a
         page in the browser on which photos are dropped to be captioned.
@@ -66,12 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.csv != _STANDARD_OUTPUT:
         check_output("--csv", options.csv)
     check_output("--html", options.html)
+    if options.serve and (options.photos or options.csv or options.json or options.html):
+        raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
     from captioning.photos import describe_left_out, expand_places, limit_pixels
 
     limit_pixels(options.max_pixels)
     if options.serve:
-        return serve_page(load(options, is_default), options)
+        return serve_page(load(options, is_default), options, parser)
     skipped, left_out = {}, Counter()
     photos = expand_places(options.photos, skipped.__setitem__, left_out)
     captioner = load(options, is_default)
@@ -84,13 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(describe_left_out(left_out), file=sys.stderr)
     if not captions:
         raise UserError("none of the photos can be read")
-    if options.csv:
-        write_csv(options.csv, captions)
-    if options.html:
-        from captioning.gallery import captioned, write_gallery
-
-        write_gallery(options.html, captioned.make_page(captions, decoding_name(options), skipped))
-        print(f"wrote {options.html}", file=sys.stderr)
+    write_results(options, captions, skipped)
     return DONE_IN_PART if skipped else DONE
 
 
@@ -156,13 +153,6 @@ def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) 
         print(parser.describe(options), file=sys.stderr)
 
 
-def decoding_name(options: argparse.Namespace) -> str:
-    """Names the way that captions are decoded as evaluate.py does."""
-    if options.beam == 1:
-        return "greedy"
-    return f"{'consensus' if options.consensus else 'beam'} {options.beam}"
-
-
 def default_model() -> tuple[Path]:
     """Returns MODEL if it holds a model, and what comes with the project if not."""
     return MODEL if (MODEL[0] / CAPTIONER).is_file() else (pretrained_model(),)
@@ -200,7 +190,7 @@ def print_captions(
     """
     from tqdm import tqdm
 
-    from captioning.caption_lines import json_line, text_line
+    from captioning.caption_lines import json_error, json_line, text_line
     from captioning.photos import PhotoError
 
     as_line = json_line if options.json else text_line
@@ -208,18 +198,22 @@ def print_captions(
     for path, result in captioner.caption_all(photos, **decoding_options(options)):
         if isinstance(result, PhotoError):
             skipped[path] = result
+            if options.json:
+                tqdm.write(json_error(path, result))
             continue
         captions[path] = result
         if options.csv != _STANDARD_OUTPUT:
-            # Above the progress bar.
+            # Above the progress bar; a pipe would hold it back.
             tqdm.write(as_line(path, result))
+            sys.stdout.flush()
     return captions
 
 
-def serve_page(captioner: "Captioner", options: argparse.Namespace) -> int:
+def serve_page(captioner: "Captioner", options: argparse.Namespace, parser: SettingsParser) -> int:
     """Serves the page on which photos are dropped, until Ctrl-C."""
     from captioning.serving import serve
 
+    print_changed_settings(parser, options)
     serve(captioner, options.host, options.port, **decoding_options(options))
     return DONE
 
@@ -230,17 +224,25 @@ def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def write_csv(path: Path, captions: dict[Path, "PhotoCaption"]) -> None:
-    """Writes a table with the columns photo, caption and confidence, to standard output for `-`."""
-    from captioning.caption_lines import caption_table
-    from captioning.storage import cell_of, write_table
+def write_results(
+    options: argparse.Namespace,
+    captions: dict[Path, "PhotoCaption"],
+    skipped: dict[Path | str, object],
+) -> None:
+    """Writes the table and the page, as far as they are wanted."""
+    from captioning.caption_lines import print_table, write_captions
+    from captioning.gallery import captioned, write_gallery
 
-    table = caption_table(captions)
-    if path == _STANDARD_OUTPUT:
-        table.map(cell_of).to_csv(sys.stdout, index=False)
-    else:
-        write_table(path, table)
-        print(f"wrote {path}", file=sys.stderr)
+    if options.csv == _STANDARD_OUTPUT:
+        print_table(captions)
+    elif options.csv:
+        write_captions(options.csv, captions)
+    if options.html:
+        decoding = captioned.decoding_name(options.beam, options.consensus)
+        write_gallery(options.html, captioned.make_page(captions, decoding, skipped))
+    for path in (options.csv, options.html):
+        if path and path != _STANDARD_OUTPUT:
+            print(f"wrote {path}", file=sys.stderr)
 
 
 command = partial(run, main)

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
         encoder, record = load_encoder(options, cache, is_needed=bool(missing))
-        # Only now is it sure that the run is not refused, with one sentence and no other.
+        # Printed last, so that a run that is refused prints one sentence and no other.
         print(parser.describe(options))
         if left_out:
             print(describe_left_out(left_out))

@@ -137,7 +137,7 @@ def check_arguments(options: argparse.Namespace) -> None:
 
 
 def start_anew(options: argparse.Namespace) -> str:
-    """Returns what a message tells the user to do who cannot resume."""
+    """Returns what to run instead of resuming."""
     return f"run python train.py --data {options.data} --model {options.model} without --resume"
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/words.py --model models/flickr8k --decoding "beam 3"
 
-A word is confirmed if any reference of the photo has it or one of its kin (man: men, guy), and
+A word is confirmed if any reference of the photo has it or one of its variants (man: men, guy), and
 missed where at least two references have one of them and the caption has none.
 
 Reads   MODEL/captions.csv, from evaluate.py

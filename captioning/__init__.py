@@ -6,14 +6,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if find_spec("numpy") is None:
-    # One sentence for whoever runs a script outside of the virtual environment.
-    print(
-        "the packages are missing: activate the virtual environment by . .venv/bin/activate; make "
-        "venv makes it",
-        file=sys.stderr,
+# What the modules here import at their top.
+_missing = [name for name in ("numpy", "PIL", "tqdm", "tomli_w", "filelock") if not find_spec(name)]
+if _missing:
+    _sentence = (
+        f"{', '.join(_missing)} cannot be imported: activate the virtual environment by . "
+        ".venv/bin/activate; make venv makes it"
     )
-    raise SystemExit(2)
+    # The scripts stand beside this package; nobody should read a traceback of one.
+    _script = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    if _script.resolve().parent == Path(__file__).resolve().parent.parent:
+        print(_sentence, file=sys.stderr)
+        raise SystemExit(2)
+    raise ModuleNotFoundError(_sentence)
 
 if TYPE_CHECKING:
     from captioning.captioner import Captioner
@@ -26,8 +31,8 @@ def load_captioner(
 ) -> "Captioner":
     """Loads a model folder, or several that are averaged, with the encoder of its features.
 
-    None is the model that comes with the project. `weights` names the encoder's weights, as
-    `prepare_photos.py --weights` does, where they are no longer where the model says.
+    None is the model that comes with the project. `weights` names the encoder's weights where they
+    are no longer where the model says: `imagenet`, `none` or a file.
 
     Raises:
         captioning.cli.UserError: if the model or the weights are missing or damaged.

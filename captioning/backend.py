@@ -18,7 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # once each, TensorFlow warns as of one that is traced too often. In a notebook it sets the level of
 # its logger itself, so that only a filter lasts.
 if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-    logging.getLogger("tensorflow").addFilter(lambda record: record.levelno >= logging.ERROR)
+    logging.getLogger("tensorflow").addFilter(
+        lambda record: "tf.function retracing" not in record.getMessage()
+    )
 
 
 # Options of glibc's mallopt(3).

@@ -1,12 +1,14 @@
 """Captions of photos as lines of text, lines of JSON, or a table."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioning.captioner import PhotoCaption
 from captioning.cli import one_line
+from captioning.storage import cell_of, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +24,22 @@ def json_line(path: Path, caption: PhotoCaption) -> str:
     return json.dumps(_fields(path, caption))
 
 
-def caption_table(captions: Mapping[Path, PhotoCaption]) -> "pd.DataFrame":
-    """Returns a table with the columns photo, caption and confidence, a row for each photo."""
+def json_error(path: Path, error: Exception) -> str:
+    """Returns a JSON object with photo and error, for a photo that has no caption."""
+    return json.dumps({"photo": str(path), "error": str(error)})
+
+
+def write_captions(path: Path, captions: Mapping[Path, PhotoCaption]) -> None:
+    """Writes a CSV file with the columns photo, caption and confidence."""
+    write_table(path, _table(captions))
+
+
+def print_table(captions: Mapping[Path, PhotoCaption]) -> None:
+    """Prints what `write_captions` writes."""
+    _table(captions).map(cell_of).to_csv(sys.stdout, index=False, lineterminator="\n")
+
+
+def _table(captions: Mapping[Path, PhotoCaption]) -> "pd.DataFrame":
     # Whoever wants no table need not wait for pandas.
     import pandas as pd
 

@@ -82,13 +82,21 @@ class Captioner:
 
         Raises:
             PhotoError: if a photo cannot be read.
+            TypeError: if something is neither a path nor a PIL image.
         """
         is_single = isinstance(photos, Photo)
+        given = [photos] if is_single else list(photos)
+        for photo in given:
+            if not isinstance(photo, Photo):
+                raise TypeError(
+                    f"expected a path, a PIL image or a list of them, got {photo!r:.60}"
+                )
+        if beam < 1:
+            raise ValueError(f"expected a beam width of at least 1, got {beam}")
         captions = []
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         options = {"consensus": consensus, "no_repeat_ngram_size": no_repeat_ngram_size}
-        given = [photos] if is_single else photos
         for photo, result in self.caption_all(given, beam=beam, **options):
             if isinstance(result, PhotoError):
                 raise PhotoError(f"{photo} cannot be read: {result}") from result

@@ -75,7 +75,7 @@ def is_drawn_scene(photo: Path) -> bool:
 
 
 def model_folder(path: Path) -> Path:
-    """Returns the model folder that a user means who names its file CAPTIONER."""
+    """Returns the model folder, also where the path is that of its file CAPTIONER."""
     return path.parent if path.name == CAPTIONER else path
 
 

@@ -242,8 +242,10 @@ def encode_photos(
     Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
     error that says why it has none.
     """
-    # delay: no bar for what is done before a person wonders; disable=None: none in a log file.
-    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=None)
+    # delay: no bar for what is done before a person wonders; disable=None: none in a log file. A
+    # single batch has no progress to show.
+    hidden = True if len(photos) <= batch_size else None
+    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=hidden)
     starts = range(0, len(photos), batch_size)
     batches = deque(photos[start : start + batch_size] for start in starts)
 

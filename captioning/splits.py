@@ -81,8 +81,7 @@ def read_or_draw_splits(
         if len(captioned) < len(SPLITS):
             raise UserError(
                 f"{data / CAPTIONS} has captions of {counted(len(captioned), 'photo')}, too few to "
-                f"split: add "
-                f"photos, then run python prepare_text.py --data {data}"
+                f"split: add photos, then run python prepare_text.py --data {data}"
             )
         return draw_splits(captioned, held_out, seed), True
     splits = {split: read_split(data, split) for split in SPLITS}

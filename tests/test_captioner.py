@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 from support import ENCODER_RECORD, ROOT, StandIn, draw_photos
@@ -111,6 +112,14 @@ def test_confidence_is_the_geometric_mean(place, captioner):
     logarithms = [math.log(token.probability) for token in caption.tokens]
     assert caption.confidence == pytest.approx(math.exp(sum(logarithms) / len(logarithms)))
     assert 0 < caption.confidence < 1
+
+
+def test_what_is_no_photo_is_a_type_error(place, captioner):
+    for given in (np.zeros((4, 4, 3)), b"photo", [photo(place, 1), None]):
+        with pytest.raises(TypeError, match="expected a path, a PIL image or a list of them"):
+            captioner.caption(given)
+    with pytest.raises(ValueError, match="expected a beam width of at least 1, got 0"):
+        captioner.caption(photo(place, 1), beam=0)
 
 
 def test_a_photo_that_cannot_be_read_is_named(place, captioner):

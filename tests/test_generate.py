@@ -136,6 +136,32 @@ def test_json_and_csv_on_standard_output(trained, tiny_data, run_generate):
     assert table.to_dict("records") == found
 
 
+def test_a_photo_that_cannot_be_read_has_a_json_line_too(trained, tiny_data, run_generate):
+    (tiny_data / "photos" / "a.jpg").write_text("no photo")
+    model = ["--model", trained / "photographs"]
+    status, lines, _ = run_generate(tiny_data / "photos", *model, "--json")
+    first, *others = map(json.loads, lines.splitlines())
+    path = str(tiny_data / "photos" / "a.jpg")
+    assert (status, len(others)) == (1, 12)
+    assert first == {"photo": path, "error": "cannot identify image file 'a.jpg'"}
+
+
+def test_serving_passes_the_settings_on(trained, tiny_data, run_generate, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "captioning.serving.serve", lambda *given, **options: calls.append((given, options))
+    )
+    model = ["--model", trained / "photographs"]
+    flags = ["--port", 0, "--beam", 5, "--consensus", "--batch-size", 2]
+    assert run_generate("--serve", *model, *flags)[:2] == (0, "")
+    ((_, host, port), options) = calls[0]
+    assert (host, port) == ("127.0.0.1", 0)
+    assert options == {"beam": 5, "consensus": True, "no_repeat_ngram_size": 0, "batch_size": 2}
+    for more in ([tiny_data / "photos"], ["--csv", "-"], ["--json"], ["--html", "a.html"]):
+        with pytest.raises(UserError, match="--serve takes photos on its page: leave out"):
+            run_generate("--serve", *more, *model)
+
+
 def test_the_table_and_json_lines_exclude_each_other(tiny_data):
     with pytest.raises(UserError, match="not allowed with argument --csv"):
         generate.main([str(tiny_data), "--csv", "-", "--json"])

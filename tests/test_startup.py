@@ -88,6 +88,21 @@ def test_without_the_virtual_environment_there_is_one_sentence(script):
     assert "activate the virtual environment by . .venv/bin/activate" in line
 
 
+def test_each_package_that_modules_import_first_is_looked_for():
+    """Python that has NumPy, say, but not the rest."""
+    code = (
+        "import importlib.util as util, runpy, sys; find = util.find_spec; "
+        "util.find_spec = lambda name, *rest: None if name == 'tomli_w' else find(name, *rest); "
+        "sys.argv = ['generate.py', '--help']; runpy.run_path('generate.py', run_name='__main__')"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("tomli_w cannot be imported: activate the virtual environment by")
+
+
 def test_a_single_missing_package_is_named(capsys, monkeypatch):
     def main(arguments):
         import no_such_package  # noqa: F401

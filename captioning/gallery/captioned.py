@@ -6,6 +6,14 @@ from pathlib import Path
 from captioning.captioner import PhotoCaption
 from captioning.cli import counted
 from captioning.gallery import Caption, Card, Page
+from captioning.scoring import BEAM, CONSENSUS, GREEDY
+
+
+def decoding_name(beam_width: int, consensus: bool) -> str:
+    """Names a way of decoding as the table of scores does."""
+    if beam_width == 1:
+        return GREEDY
+    return f"{CONSENSUS if consensus else BEAM} {beam_width}"
 
 
 def make_page(

@@ -127,7 +127,7 @@ async function caption(card) {
     // Fails for a folder, and for a file that is gone.
     await card.file.slice(0, 1).arrayBuffer();
   } catch {
-    showError(card, "This cannot be read: is it a folder, or deleted?");
+    showError(card, "This cannot be read: it may be a folder, or have been deleted.");
     return;
   }
   try {
@@ -162,7 +162,7 @@ async function copyText(text) {
     await navigator.clipboard.writeText(text);
     say(text.includes("\n") ? "All captions are copied." : `Copied: ${text}`);
   } catch {
-    say("The browser does not allow to copy: select the caption and copy it by hand.");
+    say("The browser does not allow copying: select the caption and copy it by hand.");
   }
 }
 
@@ -190,7 +190,9 @@ find("files").addEventListener("change", (event) => {
 find("copy").addEventListener("click", copyAll);
 find("clear").addEventListener("click", clearAll);
 
-document.addEventListener("paste", (event) => addFiles(Array.from(event.clipboardData.files)));
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData.files.length) addFiles(Array.from(event.clipboardData.files));
+});
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dragging");

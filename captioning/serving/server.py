@@ -27,8 +27,8 @@ PHOTOS_AT_ONCE = 32
 
 MEGABYTE = 1_000_000
 
-# Seconds without a byte, and those that a photo may take to arrive, before a client is given up;
-# and for how long what a refused client still sends is read.
+# A connection is closed after so many seconds without a byte, or when a photo takes longer to
+# arrive; what a refused client still sends is read and dropped for so long.
 SILENT_SECONDS = 20
 UPLOAD_SECONDS = 60
 DISCARD_SECONDS = 10
@@ -43,7 +43,7 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -58,8 +58,9 @@ _HOST = re.compile(r"(?P<name>\[[^]]*\]|[^:]+)(:[0-9]+)?")
 class PageServer(ThreadingHTTPServer):
     """Listens at once; `serve_forever` answers, with a thread for each connection."""
 
-    # Otherwise Linux would let two servers share a port.
+    # Otherwise Linux would let two servers share a port, and Windows too.
     allow_reuse_port = False
+    allow_reuse_address = os.name != "nt"
     request_queue_size = 64
 
     def __init__(self, host: str, port: int, worker: CaptionWorker, folder: Path):
