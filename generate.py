@@ -12,12 +12,11 @@ model that comes with the project where not.
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
-Writes  the lines on standard output; with --json a JSON object a line, with the
-        confidence: the geometric mean of the probabilities of the words, or the
-        error for a photo that cannot be read. With
-        --csv a table, and with --html a page with the photos, which shows how
-        probable the model found each word. With --serve nothing: it opens a
-        page in the browser on which photos are dropped to be captioned.
+Writes  the lines on standard output. With --json a JSON object a line, with the
+        confidence (the geometric mean of the probabilities of the words) or the
+        error; with --csv a table; with --html a page with the photos, which
+        shows how probable the model found each word. With --serve nothing: it
+        opens a page in the browser on which photos are dropped.
 Takes   a few seconds to load the networks, then some 30 photos a second with
         EfficientNetLite2 on two cores, 5 with VGG16.
 """
