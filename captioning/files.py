@@ -65,6 +65,8 @@ def find_captioner(folder: Path, data: Path | None = None) -> tuple[Path, str]:
     """
     remedy = "train a model with python train.py "
     remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
+    if folder.resolve() == pretrained_model().resolve():
+        remedy = "it comes with the project: fetch the project"
     place = "" if folder.is_absolute() else f" in {Path.cwd()}"
     return require(folder / CAPTIONER, remedy, place), remedy
 

@@ -160,6 +160,9 @@ def test_models_are_named_in_several_ways(place, captioner, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"^1.captioner\.keras is missing in {tmp_path}: train"):
         load_captioner("1")
+    monkeypatch.setattr("captioning.files.pretrained_model", lambda: tmp_path / "comes with it")
+    with pytest.raises(UserError, match=r"missing: it comes with the project: fetch the project$"):
+        load_captioner(tmp_path / "comes with it")
     monkeypatch.setitem(RECORD, "weights_sha256", "another")
     with pytest.raises(UserError, match="do not go together: weights_sha256"):
         load_captioner(place / "1", weights="other.h5")

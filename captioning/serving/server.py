@@ -25,6 +25,9 @@ from captioning.serving.worker import CaptionWorker
 # Photos that are received or wait at one time.
 PHOTOS_AT_ONCE = 32
 
+# Photos whose thumbnails are made at one time.
+THUMBNAILS_AT_ONCE = 2
+
 MEGABYTE = 1_000_000
 
 # A connection is closed after so many seconds without a byte, or when a photo takes longer to
@@ -69,6 +72,8 @@ class PageServer(ThreadingHTTPServer):
         self.folder = folder
         self.files = page_files(worker.captioner.doubts)
         self.places = threading.BoundedSemaphore(PHOTOS_AT_ONCE)
+        # A large photo takes hundreds of megabytes while its thumbnail is made.
+        self.thumbnails = threading.BoundedSemaphore(THUMBNAILS_AT_ONCE)
         self.is_closed = False
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), PageHandler)
@@ -157,7 +162,8 @@ class PageHandler(BaseHTTPRequestHandler):
             reason = str(caption).replace(f" {path.name!r}", "")
             message = f"This photo cannot be read: {reason}."
             raise RefusalError(HTTPStatus.UNPROCESSABLE_ENTITY, message)
-        return caption_json(caption, path)
+        with self.server.thumbnails:
+            return caption_json(caption, path)
 
     def _check_host(self) -> None:
         """Refuses a name that somebody else's DNS server may have pointed at this computer.
