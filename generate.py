@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     separate_photos(options)
     is_default = options.model == MODEL and "model" not in parser.typed(arguments)
-    options.model = default_model() if is_default else tuple(map(model_folder, options.model))
+    options.model = default_model() if is_default else options.model
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
     if options.csv != _STANDARD_OUTPUT:
@@ -117,9 +117,8 @@ def check_output(flag: str, path: Path | None) -> None:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    parser = SettingsParser(
-        globals(), {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
-    )
+    types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
+    parser = SettingsParser(globals(), types)
     parser.add_argument(
         "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
     )
@@ -230,13 +229,14 @@ def write_results(
 ) -> None:
     """Writes the table and the page, as far as they are wanted."""
     from captioning.caption_lines import print_table, write_captions
-    from captioning.gallery import captioned, write_gallery
 
     if options.csv == _STANDARD_OUTPUT:
         print_table(captions)
     elif options.csv:
         write_captions(options.csv, captions)
     if options.html:
+        from captioning.gallery import captioned, write_gallery
+
         decoding = captioned.decoding_name(options.beam, options.consensus)
         write_gallery(options.html, captioned.make_page(captions, decoding, skipped))
     for path in (options.csv, options.html):

@@ -1,6 +1,5 @@
 """Captions photos: a trained model together with the encoder of its features."""
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.decoding import CaptionDecoder, TokenProbability, token_probabilities
+from captioning.confidence import TokenProbability, mean_probability
+from captioning.decoding import CaptionDecoder, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD, model_folder, pretrained_model
@@ -39,7 +39,7 @@ class PhotoCaption:
     @property
     def confidence(self) -> float:
         """Geometric mean of the probabilities of its tokens, 0 to 1."""
-        return math.prod(token.probability for token in self.tokens) ** (1 / len(self.tokens))
+        return mean_probability(self.tokens)
 
 
 class Captioner:

@@ -4,7 +4,6 @@ All photos are decoded together, one token at a time. The states of the word hal
 token to token, so that a step costs the same for the last token of a caption as for the first.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from captioning.backend import keras
 from captioning.beam import Hypotheses
+from captioning.confidence import TokenProbability
 from captioning.model import halves, zero_states
-from captioning.vocabulary import END_TOKEN, PADDING_ID, Vocabulary
+from captioning.vocabulary import PADDING_ID, Vocabulary
 
 # Photos decoded together; memory grows with photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256
@@ -192,20 +192,6 @@ class CaptionDecoder:
         return self._steps[count]
 
 
-@dataclass(frozen=True)
-class TokenProbability:
-    """How sure the captioner was of one word of a caption, given the words before it."""
-
-    word: str  # `endseq` where the caption ends
-    probability: float
-    alternatives: tuple[tuple[str, float], ...]  # other words, likeliest first
-
-    @property
-    def is_end(self) -> bool:
-        """Whether this is the token that ends the caption."""
-        return self.word == END_TOKEN
-
-
 def token_probabilities(
     captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, captions: list[list[int]]
 ) -> list[tuple[TokenProbability, ...]]:
@@ -284,12 +270,3 @@ def generate_desc(
     decode = decoder.consensus if consensus else decoder.beam
     captions = decode(features, beam_width, no_repeat_ngram_size=no_repeat_ngram_size)
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
-
-
-def token_ids_of_caption(caption: str, vocabulary: Vocabulary) -> list[int]:
-    """Returns the token ids that decoding wrote a caption of `generate_desc` with.
-
-    A caption shorter than the maximum length must have been ended by the end token.
-    """
-    token_ids = [vocabulary.token_ids[word] for word in caption.split()]
-    return [*token_ids, vocabulary.end_id][: vocabulary.maximum_length]

@@ -1,4 +1,4 @@
-"""What generate.py tells its story with: the photos that a user names, and a caption's tokens."""
+"""What generate.py tells its story with, and what it prints."""
 
 import io
 import json
@@ -13,7 +13,7 @@ import generate
 from captioning import captioner
 from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.decoding import CaptionDecoder, generate_desc, token_ids_of_caption
+from captioning.decoding import CaptionDecoder, generate_desc
 from captioning.model import build_captioner
 from captioning.photos import expand_places
 from captioning.saved_model import SavedModel, save_model
@@ -23,7 +23,7 @@ VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"
 
 
 @pytest.mark.parametrize("beam_width", [1, 3])
-def test_the_token_ids_of_a_caption_are_those_that_were_decoded(beam_width):
+def test_captions_are_the_words_that_were_decoded(beam_width):
     keras.utils.set_random_seed(3)
     captioner = build_captioner(VOCABULARY.size, 4)
     # Large weights, so that captions differ between photos.
@@ -32,7 +32,7 @@ def test_the_token_ids_of_a_caption_are_those_that_were_decoded(beam_width):
     features = np.random.default_rng(0).normal(0, 2, (200, 4)).astype(np.float32)
     decoded = CaptionDecoder(captioner, VOCABULARY).beam(features, beam_width)
     captions = generate_desc(captioner, VOCABULARY, features, beam_width)
-    assert [token_ids_of_caption(caption, VOCABULARY) for caption in captions] == decoded
+    assert captions == [" ".join(VOCABULARY.detokenize(ids)) for ids in decoded]
     # Captions that end, that end with the last token that there is room for, and that do not end.
     length, end = VOCABULARY.maximum_length, VOCABULARY.end_id
     kinds = {(len(ids) == length, ids[-1] == end) for ids in decoded}

@@ -3,25 +3,21 @@
 import base64
 import hashlib
 import io
-import math
 from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from captioning.cli import counted
+from captioning.confidence import TokenProbability, mean_probability
 from captioning.gallery.thumbnails import make_thumbnails
 from captioning.storage import write_text
 from captioning.vocabulary import END_TOKEN
-
-if TYPE_CHECKING:  # Whoever writes a page need not wait for TensorFlow.
-    from captioning.decoding import TokenProbability
 
 # Probabilities at which the shading of a word changes.
 SHADES = (0.1, 0.25, 0.5, 0.75)
@@ -34,7 +30,7 @@ class Caption:
     """One caption of a photo."""
 
     decodings: tuple[str, ...]  # such as `greedy`; several where they gave the same words
-    tokens: tuple["TokenProbability", ...]  # with the end token where the caption has one
+    tokens: tuple[TokenProbability, ...]  # with the end token where the caption has one
     score: float | None  # its CIDEr-D times 100, None where there are no references
 
 
@@ -106,7 +102,7 @@ def environment(*folders: Path) -> Environment:
         "base64": _base64,
         "counted": counted,
         "png_size": lambda png: Image.open(io.BytesIO(png)).size,
-        "shade": lambda token: bisect(SHADES, token.probability),
+        "shade": shade,
     }
     return templates
 
@@ -115,10 +111,20 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _alternatives(token: "TokenProbability") -> str:
+def shade(token: TokenProbability) -> int:
+    """Returns the number of a word's shade, the place of its name in `shade_names`."""
+    return bisect(SHADES, token.probability)
+
+
+def alternative_name(word: str) -> str:
+    """Returns how a page names a word that might have been written, or the end."""
+    return "(end)" if word == END_TOKEN else word
+
+
+def _alternatives(token: TokenProbability) -> str:
     # One alternative a line, its probability after its last space, is what the script expects.
     return "\n".join(
-        f"{'(end)' if word == END_TOKEN else ' '.join(word.split())} {probability:.4f}"
+        f"{' '.join(alternative_name(word).split())} {probability:.4f}"
         for word, probability in token.alternatives
     )
 
@@ -156,12 +162,5 @@ def _scored_decodings(cards: Sequence[Card]) -> list[str]:
 def _values(card: Card, decodings: list[str]) -> list[float | None]:
     """Lists what cards are sorted by: probability of the first caption, score of each decoding."""
     scores = {name: caption.score for caption in card.captions for name in caption.decodings}
-    return [_mean_probability(card.captions), *map(scores.get, decodings)]
-
-
-def _mean_probability(captions: tuple[Caption, ...]) -> float | None:
-    """Computes the geometric mean of the first caption's probabilities, None without tokens."""
-    tokens = captions[0].tokens if captions else ()
-    if not tokens:
-        return None
-    return math.prod(token.probability for token in tokens) ** (1 / len(tokens))
+    tokens = card.captions[0].tokens if card.captions else ()
+    return [mean_probability(tokens) if tokens else None, *map(scores.get, decodings)]

@@ -1,14 +1,12 @@
 """What the server gives to the browser: the files of the page, and captions as JSON."""
 
 import base64
-from bisect import bisect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning import gallery
 from captioning.gallery.thumbnails import make_thumbnail
-from captioning.vocabulary import END_TOKEN
 
 if TYPE_CHECKING:
     from captioning.captioner import PhotoCaption
@@ -45,9 +43,9 @@ def caption_json(caption: "PhotoCaption", photo: Path) -> dict[str, Any]:
             "word": token.word,
             "is_end": token.is_end,
             "probability": token.probability,
-            "shade": bisect(gallery.SHADES, token.probability),
+            "shade": gallery.shade(token),
             "alternatives": [
-                ("(end)" if word == END_TOKEN else word, probability)
+                (gallery.alternative_name(word), probability)
                 for word, probability in token.alternatives
             ],
         }
