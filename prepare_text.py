@@ -21,12 +21,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from captioning.captions import clean_captions, read_captions_file, write_descriptions
+from captioning.captions import check_lengths, read_captions_file, write_descriptions
 from captioning.cli import DONE, UserError, run, wrapped
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
+from captioning.languages import ENGLISH, language_code
 from captioning.settings import SettingsParser, seed_number, whole_number
 from captioning.splits import read_or_draw_splits, write_splits
-from captioning.text_summary import summarize_photos, summarize_text
+from captioning.text_summary import doubts_about_cleaning, summarize_photos, summarize_text
 from captioning.vocabulary import (
     END_TOKEN,
     START_TOKEN,
@@ -34,12 +35,14 @@ from captioning.vocabulary import (
     digest_sources,
     write_vocabulary,
 )
+from captioning.words import clean_captions
 
 # Where things are.
 DATA = Path("data/flickr8k")  # holds the captions and the split files; the results go there
 
 # Cleaning.
-MIN_WORD_LENGTH = 2  # shorter words are dropped: "a", and what punctuation leaves of "'s"
+LANGUAGE = "en"  # of the captions, as ISO 639 codes it: fr, hi, zh; docs/languages.md has more
+MIN_WORD_LENGTH = 2  # shorter words are dropped, as "a"; unless set, none are where not in English
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
 
 # The random split, where there are no split files.
@@ -49,8 +52,12 @@ SEED = 1  # of the random split, which depends on it and on the names alone
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, cleans, writes, and prints the summary."""
-    parser = SettingsParser(globals(), {"HELD_OUT": whole_number(3), "SEED": seed_number})
+    types = {"LANGUAGE": language_code, "HELD_OUT": whole_number(3), "SEED": seed_number}
+    parser = SettingsParser(globals(), types)
     options = parser.parse_settings(arguments)
+    if options.language != ENGLISH and "min_word_length" not in parser.replaced(arguments):
+        # English loses little with "a"; other languages lose à, y or в.
+        options.min_word_length = 1
     data = options.data
     if data.exists() and not data.is_dir():
         raise UserError(f"{data} is not a folder: name with --data the one that holds {CAPTIONS}")
@@ -58,9 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     captions, file_names = read_captions_file(data)
     splits, drawn = read_or_draw_splits(data, captions, options.held_out, options.seed)
 
-    descriptions = clean_captions(captions, options.min_word_length)
+    descriptions = clean_captions(captions, options.min_word_length, options.language)
+    check_lengths(data, descriptions)
     training = [words for photo in splits["train"] for words in descriptions.get(photo, [])]
-    vocabulary = build_vocabulary(training, options.min_word_length, options.min_word_count)
+    vocabulary = build_vocabulary(
+        training, options.min_word_length, options.min_word_count, options.language
+    )
     if set(vocabulary.words) == {START_TOKEN, END_TOKEN}:
         raise UserError(
             f"no word of the training captions in {data / CAPTIONS} is left: run python "
@@ -80,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parser.describe(options))
     print(summarize_photos(data, captions, splits))
     print(summarize_text(captions, descriptions, training, vocabulary))
+    for doubt in doubts_about_cleaning(captions, descriptions, options.language):
+        print(f"warning: {doubt}", file=sys.stderr)
     if drawn:
         said = f"no split files were there: split the photos at random with seed {options.seed}"
         print(wrapped(f"{said} and wrote {', '.join(str(data / n) for n in SPLITS.values())}"))
