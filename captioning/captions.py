@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unicodedata
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -82,7 +83,10 @@ def _find_fault(name: str, photo: str, earlier_name: str, caption: str) -> str |
         return "is not name.jpg#0<TAB>caption"
     if not photo:
         return f"names a photo {name!r}, which is nothing but an extension"
-    plain, earlier_plain = (_COPY_NUMBER.sub("", text).lower() for text in (name, earlier_name))
+    plain, earlier_plain = (
+        unicodedata.normalize("NFC", _COPY_NUMBER.sub("", text).lower())
+        for text in (name, earlier_name)
+    )
     if plain != earlier_plain:
         return f"names {name!r}, which has the same photo id as {earlier_name!r} in an earlier line"
     if _SECOND_CAPTION.search(caption):
