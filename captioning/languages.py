@@ -42,8 +42,10 @@ class Language(NamedTuple):
 LANGUAGES = {
     "az": Language(dotted_i=True),
     "be": Language(kept="'"),  # сям'я
+    "bo": Language(parting="་"),  # ཁྱི་ནག་པོ: it stands after every syllable
     "br": Language(kept="'"),  # marc'h
     "ca": Language(parting="'-", kept="·"),  # l'aigua, col·lecció
+    "dz": Language(parting="་"),  # as Tibetan
     "fr": Language(parting="'-"),  # l'école, est-il
     "gl": Language(parting="-"),  # comprou-no
     "he": Language(parting="־", kept="'׳״"),  # בית־ספר

@@ -26,7 +26,7 @@ _FULL_STOP_OF_SCRIPT = [
     for sign, scripts in _FULL_STOPS
 ]
 _LETTER = regex.compile(r"\p{L}")
-_ENDED = regex.compile(r"\p{Sentence_Terminal}$")
+_ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
 
 
 def as_sentence(text: str, language: str = ENGLISH) -> str:

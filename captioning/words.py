@@ -103,7 +103,7 @@ def _token_splitter(rules: Language) -> Callable[[str], list[str]]:
     kept = [_JOINERS]
     if rules.parting or rules.kept:
         signs = regex.escape(rules.parting + rules.kept)
-        kept.append(rf"(?<=[\p{{L}}\p{{M}}])[{signs}](?=\p{{P}}*\p{{L}})")
+        kept.append(rf"(?<=[\p{{L}}\p{{M}}])[{signs}](?=[\p{{P}}\p{{Cf}}]*\p{{L}})")
     if "'" in rules.parting:
         kept.append(_ELIDED)
     removed = regex.compile(rf"(?!{'|'.join(kept)}){_REMOVED}")
