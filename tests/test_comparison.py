@@ -125,6 +125,7 @@ def test_captions_are_read_as_they_were_written(tmp_path):
 
 
 def test_captions_are_split_again_as_the_language_does(tmp_path):
+    (tmp_path / "recipe.toml").write_text("")
     for language, words in (("fr", ["l'", "eau", "à", "l'"]), ("zh", ["一", "只", "t", "恤"])):
         references = SplitReferences(["a"], [["."]], [[]], [[]], set(), language)
         captions = {"greedy": [words]}
