@@ -9,7 +9,7 @@ REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
 
 Reads   DATA/features.pkl, features.json        from prepare_photos.py
         DATA/descriptions.txt, vocabulary.json  from prepare_text.py
-        DATA/Flickr8k.token.txt                 captions as written, to show
+        the captions as written, to show        where prepare_text.py found them
         DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml           the settings that it was trained with

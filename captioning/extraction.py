@@ -14,7 +14,7 @@ import numpy as np
 
 from captioning.cli import UserError, counted
 from captioning.features import differing_keys, read_encoder_record, write_features
-from captioning.files import FEATURES, FEATURES_CACHE, PHOTOS, photo_id
+from captioning.files import FEATURES, FEATURES_CACHE, photo_id
 from captioning.photos import PhotoError, encode_photos
 from captioning.storage import atomic_path
 
@@ -174,8 +174,10 @@ def write_result(cache: FeatureCache, record: dict[str, Any], skipped: dict[str,
     """
     features = {name: cache.features[name] for name in cache.photos if name in cache.features}
     if not features:
-        place = cache.data / PHOTOS
-        raise UserError(f"none of the {counted(len(skipped), 'photo')} in {place} can be read")
+        raise UserError(
+            f"none of the {counted(len(skipped), 'photo')} of {cache.data} can be read: name "
+            "others with --photos"
+        )
     by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
     # In an order that does not depend on when a photo was tried.
     sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]

@@ -3,10 +3,12 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
+from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import counted, line_width, wrapped
-from captioning.files import PHOTOS, photo_id
+from captioning.files import photo_id
 from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 COMMON_WORDS = 10  # how many of the commonest words are shown
@@ -15,21 +17,25 @@ HISTOGRAM_WIDTH = 40  # characters of the longest bar, where the line is long en
 
 
 def summarize_photos(
-    data: Path, captions: dict[str, list[str]], splits: dict[str, list[str]]
+    folders: Sequence[Path], captions: dict[str, list[str]], splits: dict[str, list[str]]
 ) -> str:
-    """Describes which photos have captions, which are in which split, and which have a file."""
+    """Describes which photos have captions, which are in which split, and which have a file.
+
+    The last is left out where the folders hold no photos.
+    """
     elsewhere = captions.keys() - {photo for photos in splits.values() for photo in photos}
     rows = [("photos with captions", len(captions), f"{len(elsewhere):,d} of them in no split")]
     for split, photos in splits.items():
         missing = counted(len(set(photos) - captions.keys()), "photo")
         rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
-    if (data / PHOTOS).is_dir():
-        walk = os.walk(data / PHOTOS)
-        names = [name for _, _, names in walk for name in names if not name.startswith(".")]
-        found = {photo_id(name) for name in names}
+    walk = chain.from_iterable(map(os.walk, folders))
+    names = [name for _, _, names in walk for name in names if PHOTO_NAME.fullmatch(name)]
+    found = {photo_id(name) for name in names if not name.startswith(".")}
+    if found:
+        places = " and ".join(map(str, folders))
         rows += [
             ("  without a file", len(captions.keys() - found), ""),
-            ("files without captions", len(found - captions.keys()), f"in {data / PHOTOS}"),
+            ("files without captions", len(found - captions.keys()), f"in {places}"),
         ]
     return "\n".join(_line(*row) for row in rows)
 
