@@ -133,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings = {"data": str(options.data), "model": models}
             settings |= parser.settings_in_force(options)
             write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
-        write_gallery(folder / GALLERY, make_page(folder, cards, rows, scores))
+        page = make_page(folder, cards, rows, scores, model.vocabulary.language)
+        write_gallery(folder / GALLERY, page)
         captions = {title: rows[title].captions for title in decoded}
         report.write_captions(
             folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts

@@ -6,17 +6,15 @@
     python generate.py holiday/ --json
     python generate.py --serve
 
-Without --model it takes models/flickr8k where train.py has made it, and the
-model that comes with the project where not.
+Without --model it takes models/flickr8k, or else what comes with the project.
 
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
 Writes  the lines on standard output. With --json a JSON object a line, with the
         confidence (the geometric mean of the probabilities of the words) or the
-        error; with --csv a table; with --html a page with the photos, which
-        shows how probable the model found each word. With --serve nothing: it
-        opens a page in the browser on which photos are dropped.
+        error; with --csv a table; with --html a page with the photos. With
+        --serve nothing: it opens a page in the browser to drop photos on.
 Takes   ten seconds to load the networks, then about 17 photos a second with the
         model that comes with the project on two cores, 5 with VGG16.
 """
@@ -25,6 +23,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +39,12 @@ if TYPE_CHECKING:
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 
-# How captions are decoded.
+# How captions are decoded and written.
 BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
+SENTENCES = False  # captions begin in upper case and end in a full stop, as on the pages always
 MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
 
 # Where --serve serves its page.
@@ -199,10 +199,10 @@ def print_captions(
             if options.json:
                 tqdm.write(json_error(path, result))
             continue
-        captions[path] = result
+        captions[path] = replace(result, text=result.sentence) if options.sentences else result
         if options.csv != _STANDARD_OUTPUT:
             # Above the progress bar; a pipe would hold it back.
-            tqdm.write(as_line(path, result))
+            tqdm.write(as_line(path, captions[path]))
             sys.stdout.flush()
     return captions
 

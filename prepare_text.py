@@ -28,23 +28,26 @@ from pathlib import Path
 
 from captioning.captions import (
     CaptionedPhotos,
-    clean_captions,
+    check_lengths,
     read_captioned_photos,
     write_descriptions,
 )
 from captioning.cli import DONE, UserError, run, wrapped
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
+from captioning.languages import ENGLISH, language_code
 from captioning.places import Places, has_split_files, name_places, photo_folders, write_places
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.splits import Splits, SplitSettings, decide_splits, write_splits
-from captioning.text_summary import summarize_photos, summarize_text
+from captioning.text_summary import doubts_about_cleaning, summarize_photos, summarize_text
 from captioning.vocabulary import (
     END_TOKEN,
     START_TOKEN,
+    Vocabulary,
     build_vocabulary,
     digest_sources,
     write_vocabulary,
 )
+from captioning.words import clean_captions
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
@@ -54,7 +57,8 @@ PHOTO_COLUMN = ""  # header or number of the photos' column of a CSV or TSV file
 CAPTION_COLUMN = ""  # and of the captions' column, where they cannot be told
 
 # Cleaning.
-MIN_WORD_LENGTH = 2  # shorter words are dropped: "a", and what punctuation leaves of "'s"
+LANGUAGE = "en"  # of the captions, as ISO 639 codes it: fr, hi, zh; docs/languages.md has more
+MIN_WORD_LENGTH = 2  # shorter words are dropped, as "a"; unless set, none are where not in English
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
 
 # The splits, where no file says which photo is in which.
@@ -66,9 +70,13 @@ SPLIT_SEED = 1  # of the random splits, which depend on it and on the names alon
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, cleans, writes, and prints the summary."""
     share = real_number(below=1.0)
-    types = {"VALIDATION_SHARE": share, "TEST_SHARE": share, "SPLIT_SEED": seed_number}
+    shares = {"VALIDATION_SHARE": share, "TEST_SHARE": share}
+    types = {**shares, "SPLIT_SEED": seed_number, "LANGUAGE": language_code}
     parser = SettingsParser(globals(), types)
     options = parser.parse_settings(arguments)
+    if options.language != ENGLISH and "min_word_length" not in parser.replaced(arguments):
+        # English loses little with "a"; other languages lose à, y or в.
+        options.min_word_length = 1
     data = options.data
     check_arguments(options, parser.typed(arguments))
     columns = options.photo_column, options.caption_column
@@ -78,17 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shares = options.validation_share, options.test_share
     splits = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
 
-    descriptions = clean_captions(captioned.captions, options.min_word_length)
-    training = [words for photo in splits.photos["train"] for words in descriptions.get(photo, [])]
-    vocabulary = build_vocabulary(training, options.min_word_length, options.min_word_count)
-    if set(vocabulary.words) == {START_TOKEN, END_TOKEN}:
-        files = " and ".join(map(str, captioned.kinds))
-        raise UserError(
-            f"no word of the training captions in {files} is left: run python "
-            f"prepare_text.py --data {data} with less than --min-word-length "
-            f"{options.min_word_length} or --min-word-count {options.min_word_count}, or write "
-            "captions that have words"
-        )
+    descriptions, training, vocabulary = clean(options, captioned, splits)
 
     # Nothing is written before everything is checked. The vocabulary comes last: it tells by their
     # digests whether the other files are those that it belongs to.
@@ -101,10 +99,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parser.describe(options))
     print_found(data, places, captioned, splits)
     print(summarize_text(captioned.captions, descriptions, training, vocabulary))
+    for doubt in doubts_about_cleaning(captioned.captions, descriptions, options.language):
+        print(f"warning: {doubt}", file=sys.stderr)
     print(wrapped(f"wrote {data / DESCRIPTIONS} and {data / VOCABULARY}"))
     print(f"next: python train.py --data {data}")
     print(f"(once python prepare_photos.py --data {data} has run too)")
     return DONE
+
+
+def clean(
+    options: argparse.Namespace, captioned: CaptionedPhotos, splits: Splits
+) -> tuple[dict[str, list[list[str]]], list[list[str]], Vocabulary]:
+    """Returns the descriptions of each photo id, those of the training split, and the vocabulary.
+
+    Raises:
+        UserError: if a description is too long, or no word of the training split is left.
+    """
+    descriptions = clean_captions(captioned.captions, options.min_word_length, options.language)
+    check_lengths(options.data, descriptions)
+    training = [words for photo in splits.photos["train"] for words in descriptions.get(photo, [])]
+    vocabulary = build_vocabulary(
+        training, options.min_word_length, options.min_word_count, options.language
+    )
+    if set(vocabulary.words) == {START_TOKEN, END_TOKEN}:
+        files = " and ".join(map(str, captioned.kinds))
+        raise UserError(
+            f"no word of the training captions in {files} is left: run python "
+            f"prepare_text.py --data {options.data} with less than --min-word-length "
+            f"{options.min_word_length} or --min-word-count {options.min_word_count}, or write "
+            "captions that have words"
+        )
+    return descriptions, training, vocabulary
 
 
 def check_arguments(options: argparse.Namespace, typed: set[str]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # What the modules here import at their top.
-_missing = [name for name in ("numpy", "PIL", "tqdm", "tomli_w", "filelock") if not find_spec(name)]
+_needed = ("numpy", "PIL", "tqdm", "tomli_w", "filelock", "regex")
+_missing = [name for name in _needed if not find_spec(name)]
 if _missing:
     _sentence = (
         f"{', '.join(_missing)} cannot be imported: activate the virtual environment by . "

@@ -14,8 +14,11 @@ from captioning.decoding import CaptionDecoder, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD, model_folder, pretrained_model
+from captioning.languages import ENGLISH
 from captioning.photos import PhotoError, encode_photos
 from captioning.saved_model import SavedModel, doubts_about, load_models
+from captioning.sentences import as_sentence
+from captioning.words import join_words
 
 # Photos that the encoder takes at once; more need more memory and gain little.
 BATCH_SIZE = 6
@@ -35,6 +38,12 @@ class PhotoCaption:
 
     text: str  # without start and end tokens
     tokens: tuple[TokenProbability, ...]  # its words, and the end token where it has one
+    language: str = ENGLISH  # code of the language
+
+    @property
+    def sentence(self) -> str:
+        """The text as people write it, such as `A dog runs through the snow.`, in its language."""
+        return as_sentence(self.text, self.language)
 
     @property
     def confidence(self) -> float:
@@ -137,7 +146,8 @@ class Captioner:
         captioner, vocabulary = self.model.captioner, self.model.vocabulary
         tokens = token_probabilities(captioner, vocabulary, features, token_ids)
         for ids_of_photo, tokens_of_photo in zip(token_ids, tokens, strict=True):
-            yield PhotoCaption(" ".join(vocabulary.detokenize(ids_of_photo)), tokens_of_photo)
+            text = join_words(vocabulary.detokenize(ids_of_photo))
+            yield PhotoCaption(text, tokens_of_photo, vocabulary.language)
 
 
 def load_encoder(model: SavedModel, folder: Path, weights: str | None = None) -> Encoder:

@@ -1,7 +1,6 @@
-"""Reads, cleans and writes captions: the captions file, and the cleaned descriptions."""
+"""Reads and writes captions: the captions file, and the cleaned descriptions."""
 
 import re
-import string
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -16,19 +15,12 @@ from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
 from captioning.text_files import read_lines
-from captioning.vocabulary import END_TOKEN, START_TOKEN, check_sources, read_vocabulary
+from captioning.vocabulary import check_sources, read_vocabulary
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
 MAXIMUM_WORDS = 200
 MAXIMUM_CHARACTERS = 4000
-
-# ASCII punctuation as Python names it, and what Unicode's Basic Multilingual Plane calls so.
-_PUNCTUATION = {
-    code: None
-    for code in range(0x10000)
-    if chr(code) in string.punctuation or unicodedata.category(chr(code)).startswith("P")
-}
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
 _SECOND_CAPTION = re.compile(r"#[0-9]+\t")
@@ -37,38 +29,6 @@ _SECOND_CAPTION = re.compile(r"#[0-9]+\t")
 _COPY_NUMBER = re.compile(r"\.[0-9]+$")
 
 _BYTE_ORDER_MARK = "\ufeff"
-
-
-def split_into_words(caption: str) -> list[str]:
-    """Lower-cases a caption, splits it at white space and removes punctuation from each word.
-
-    A word of nothing but punctuation is left out.
-    """
-    # Composed: an accent that is a character of its own, as some systems write it, is no letter.
-    composed = unicodedata.normalize("NFC", caption.lower())
-    return composed.translate(_PUNCTUATION).split()
-
-
-def clean_caption(caption: str, min_word_length: int) -> list[str]:
-    """Reduces a caption to words that are purely alphabetic and not shorter than the minimum.
-
-    The start and end tokens, which captions cleaned elsewhere may hold already, are left out.
-    """
-    return [
-        word
-        for word in split_into_words(caption)
-        if len(word) >= min_word_length and word.isalpha() and word not in (START_TOKEN, END_TOKEN)
-    ]
-
-
-def clean_captions(
-    captions: dict[str, list[str]], min_word_length: int
-) -> dict[str, list[list[str]]]:
-    """Cleans the captions of each photo id; one that cleans to nothing stays, empty."""
-    return {
-        photo: [clean_caption(caption, min_word_length) for caption in photo_captions]
-        for photo, photo_captions in captions.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -201,6 +161,21 @@ def _fault_of_caption(caption: str) -> str | None:
         limit = f"the {MAXIMUM_CHARACTERS:,d} of MAXIMUM_CHARACTERS in captioning/captions.py"
         return f"has a caption of {len(caption):,d} characters, more than {limit}"
     return None
+
+
+def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
+    """Raises `UserError` if a description has too many words.
+
+    A caption in a script without blanks has more words than can be told before it is split.
+    """
+    for photo, of_photo in descriptions.items():
+        longest = max(map(len, of_photo))
+        if longest > MAXIMUM_WORDS:
+            limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
+            raise UserError(
+                f"a caption of {photo!r} is split into {longest:,d} words, more than {limit}: "
+                f"shorten it, then run python prepare_text.py --data {data}"
+            )
 
 
 def write_descriptions(data: Path, descriptions: dict[str, list[list[str]]]) -> None:

@@ -26,6 +26,7 @@ from captioning.scoring import (
     standard_row,
 )
 from captioning.storage import cell_of
+from captioning.words import word_splitter
 
 
 def read_other_captions(
@@ -59,8 +60,9 @@ def read_other_captions(
             f"{path} has other photos or references than the {split} split of {data}: run python "
             f"evaluate.py --model {folder} --split {split} with a --data that has the same"
         )
+    split_into_words = word_splitter(references.language)
     return {
-        title: [text.split() for text in captions]
+        title: [split_into_words(text) for text in captions]
         for title, captions in table.items()
         if title in scores["results"]
     }

@@ -14,6 +14,7 @@ from captioning.beam import Hypotheses
 from captioning.confidence import TokenProbability
 from captioning.model import halves, zero_states
 from captioning.vocabulary import PADDING_ID, Vocabulary
+from captioning.words import join_words
 
 # Photos decoded together; memory grows with photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256
@@ -269,4 +270,4 @@ def generate_desc(
     decoder = CaptionDecoder(captioner, vocabulary)
     decode = decoder.consensus if consensus else decoder.beam
     captions = decode(features, beam_width, no_repeat_ngram_size=no_repeat_ngram_size)
-    return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
+    return [join_words(vocabulary.detokenize(token_ids)) for token_ids in captions]

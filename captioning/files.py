@@ -1,6 +1,7 @@
 """The names of the files that pass between the stages."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 from captioning.cli import UserError
@@ -55,9 +56,11 @@ _EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*(\.[0-9]+)?$")
 def photo_id(file_name: str) -> str:
     """Returns the id of a photo: its file name without folders and extension.
 
-    `dog.jpg.1`, as the official captions file has it once, is the photo `dog` too.
+    `dog.jpg.1`, as the official captions file has it once, is the photo `dog` too. The accents of
+    an id are composed (NFC), in whichever of Unicode's forms the name has them: a Mac's archives
+    have them decomposed.
     """
-    return _EXTENSION.sub("", _FOLDERS.sub("", file_name))
+    return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
 def require(path: Path, remedy: str, place: str = "") -> Path:

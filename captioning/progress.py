@@ -11,6 +11,7 @@ from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.report import print_example
 from captioning.training import is_best, is_finished
 from captioning.vocabulary import Vocabulary
+from captioning.words import join_words
 
 # An epoch of reward fine-tuning takes about so many times as long as one before it; counted with
 # until the first of them is done.
@@ -105,5 +106,5 @@ class ShowCaptions(keras.callbacks.Callback):
         """Decodes greedily with the current weights."""
         captions = self.decoder.greedy(self.features)
         for token_ids, reference in zip(captions, self.references, strict=True):
-            print_example(" ".join(self.vocabulary.detokenize(token_ids)), [reference])
+            print_example(join_words(self.vocabulary.detokenize(token_ids)), [reference])
             print()

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from captioning.cli import line_width, wrapped
 from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.storage import write_table
+from captioning.words import join_words
 
 # How varied the captions are: key of a row's results, two lines of heading, format.
 STATISTICS = (
@@ -126,7 +127,7 @@ def print_examples(
     """Prints caption and references of some photos, spread evenly over all."""
     for row in np.linspace(0, len(photo_ids) - 1, min(count, len(photo_ids))).astype(int):
         print(f"\n{photo_ids[row]}")
-        print_example(" ".join(captions[row]), references[row])
+        print_example(join_words(captions[row]), references[row])
 
 
 def print_example(caption: str, references: Sequence[str]) -> None:
@@ -191,7 +192,7 @@ def write_captions(
     references: list[list[str]],
 ) -> None:
     """Writes a CSV file: photo id, a column for each decoding, references."""
-    columns = {title: [" ".join(words) for words in texts] for title, texts in captions.items()}
+    columns = {title: [*map(join_words, texts)] for title, texts in captions.items()}
     texts = join_references(references)
     write_table(path, pd.DataFrame({PHOTO_COLUMN: photo_ids, **columns, REFERENCES_COLUMN: texts}))
 

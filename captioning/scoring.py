@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from captioning import metrics
-from captioning.captions import read_captions, read_descriptions, split_into_words
+from captioning.captions import read_captions, read_descriptions
 from captioning.files import SCORES
+from captioning.languages import ENGLISH
 from captioning.metrics import Caption, Captions, PhotoStatistics
 from captioning.splits import read_split, usable_photos
 from captioning.storage import read_json, write_json
-from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary, read_vocabulary
+from captioning.words import word_splitter
 
 # The titles of the rows.
 GREEDY = "greedy"
@@ -49,9 +51,10 @@ class SplitReferences:
 
     photo_ids: list[str]
     texts: list[list[str]]  # the captions of each photo as people wrote them
-    words: list[list[list[str]]]  # the same as `split_into_words` has them
+    words: list[list[list[str]]]  # the same as `split_into_words` has them, in their language
     cleaned: list[list[list[str]]]  # the same as the cleaned descriptions have them
     training: set[tuple[str, ...]]  # every cleaned description of the training split
+    language: str = ENGLISH  # its code
 
 
 def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> SplitReferences:
@@ -66,12 +69,15 @@ def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> 
     photo_ids = usable_photos(data, split, features, captions)
     texts = [captions[photo] for photo in photo_ids]
     training = [descriptions.get(photo, []) for photo in read_split(data, "train")]
+    language = read_vocabulary(data, f"run python prepare_text.py --data {data}").language
+    split_into_words = word_splitter(language)
     return SplitReferences(
         photo_ids,
         texts,
         [[split_into_words(text) for text in of_photo] for of_photo in texts],
         [descriptions[photo] for photo in photo_ids],
         {tuple(words) for of_photo in training for words in of_photo},
+        language,
     )
 
 

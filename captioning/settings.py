@@ -31,6 +31,7 @@ class SettingsParser(ArgumentParser):
         self.table = path.stem
         comments = _read_constants(path)
         self.constants = {name: script[name] for name in comments}
+        self._of_recipe: set[str] = set()
         self.flags = argparse.ArgumentParser(add_help=False)
         for name, comment in comments.items():
             _add_flag(self.flags, name, script[name], comment, (types or {}).get(name))
@@ -54,7 +55,9 @@ class SettingsParser(ArgumentParser):
         recipe = finder.parse_known_args(arguments)[0].recipe
         if recipe:
             names = [name.lower() for name in self.constants]
-            self.set_defaults(**self._convert(recipe, read_recipe(recipe, self.table, names)))
+            replaced = self._convert(recipe, read_recipe(recipe, self.table, names))
+            self.set_defaults(**replaced)
+            self._of_recipe = set(replaced)
         options = self.parse_args(arguments)
         for name, value in vars(options).items():
             if isinstance(self.constants.get(name.upper()), tuple):
@@ -66,6 +69,10 @@ class SettingsParser(ArgumentParser):
         unset = dict.fromkeys(name.lower() for name in self.constants)
         found = vars(self.parse_args(arguments, argparse.Namespace(**unset)))
         return {name for name in unset if found[name] is not None}
+
+    def replaced(self, arguments: Sequence[str] | None = None) -> set[str]:
+        """Returns which settings the command line or the recipe of `parse_settings` names."""
+        return self.typed(arguments) | self._of_recipe
 
     def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
         """Checks the settings of a recipe just as if each were typed as a flag."""

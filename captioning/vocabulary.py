@@ -10,6 +10,7 @@ from typing import Any
 
 from captioning.cli import UserError
 from captioning.files import DESCRIPTIONS, VOCABULARY
+from captioning.languages import ENGLISH
 from captioning.places import captions_places, digest_place, portable_path, split_file
 from captioning.storage import read_json, write_json
 
@@ -30,6 +31,12 @@ class Vocabulary:
     maximum_length: int  # tokens of the longest training description, with start and end
     cleaning: dict[str, Any]  # the settings that the words were cleaned with
     sources: dict[str, str] = field(default_factory=dict)  # from `digest_sources`
+
+    @property
+    def language(self) -> str:
+        """Code of the language of the words."""
+        # Vocabularies that do not say so are of a time when all were cleaned as English is.
+        return self.cleaning.get("language", ENGLISH)
 
     @property
     def size(self) -> int:
@@ -66,12 +73,16 @@ class Vocabulary:
 
 
 def build_vocabulary(
-    descriptions: Sequence[Sequence[str]], min_word_length: int, min_word_count: int
+    descriptions: Sequence[Sequence[str]],
+    min_word_length: int,
+    min_word_count: int,
+    language: str = ENGLISH,
 ) -> Vocabulary:
     """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
     The most frequent words come first, equally frequent ones in the order of first appearance.
-    Words rarer than `min_word_count` are left out; `min_word_length` is only recorded.
+    Words rarer than `min_word_count` are left out; `min_word_length` and `language` are only
+    recorded.
     """
     # Counter.most_common keeps the order of first appearance among equals.
     counts = Counter()
@@ -83,7 +94,11 @@ def build_vocabulary(
         if count >= min_word_count or word in (START_TOKEN, END_TOKEN)
     ]
     maximum_length = 2 + max(len(description) for description in descriptions)
-    cleaning = {"min_word_length": min_word_length, "min_word_count": min_word_count}
+    cleaning = {
+        "language": language,
+        "min_word_length": min_word_length,
+        "min_word_count": min_word_count,
+    }
     return Vocabulary(tuple(words), maximum_length, cleaning)
 
 

@@ -12,7 +12,7 @@ import evaluate
 import prepare_text
 import train
 from captioning import metrics, scoring
-from captioning.captions import clean_captions, read_captions, split_into_words
+from captioning.captions import read_captions
 from captioning.cli import UserError
 from captioning.decoding import CaptionDecoder
 from captioning.features import read_features
@@ -21,6 +21,7 @@ from captioning.saved_model import load_model
 from captioning.scoring import read_scores
 from captioning.splits import read_split
 from captioning.vocabulary import Vocabulary
+from captioning.words import clean_captions, split_into_words
 
 METRICS = (*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D")
 

@@ -11,9 +11,10 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
 from captioning import metrics
-from captioning.captions import read_captions, split_into_words
+from captioning.captions import read_captions
 from captioning.scoring import CLASSIC_WEIGHTS
 from captioning.splits import read_split
+from captioning.words import split_into_words
 
 
 def slow_bleu(references, captions, weights):

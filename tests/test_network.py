@@ -5,12 +5,13 @@ import pytest
 
 from benchmarks.classic import build_classic_model, copy_weights, examples_of
 from captioning.backend import keras
-from captioning.captions import clean_captions, read_captions
+from captioning.captions import read_captions
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.model import build_captioner
 from captioning.splits import read_split
 from captioning.training import CaptionTrainer
 from captioning.vocabulary import build_vocabulary
+from captioning.words import clean_captions
 
 MAXIMUM_LENGTH = 34
 NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}

@@ -14,10 +14,11 @@ import wording
 from PIL import Image
 from support import assert_refused, run_script
 
-from captioning.captions import read_captions, split_into_words
+from captioning.captions import read_captions
 from captioning.cli import UserError
 from captioning.files import SPLITS, photo_id
 from captioning.splits import read_split
+from captioning.words import split_into_words
 
 SCRIPT = "data/sample/draw.py"
 SEEDS = (0, 1, 2)

@@ -10,13 +10,7 @@ import pytest
 from support import ROOT
 
 import prepare_text
-from captioning.captions import (
-    clean_caption,
-    read_captions,
-    read_descriptions,
-    split_into_words,
-    write_descriptions,
-)
+from captioning.captions import read_captions, read_descriptions, write_descriptions
 from captioning.cli import UserError, run
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
 from captioning.splits import read_split, usable_photos
@@ -30,6 +24,7 @@ from captioning.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
+from captioning.words import clean_caption, split_into_words
 
 GOOD = b"a.jpg#0\tA good dog .\n"
 

@@ -16,6 +16,8 @@ from PIL import Image
 from captioning.cli import counted
 from captioning.confidence import TokenProbability, mean_probability
 from captioning.gallery.thumbnails import make_thumbnails
+from captioning.languages import ENGLISH
+from captioning.sentences import full_stop, sentence_parts
 from captioning.storage import write_text
 from captioning.vocabulary import END_TOKEN
 
@@ -65,6 +67,7 @@ class Page:
     sections: tuple[Section, ...] = ()
     # The photos that have no card, and why.
     skipped: Mapping[str | Path, object] = field(default_factory=dict)
+    language: str = ENGLISH  # code of the language of captions and references
 
 
 def write_gallery(path: Path, page: Page) -> None:
@@ -102,6 +105,7 @@ def environment(*folders: Path) -> Environment:
         "base64": _base64,
         "counted": counted,
         "png_size": lambda png: Image.open(io.BytesIO(png)).size,
+        "sentence": sentence_of,
         "shade": shade,
     }
     return templates
@@ -114,6 +118,27 @@ def _base64(content: bytes) -> str:
 def shade(token: TokenProbability) -> int:
     """Returns the number of a word's shade, the place of its name in `shade_names`."""
     return bisect(SHADES, token.probability)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A caption as a sentence: each word with the blank before it and its token."""
+
+    words: list[tuple[str, str, TokenProbability]]
+    full_stop: str
+    end: TokenProbability | None  # the end token, None where the caption has none
+
+
+def sentence_of(tokens: Sequence[TokenProbability], language: str) -> Sentence:
+    """Writes tokens as a sentence; its full stop belongs to no token."""
+    of_words = [token for token in tokens if not token.is_end]
+    words = [token.word for token in of_words]
+    parts = zip(sentence_parts(words, language), of_words, strict=True)
+    return Sentence(
+        [(blank, text, token) for (blank, text), token in parts],
+        full_stop(" ".join(words), language),
+        next((token for token in tokens if token.is_end), None),
+    )
 
 
 def alternative_name(word: str) -> str:

@@ -24,4 +24,7 @@ def make_page(
         Card(photo.name, photo, (Caption((decoding,), caption.tokens, None),), ())
         for photo, caption in captions.items()
     ]
-    return Page(f"Captions of {counted(len(cards), 'photo')}", cards, skipped=skipped)
+    title = f"Captions of {counted(len(cards), 'photo')}"
+    # They are all by one model.
+    (language,) = {caption.language for caption in captions.values()}
+    return Page(title, cards, skipped=skipped, language=language)

@@ -13,6 +13,7 @@ from captioning.decoding import token_probabilities
 from captioning.features import read_encoder_record
 from captioning.files import CURVES, RECIPE, photo_id
 from captioning.gallery import Caption, Card, Page, Section
+from captioning.languages import ENGLISH
 from captioning.photos import find_photos
 from captioning.saved_model import SavedModel
 from captioning.scoring import GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
@@ -53,11 +54,16 @@ def make_cards(
 
 
 def make_page(
-    model_folder: Path, cards: list[Card], rows: dict[str, Row], scores: dict[str, Any]
+    model_folder: Path,
+    cards: list[Card],
+    rows: dict[str, Row],
+    scores: dict[str, Any],
+    language: str = ENGLISH,
 ) -> Page:
     """Puts the page together: cards, scores, comparison, recipe and training curves.
 
-    `scores` are as `scores.json` has them. Recipe and curves are shown if the folder has them.
+    `scores` are as `scores.json` has them, `language` is that of the captions. Recipe and curves
+    are shown if the folder has them.
     """
     sections = [_scores_section(rows, scores)]
     if "comparison" in scores:
@@ -69,6 +75,7 @@ def make_page(
         "The captions that the model writes, and the references that people wrote.",
         tuple(sections),
         _left_out(Path(scores["data"]), scores["split"], {card.title for card in cards}),
+        language,
     )
 
 

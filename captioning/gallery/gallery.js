@@ -28,10 +28,17 @@ function gatherText(card) {
   return { title: textOf("h2"), words: textOf(".words, .references li") };
 }
 
+// Scripts that put no blanks between words.
+const unspaced =
+  /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Bopo}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
+
 // "man" must not find every woman, so captions are searched for the beginnings of words. Titles are
 // searched for any part, because the words in a file name are often not separated.
 function matches(text, wanted) {
-  return wanted.every((word) => text.words.includes(` ${word}`) || text.title.includes(word));
+  return wanted.every((word) => {
+    const start = unspaced.test(word) ? word : ` ${word}`;
+    return text.words.includes(start) || text.title.includes(word);
+  });
 }
 
 function filterCards() {

@@ -100,7 +100,8 @@ function pressWordKey(event) {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!word || !step) return;
   const words = wordsIn(word.parentElement);
-  const next = words[words.indexOf(word) + step];
+  const isLeftward = getComputedStyle(word).direction === "rtl";
+  const next = words[words.indexOf(word) + (isLeftward ? -step : step)];
   if (next) focusWord(next);
   event.preventDefault();
 }

@@ -72,9 +72,15 @@ function showCaption(card, answer) {
   card.line = `${name}\t${answer.caption}`;
 }
 
-function wordsOf({ caption, tokens }) {
+function wordsOf({ caption, tokens, full_stop: fullStop, language }) {
   const words = part("p", "words");
-  if (!caption) words.append(element("em", "(no words)"));
+  if (caption) {
+    words.lang = language;
+    // Which way it is read is told by its letters.
+    words.dir = "auto";
+  } else {
+    words.append(element("em", "(no words)"));
+  }
   for (const token of tokens) {
     const word = element("span", token.is_end ? "■" : token.word);
     word.className = `shade${token.shade}`;
@@ -86,8 +92,9 @@ function wordsOf({ caption, tokens }) {
       word.setAttribute("aria-label", "end");
     }
     // The end is never alone at the beginning of a line.
-    words.append(token.is_end ? "\u00a0" : " ", word);
+    words.append(token.is_end ? `${fullStop}\u00a0` : token.blank, word);
   }
+  if (!tokens.at(-1)?.is_end) words.append(fullStop);
   makeTabStop(words);
   return words;
 }

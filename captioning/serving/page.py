@@ -36,11 +36,14 @@ def page_files(doubts: Sequence[str]) -> dict[str, tuple[str, bytes]]:
 def caption_json(caption: "PhotoCaption", photo: Path) -> dict[str, Any]:
     """Returns a caption as the page takes it, and a thumbnail of the photo as a `data:` URL.
 
-    Browsers cannot show every kind of photo that is captioned.
+    The caption is a sentence. Browsers cannot show every kind of photo that is captioned.
     """
+    sentence = gallery.sentence_of(caption.tokens, caption.language)
+    ends = [("", "", sentence.end)] if sentence.end else []
     tokens = [
         {
-            "word": token.word,
+            "blank": blank,
+            "word": word,
             "is_end": token.is_end,
             "probability": token.probability,
             "shade": gallery.shade(token),
@@ -49,11 +52,13 @@ def caption_json(caption: "PhotoCaption", photo: Path) -> dict[str, Any]:
                 for word, probability in token.alternatives
             ],
         }
-        for token in caption.tokens
+        for blank, word, token in (*sentence.words, *ends)
     ]
     thumbnail = base64.b64encode(make_thumbnail(photo).jpeg).decode("ascii")
     return {
-        "caption": caption.text,
+        "caption": caption.sentence,
+        "full_stop": sentence.full_stop,
+        "language": caption.language,
         "confidence": caption.confidence,
         "tokens": tokens,
         "thumbnail": f"data:image/jpeg;base64,{thumbnail}",
