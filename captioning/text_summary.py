@@ -65,11 +65,10 @@ def summarize_text(
     vocabulary: Vocabulary,
 ) -> str:
     """Describes the captions before and after cleaning, and the training split."""
-    before = Counter(
-        word for texts in captions.values() for text in texts for word in text.lower().split()
-    )
-    flat = [words for texts in descriptions.values() for words in texts]
-    after = Counter(word for words in flat for word in words)
+    all_texts = chain.from_iterable(captions.values())
+    before = Counter(chain.from_iterable(text.lower().split() for text in all_texts))
+    flat = list(chain.from_iterable(descriptions.values()))
+    after = Counter(chain.from_iterable(flat))
     # Each token after the first is to be predicted.
     examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
     common = [word for word in vocabulary.words if word not in (START_TOKEN, END_TOKEN)]

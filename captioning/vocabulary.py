@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ def build_vocabulary(
     recorded.
     """
     # Counter.most_common keeps the order of first appearance among equals.
-    counts = Counter()
-    for words in descriptions:
-        counts.update([START_TOKEN, *words, END_TOKEN])
+    counts = Counter(
+        chain.from_iterable((START_TOKEN, *words, END_TOKEN) for words in descriptions)
+    )
     words = [
         word
         for word, count in counts.most_common()
