@@ -1,5 +1,6 @@
 """Reads and writes captions: the captions file, and the cleaned descriptions."""
 
+import functools
 import re
 import sys
 import unicodedata
@@ -99,8 +100,9 @@ class _CaptionsReader:
             return
         self.kinds[path] = kind.name
         repeated = []
+        id_of = functools.cache(photo_id)
         for row in kind.rows:
-            photo = photo_id(row.name)
+            photo = id_of(row.name)
             fault = self._find_fault(row, photo, kind.form)
             if fault:
                 place = row.place if isinstance(row.place, str) else f"{kind.unit} {row.place}"
@@ -151,9 +153,9 @@ def _plain_name(name: str) -> str:
 
 
 def _fault_of_caption(caption: str) -> str | None:
-    if _SECOND_CAPTION.search(caption):
+    if "\t" in caption and _SECOND_CAPTION.search(caption):
         return "holds two captions, since a line end is missing"
-    words = len(caption.split())
+    words = len(caption.split()) if len(caption) > MAXIMUM_WORDS else 0
     if words > MAXIMUM_WORDS:
         limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
         return f"has a caption of {words:,d} words, more than {limit}"
