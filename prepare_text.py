@@ -1,8 +1,8 @@
 """Cleans the captions and makes the vocabulary of the training split.
 
     python prepare_text.py --data data/flickr8k
-    python prepare_text.py --data data/coco --captions annotations/captions_*.json \
-        --photos train2017 val2017
+    python prepare_text.py --data data/kaggle --captions captions.txt
+    python prepare_text.py --data data/mine --captions mine.csv --language fr
 
 Reads   the captions    in DATA or at --captions, of any kind that data/README.md
                         lists: Flickr8k, Flickr30k, Karpathy, COCO, CSV, .txt
