@@ -35,7 +35,7 @@ _LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}\p{P}\u200c\u200d]*")
 
 # An elided word that stands alone, as in captions that are split already: l' école. It ends in a
 # consonant; an Italian word that has lost its end, un po', does not.
-_ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'$"
+_ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'(?=\p{P}*$)"
 
 # The signs that words end with only where the next one follows without a blank.
 _JOINTS = frozenset(chain.from_iterable(rules.parting for rules in LANGUAGES.values()))
