@@ -10,10 +10,10 @@ The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
 
 Reads   MODEL/                      from train.py
         DATA/features.pkl           from prepare_photos.py
-        DATA/Flickr8k.token.txt     the captions as people wrote them
+        the captions as people wrote them, and the photos for the page: where
+                                    prepare_text.py found them
         DATA/descriptions.txt       the same, cleaned by prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
-        DATA/photos/                for the page, as far as the photos are there
         OTHER/scores.json, captions.csv     with --compare OTHER
 Writes  MODEL/scores.json           the scores that are printed
         MODEL/captions.html         a page of photos, captions and references
@@ -39,13 +39,14 @@ from captioning.files import (
     ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
-    PHOTOS,
     RECIPE,
     SCORES,
     SPLITS,
     find_captioner,
     model_folder,
 )
+from captioning.lookalikes import notes_on_lookalikes
+from captioning.places import photo_folders
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
@@ -114,18 +115,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
+    seen = notes_on_lookalikes(options.data, options.split, references.photo_ids)
     scores = {
         "data": str(options.data),
         "split": options.split,
         "photos": len(features),
         "vocabulary_size": model.vocabulary.size,
         "results": results,
-        "notes": notes_on(rows, results),
+        "notes": [*seen, *notes_on(rows, results)],
     }
     if options.compare:
         scores["compared_with"] = str(options.compare)
         scores["comparison"] = compare_captions(rows, decoded, others, references)
-    cards = make_cards(options.data / PHOTOS, model, references, features, decoded, rows)
+    cards = make_cards(photo_folders(options.data), model, references, features, decoded, rows)
     with locked(folder, "train.py or evaluate.py"):
         # The page shows the recipe.
         if len(options.model) > 1:

@@ -2,12 +2,15 @@
 
     python prepare_photos.py --data data/flickr8k
     python prepare_photos.py --data my_photos --encoder EfficientNetLite2
+    python prepare_photos.py --data data/coco --photos train2017 val2017
 
 Stopped at any point, it goes on where it was when it is run again; after photos
 were added, changed or removed, it encodes only those that are new or changed.
 
-Reads   DATA/photos/            the photos: JPEG, HEIC, PNG, WebP and others
-Writes  DATA/features.pkl       a pickled dict: photo id -> float32 vector
+Reads   the photos: JPEG, HEIC, PNG, WebP and others, in DATA/photos, or in DATA
+        and the folders below it, or at --photos
+Writes  DATA/places.json        what --photos named, for later runs
+        DATA/features.pkl       a pickled dict: photo id -> float32 vector
         DATA/features.json      which encoder and weights made them, and which
                                 photos were skipped
         DATA/features-cache/    the features with what each was made from, so
@@ -53,7 +56,7 @@ from captioning.extraction import (
     open_cache,
     write_result,
 )
-from captioning.files import ENCODER_RECORD, FEATURES, PHOTOS
+from captioning.files import ENCODER_RECORD, FEATURES
 from captioning.photos import (
     PhotoError,
     describe_left_out,
@@ -61,14 +64,16 @@ from captioning.photos import (
     list_photos,
     read_photo,
 )
+from captioning.places import name_places, photo_folders, write_places
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
 
-# Where things are.
-DATA = Path("data/flickr8k")  # holds the folder photos; the results go there
+# Where things are. What is named here is remembered in DATA for later runs and scripts.
+DATA = Path("data/flickr8k")  # the data folder; the results go there
+PHOTOS = ()  # the folders of photos, where they are not in DATA
 
 # The encoder.
 ENCODER = "VGG16"  # a name that --help lists, or several joined by +
@@ -89,8 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
     # Where there are no photos no lock should be left.
-    photos = list_photos(options.data / PHOTOS, skipped, left_out)
+    places = name_places(options.data, options.photos)
+    photos = list_photos(photo_folders(options.data, places), skipped, left_out)
     with locked(options.data, "prepare_photos.py"):
+        write_places(options.data, places)
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
         encoder, record = load_encoder(options, cache, is_needed=bool(missing))

@@ -9,7 +9,7 @@ REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
 
 Reads   DATA/features.pkl, features.json        from prepare_photos.py
         DATA/descriptions.txt, vocabulary.json  from prepare_text.py
-        DATA/Flickr8k.token.txt                 captions as written, to show
+        the captions as written, to show        where prepare_text.py found them
         DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml           the settings that it was trained with
@@ -33,6 +33,7 @@ from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumab
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
 from captioning.features import read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, FEATURES, HISTORY, RECIPE, require
+from captioning.lookalikes import warn_of_lookalikes
 from captioning.recipes import make_recipe
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
@@ -153,6 +154,7 @@ def read_inputs(
     vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
     training = load_split(data, "train", features, descriptions, vocabulary)
     validation = load_split(data, "dev", features, descriptions, vocabulary)
+    warn_of_lookalikes(data, features)
     return training, validation, vocabulary, encoder_record
 
 

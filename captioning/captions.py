@@ -1,19 +1,27 @@
 """Reads and writes captions: the captions file, and the cleaned descriptions."""
 
+import functools
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from captioning.caption_kinds import SPLIT_NAMES, Row, open_captions
+from captioning.caption_tables import KindError
 from captioning.cli import UserError, counted
-from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id, require
+from captioning.files import DESCRIPTIONS, photo_id, require
+from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
+from captioning.text_files import read_lines
 from captioning.vocabulary import check_sources, read_vocabulary
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
 MAXIMUM_WORDS = 200
+MAXIMUM_CHARACTERS = 4000
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
 _SECOND_CAPTION = re.compile(r"#[0-9]+\t")
@@ -23,94 +31,152 @@ _COPY_NUMBER = re.compile(r"\.[0-9]+$")
 
 _BYTE_ORDER_MARK = "\ufeff"
 
-# What no text holds, and what a message says of it.
-_DAMAGE = {
-    "[\udc80-\udcff]": "is not UTF-8 text: save the file as UTF-8",
-    "\0": "holds a NUL byte, as a damaged file does: correct the line, or save the file as UTF-8",
-}
+
+@dataclass(frozen=True)
+class CaptionedPhotos:
+    """What the captions files of a data set say."""
+
+    captions: dict[str, list[str]]  # photo id -> captions as written, in the order of the files
+    file_names: dict[str, str]  # photo id -> file name
+    splits: dict[str, list[str]]  # split -> photo ids; empty where the files name no splits
+    kinds: dict[Path, str]  # what each file was taken for
 
 
 def read_captions(data: Path) -> dict[str, list[str]]:
-    """Reads the captions of each photo id; see `read_captions_file`."""
-    return read_captions_file(data)[0]
+    """Reads the captions of each photo id; see `read_captioned_photos`."""
+    return read_captioned_photos(data).captions
 
 
-def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Reads the captions file of a data folder: `name.jpg#k<TAB>caption`, one a line.
+def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:
+    """Reads the captions of a data set, of any kind that `open_captions` knows.
 
-    A line that is repeated, with the same photo, number and caption, counts once; stderr says how
-    many are. Returns photo id -> captions as written, in the order of the file, and photo id ->
-    file name.
+    A caption that is repeated, with the same photo and number, counts once; stderr says how many
+    are. Places are those that were named for the data folder, unless others are given.
 
     Raises:
-        UserError: if the file is missing, is not UTF-8, holds no caption, or has a line of another
-            form.
+        UserError: if there are none, or a file is not text, is of no known kind, or has a row that
+            is not of its kind.
     """
-    command = f"then run python prepare_text.py --data {data}"
-    form = "one a line as name.jpg#0<TAB>caption"
-    path = require(data / CAPTIONS, f"put the captions there, {form}, {command}")
-    captions, file_names, seen, repeated = {}, {}, set(), []
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        name, caption = _split_line(line)
-        photo = photo_id(name)
-        fault = _find_fault(name, photo, file_names.setdefault(photo, name), caption)
-        if fault:
-            raise UserError(f"{path} line {number} {fault}: correct the line, {command}")
-        if line in seen:
-            repeated.append(number)
-            continue
-        seen.add(line)
-        captions.setdefault(photo, []).append(caption)
-    if not captions:
-        raise UserError(f"{path} holds no captions: put them there, {form}, {command}")
-    if repeated:
-        count = counted(len(repeated), "repeated line")
-        print(f"{path}: {count} ignored, the first of them line {repeated[0]}", file=sys.stderr)
-    return captions, file_names
+    places = places or read_places(data)
+    command = f"run python prepare_text.py --data {data}"
+    reader = _CaptionsReader()
+    files = captions_places(data, places)
+    splits = _splits_by_name(files)
+    for path in files:
+        try:
+            reader.read(path, places, splits.get(path))
+        except KindError as error:
+            raise UserError(f"{path} {error}: correct it, then {command}") from error
+    if not reader.captions:
+        names = " and ".join(map(str, files))
+        raise UserError(f"{names} holds no captions: put them there, then {command}")
+    return CaptionedPhotos(reader.captions, reader.file_names, reader.splits(), reader.kinds)
 
 
-def _split_line(line: str) -> tuple[str, str]:
-    """Returns the photo's file name and the caption; no name if the line has another form."""
-    photo, tab, caption = line.partition("\t")
-    name, _, number = photo.rpartition("#")
-    return name.rstrip() if tab and number.strip().isdecimal() else "", caption
+def _splits_by_name(files: Sequence[Path]) -> dict[Path, str]:
+    """Returns the split of each of COCO's files, if there are several and their names tell it."""
+    found = {}
+    for path in files:
+        named = [split for word, split in SPLIT_NAMES.items() if word in path.stem.lower()]
+        if named:
+            found[path] = named[0]
+    return found if len(files) > 1 and len(found) == len(files) else {}
 
 
-def _find_fault(name: str, photo: str, earlier_name: str, caption: str) -> str | None:
-    if not name:
-        return "is not name.jpg#0<TAB>caption"
-    if not photo:
-        return f"names a photo {name!r}, which is nothing but an extension"
-    plain, earlier_plain = (
-        unicodedata.normalize("NFC", _COPY_NUMBER.sub("", text).lower())
-        for text in (name, earlier_name)
-    )
-    if plain != earlier_plain:
-        return f"names {name!r}, which has the same photo id as {earlier_name!r} in an earlier line"
-    if _SECOND_CAPTION.search(caption):
+class _CaptionsReader:
+    """Collects the rows of captions files by photo."""
+
+    def __init__(self) -> None:
+        self.captions: dict[str, list[str]] = {}
+        self.file_names: dict[str, str] = {}
+        self.kinds: dict[Path, str] = {}
+        self._split_of: dict[str, str] = {}
+        self._seen: set[tuple] = set()
+
+    def read(self, path: Path, places: Places, split_of_file: str | None) -> None:
+        """Reads a file, all of whose photos are in one split if there is one for it."""
+        kind = open_captions(path, places.photo_column, places.caption_column)
+        if kind is None:
+            return
+        self.kinds[path] = kind.name
+        repeated = []
+        id_of = functools.cache(photo_id)
+        for row in kind.rows:
+            photo = id_of(row.name)
+            fault = self._find_fault(row, photo, kind.form)
+            if fault:
+                place = row.place if isinstance(row.place, str) else f"{kind.unit} {row.place}"
+                raise KindError(f"{place} {fault}")
+            if not self._add(row, photo, split_of_file):
+                repeated.append(row.place)
+        if repeated:
+            count = counted(len(repeated), f"repeated {kind.unit}")
+            first = f"the first of them {kind.unit} {repeated[0]}"
+            print(f"{path}: {count} ignored, {first}", file=sys.stderr)
+
+    def _add(self, row: Row, photo: str, split_of_file: str | None) -> bool:
+        """Adds a caption, unless it is there already."""
+        key = (photo, row.number, row.caption)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self.captions.setdefault(photo, []).append(row.caption)
+        split = split_of_file or row.split
+        if split:
+            self._split_of[photo] = split
+        return True
+
+    def splits(self) -> dict[str, list[str]]:
+        """Returns the photo ids of each split that the files name."""
+        found: dict[str, list[str]] = {}
+        for photo, split in self._split_of.items():
+            found.setdefault(split, []).append(photo)
+        return found
+
+    def _find_fault(self, row: Row, photo: str, form: str) -> str | None:
+        if not row.name:
+            return f"is not {form}"
+        if not photo:
+            return f"names a photo {row.name!r}, which is nothing but an extension"
+        earlier = self.file_names.setdefault(photo, row.name)
+        if earlier != row.name and _plain_name(earlier) != _plain_name(row.name):
+            return (
+                f"names {row.name!r}, which has the same photo id as {earlier!r} in an earlier row"
+            )
+        if row.split and self._split_of.get(photo, row.split) != row.split:
+            return f"has {row.name!r} in another split than an earlier row"
+        return _fault_of_caption(row.caption)
+
+
+def _plain_name(name: str) -> str:
+    return _COPY_NUMBER.sub("", unicodedata.normalize("NFC", name)).lower()
+
+
+def _fault_of_caption(caption: str) -> str | None:
+    if "\t" in caption and _SECOND_CAPTION.search(caption):
         return "holds two captions, since a line end is missing"
-    words = len(caption.split())
+    words = len(caption.split()) if len(caption) > MAXIMUM_WORDS else 0
     if words > MAXIMUM_WORDS:
         limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
         return f"has a caption of {words:,d} words, more than {limit}"
+    if len(caption) > MAXIMUM_CHARACTERS:
+        limit = f"the {MAXIMUM_CHARACTERS:,d} of MAXIMUM_CHARACTERS in captioning/captions.py"
+        return f"has a caption of {len(caption):,d} characters, more than {limit}"
     return None
 
 
 def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
     """Raises `UserError` if a description has too many words.
 
-    A caption in a script without blanks has more words than `read_captions_file` can see.
+    A caption in a script without blanks has more words than can be told before it is split.
     """
     for photo, of_photo in descriptions.items():
         longest = max(map(len, of_photo))
         if longest > MAXIMUM_WORDS:
             limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
             raise UserError(
-                f"{data / CAPTIONS} has a caption of {photo!r} that is split into {longest:,d} "
-                f"words, more than {limit}: shorten it, then run python prepare_text.py --data "
-                f"{data}"
+                f"a caption of {photo!r} is split into {longest:,d} words, more than {limit}: "
+                f"shorten it, then run python prepare_text.py --data {data}"
             )
 
 
@@ -149,22 +215,3 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
 def _quote_photo_id(photo: str) -> str:
     # A byte-order mark at its start would be taken for one of the file.
     return re.sub(rf"[\s%{_BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)
-
-
-def read_lines(path: Path) -> list[str]:
-    """Reads a text file as lines without their ends, which may be of Unix, Windows or old Macs.
-
-    Raises:
-        UserError: if the file is not UTF-8, or holds NUL bytes.
-    """
-    # A byte that is not UTF-8 becomes a lone surrogate, which text never holds.
-    text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for pattern, fault in _DAMAGE.items():
-        found = re.search(pattern, text)
-        if found:
-            number = text.count("\n", 0, found.start()) + 1
-            raise UserError(f"{path} line {number} {fault}")
-    # A byte-order mark is no part of a name; files that were joined have it further down. Not
-    # str.splitlines, which also breaks a line at characters that a caption may hold.
-    return [line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n")]

@@ -56,11 +56,13 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
     """Keeps the line breaks of the docstring and appends each flag's default, if it has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, "", ()):
+            return action.help
         if isinstance(action.default, tuple):
             # As it is typed.
             typed = " ".join(map(str, action.default))
             return f"{action.help} (default: {typed.replace('%', '%%')})"
-        return action.help if action.default is None else super()._get_help_string(action)
+        return super()._get_help_string(action)
 
 
 def line_width() -> int:

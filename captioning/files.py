@@ -14,6 +14,8 @@ SPLITS = {
     "dev": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
+PLACES = "places.json"
+DRAWN_SPLITS = "splits.json"
 FEATURES = "features.pkl"
 FEATURES_CACHE = "features-cache"
 DESCRIPTIONS = "descriptions.txt"
@@ -23,6 +25,17 @@ DRAWN_SCENES = "scenes.csv"
 # In DATA, and copied to MODEL so that it is self-contained.
 ENCODER_RECORD = "features.json"
 VOCABULARY = "vocabulary.json"
+
+# What the scripts write into DATA, which is no captions file of a person's.
+OWN_FILES = (
+    *SPLITS.values(),
+    PLACES,
+    DRAWN_SPLITS,
+    DESCRIPTIONS,
+    DRAWN_SCENES,
+    ENCODER_RECORD,
+    VOCABULARY,
+)
 
 # In MODEL.
 CAPTIONER = "captioner.keras"
@@ -34,18 +47,20 @@ SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
 GALLERY = "captions.html"
 
+# Of Unix and of Windows.
+_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 # The extension, and the number that one name of the official captions file carries after it.
 _EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]*(\.[0-9]+)?$")
 
 
 def photo_id(file_name: str) -> str:
-    """Returns the id of a photo: its file name without the extension.
+    """Returns the id of a photo: its file name without folders and extension.
 
     `dog.jpg.1`, as the official captions file has it once, is the photo `dog` too. The accents of
     an id are composed (NFC), in whichever of Unicode's forms the name has them: a Mac's archives
     have them decomposed.
     """
-    return _EXTENSION.sub("", unicodedata.normalize("NFC", file_name))
+    return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
 def require(path: Path, remedy: str, place: str = "") -> Path:

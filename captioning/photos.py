@@ -196,29 +196,39 @@ def _too_large(size: str) -> PhotoError:
     return PhotoError(f"it has {size}, and {limit}: raise it with --max-pixels")
 
 
-def list_photos(folder: Path, skipped: dict[str, str], left_out: Counter[str]) -> dict[str, Path]:
-    """Lists the photos of a folder, sorted, one of each photo id: path below the folder -> path.
+def list_photos(
+    folders: Sequence[Path], skipped: dict[str, str], left_out: Counter[str]
+) -> dict[str, Path]:
+    """Lists the photos of folders, sorted, one of each photo id: name -> path.
 
-    The path of each photo that is left out is added to `skipped`, with the reason, and other files
-    are counted in `left_out`.
+    The name is the path below the folder, or where there are several the whole path. The path of
+    each photo that is left out is added to `skipped`, with the reason, and other files are counted
+    in `left_out`.
 
     Raises:
-        UserError: if the folder is missing or holds no photo.
+        UserError: if a folder is missing or holds no photo.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: put the photos there")
-    paths = find_photos(folder, skipped.__setitem__, left_out)
-    if not paths:
-        reason = next(iter(skipped.values()), describe_left_out(left_out))
-        why = f" ({reason})" if reason else ""
-        raise UserError(f"{folder} holds no photos{why}: put some there, such as dog.jpg")
+    paths: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a folder: put the photos there")
+        found = find_photos(folder, skipped.__setitem__, left_out)
+        if not found:
+            reason = next(iter(skipped.values()), describe_left_out(left_out))
+            why = f" ({reason})" if reason else ""
+            raise UserError(
+                f"{folder} holds no photos{why}: put some there, such as dog.jpg, or name their "
+                "folder with --photos"
+            )
+        paths += found
     # Features are found by the photo id alone.
     first: dict[str, Path] = {}
     for path in paths:
         kept = first.setdefault(photo_id(path.name), path)
         if kept is not path:
             skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
-    return {str(path.relative_to(folder)): path for path in first.values()}
+    root = folders[0] if len(folders) == 1 else Path()
+    return {str(path.relative_to(root)): path for path in first.values()}
 
 
 @contextlib.contextmanager
@@ -235,12 +245,16 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def encode_photos(
-    photos: Sequence[Photo], encoder: "Encoder", batch_size: int
+    photos: Sequence[Photo],
+    encoder: "Encoder",
+    batch_size: int,
+    on_pixels: Callable[[Photo, np.ndarray], None] | None = None,
 ) -> Iterator[tuple[Photo, np.ndarray | PhotoError]]:
     """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
 
     Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
-    error that says why it has none.
+    error that says why it has none. Before that, in a thread, `on_pixels` is given each photo that
+    can be read with its pixels, uint8, in the first size that the encoder takes.
     """
     # delay: no bar for what is done before a person wonders; disable=None: none in a log file. A
     # single batch has no progress to show.
@@ -251,9 +265,12 @@ def encode_photos(
 
     def prepare(photo: Photo) -> list[np.ndarray] | PhotoError:
         try:
-            return encoder.preprocess(read_in_sizes(photo, encoder.input_sizes))
+            pixels = read_in_sizes(photo, encoder.input_sizes)
         except PhotoError as error:
             return error
+        if on_pixels:
+            on_pixels(photo, pixels[0])
+        return encoder.preprocess(pixels)
 
     with progress, decoding_threads(DECODING_THREADS) as threads:
         pending = deque()

@@ -12,7 +12,7 @@ from captioning.cli import ArgumentParser, UserError, wrapped
 from captioning.recipes import read_recipe
 
 # Constants that say where things are, not how they are done.
-_FOLDERS = ("data", "model")
+_PLACES = ("data", "model", "photos", "captions", "photo_column", "caption_column")
 
 
 class SettingsParser(ArgumentParser):
@@ -101,9 +101,9 @@ class SettingsParser(ArgumentParser):
         }
 
     def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
-        """Returns lower-case constant -> value, but for the folders DATA and MODEL."""
+        """Returns lower-case constant -> value, but for those that say where things are."""
         values = {name.lower(): getattr(options, name.lower()) for name in self.constants}
-        return {name: _plain(value) for name, value in values.items() if name not in _FOLDERS}
+        return {name: _plain(value) for name, value in values.items() if name not in _PLACES}
 
     def describe(self, options: argparse.Namespace) -> str:
         """Lists the settings in force in lines for a person, those that were replaced first."""
@@ -141,7 +141,8 @@ def _add_flag(
     parser: argparse.ArgumentParser, name: str, default: Any, comment: str, kind: Any
 ) -> None:
     options = {"default": default, "help": comment.replace("%", "%%")}
-    sample = default[0] if isinstance(default, tuple) else default
+    # A constant without a value, (), is of paths.
+    sample = next(iter(default), Path()) if isinstance(default, tuple) else default
     if isinstance(default, tuple):
         options["nargs"] = "+"
     if isinstance(default, bool):
@@ -151,6 +152,8 @@ def _add_flag(
     else:
         convert, options["metavar"] = _CONVERSIONS[type(sample)]
         options["type"] = kind or convert
+        if default == ():
+            options["metavar"] = "PATH"
     parser.add_argument(f"--{name.lower().replace('_', '-')}", **options)
 
 

@@ -1,14 +1,39 @@
 """Which photos belong to a split, and which of them can be used."""
 
 import hashlib
+import math
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
-from captioning.captions import read_lines
+from captioning.captions import CaptionedPhotos
 from captioning.cli import UserError, counted
-from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_id, require
-from captioning.storage import write_text
+from captioning.files import DRAWN_SPLITS, FEATURES, SPLITS, photo_id, require
+from captioning.places import has_split_files, split_file
+from captioning.storage import read_json, write_json
+from captioning.text_files import read_lines
+
+# Of DRAWN_SPLITS.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How photos are split where no file says which belongs to which split."""
+
+    validation_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The photos of each split, and where that comes from."""
+
+    photos: dict[str, list[str]]  # split -> photo ids
+    origin: str  # as a person is told it
+    is_new: bool  # whether DRAWN_SPLITS is to hold them
 
 
 def read_split(data: Path, split: str) -> list[str]:
@@ -18,6 +43,8 @@ def read_split(data: Path, split: str) -> list[str]:
         UserError: if the file is missing, is not UTF-8, names no photo, or names one that another
             split names too.
     """
+    if split_file(data, split).name == DRAWN_SPLITS:
+        return _read_drawn_splits(data)[split]
     remedy = f"put the names of the {split} photos there, one a line"
     path = require(
         data / SPLITS[split],
@@ -31,6 +58,18 @@ def read_split(data: Path, split: str) -> list[str]:
         if other != split and (data / name).is_file():
             _check_disjoint(path, photos, data / name, data)
     return photos
+
+
+def _read_drawn_splits(data: Path) -> dict[str, list[str]]:
+    remedy = f"run python prepare_text.py --data {data}"
+    path = data / DRAWN_SPLITS
+    content = read_json(path, FORMAT, remedy)
+    names = [content.get(split) for split in SPLITS]
+    if not all(isinstance(part, list) and part for part in names) or not all(
+        isinstance(name, str) for part in names for name in part
+    ):
+        raise UserError(f"{path} is damaged: {remedy}")
+    return {split: [photo_id(name) for name in content[split]] for split in SPLITS}
 
 
 def _read_photo_ids(path: Path) -> list[str]:
@@ -50,54 +89,97 @@ def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path)
         )
 
 
-def draw_splits(photos: Collection[str], held_out: int, seed: int) -> dict[str, list[str]]:
+def draw_splits(photos: Collection[str], settings: SplitSettings) -> dict[str, list[str]]:
     """Splits at least three photos at random into training, validation and test photos.
 
-    One photo in `held_out` is for validation, and one for the test. The same seed and photos give
-    the same split, whatever the order of the photos.
+    The same seed and photos give the same split, whatever the order of the photos.
     """
+    order = _in_random_order(photos, settings.seed)
+    # One photo at least for each split.
+    dev = max(1, min(math.floor(len(order) * settings.validation_share), len(order) - 2))
+    test = max(1, min(math.floor(len(order) * settings.test_share), len(order) - dev - 1))
+    parts = {"train": order[dev + test :], "dev": order[:dev], "test": order[dev : dev + test]}
+    return _in_order_of(photos, parts)
+
+
+def _in_random_order(photos: Collection[str], seed: int) -> list[str]:
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
-    order = sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
-    count = max(1, len(order) // held_out)
-    parts = {"train": order[2 * count :], "dev": order[:count], "test": order[count : 2 * count]}
+    return sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
+
+
+def _in_order_of(photos: Collection[str], parts: dict[str, list[str]]) -> dict[str, list[str]]:
     chosen = {photo: split for split, part in parts.items() for photo in part}
-    return {split: [photo for photo in photos if chosen[photo] == split] for split in SPLITS}
+    return {split: [photo for photo in photos if chosen.get(photo) == split] for split in SPLITS}
 
 
-def read_or_draw_splits(
-    data: Path, captioned: Collection[str], held_out: int, seed: int
-) -> tuple[dict[str, list[str]], bool]:
-    """Reads the split files, or splits the captioned photos at random if there is none of them.
+def decide_splits(data: Path, captioned: CaptionedPhotos, settings: SplitSettings) -> Splits:
+    """Takes the split files; or the splits of the captions files; or splits the photos at random.
 
-    Returns:
-        Split -> the ids of its photos; and whether the split was drawn.
+    Where the captions files lack the test or the validation split, a part of another takes its
+    place.
 
     Raises:
         UserError: if some of the files are missing or damaged, a split names no photo with
             captions, two share a photo, or there are too few photos to split.
     """
-    if not any((data / name).exists() for name in SPLITS.values()):
-        if len(captioned) < len(SPLITS):
-            raise UserError(
-                f"{data / CAPTIONS} has captions of {counted(len(captioned), 'photo')}, too few to "
-                f"split: add photos, then run python prepare_text.py --data {data}"
-            )
-        return draw_splits(captioned, held_out, seed), True
-    splits = {split: read_split(data, split) for split in SPLITS}
-    for split, photos in splits.items():
-        if set(captioned).isdisjoint(photos):
-            raise UserError(
-                f"{data / SPLITS[split]} names no photo of {data / CAPTIONS}: put names of "
-                f"captioned photos there, then run python prepare_text.py --data {data}"
-            )
-    return splits, False
+    photos = captioned.captions
+    if has_split_files(data):
+        splits = {split: read_split(data, split) for split in SPLITS}
+        for split, names in splits.items():
+            if photos.keys().isdisjoint(names):
+                raise UserError(
+                    f"{data / SPLITS[split]} names no photo that has captions: put names of "
+                    f"captioned photos there, then run python prepare_text.py --data {data}"
+                )
+        return Splits(splits, f"from {', '.join(SPLITS.values())}", False)
+    if len(photos) < len(SPLITS):
+        files = " and ".join(map(str, captioned.kinds))
+        raise UserError(
+            f"{files} has captions of {counted(len(photos), 'photo')}, too few to split: add "
+            f"photos, then run python prepare_text.py --data {data}"
+        )
+    if "train" not in captioned.splits:
+        return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}", True)
+    return Splits(*_complete_splits(captioned, settings), True)
 
 
-def write_splits(data: Path, splits: dict[str, list[str]], file_names: dict[str, str]) -> None:
-    """Writes the split files: the file name of each photo id, one a line."""
-    for split, photos in splits.items():
-        write_text(data / SPLITS[split], "".join(f"{file_names[photo]}\n" for photo in photos))
+def _complete_splits(
+    captioned: CaptionedPhotos, settings: SplitSettings
+) -> tuple[dict[str, list[str]], str]:
+    """Returns the splits that the captions files name, all three of them, and how they came."""
+    parts, origin = dict(captioned.splits), "from the captions file"
+    if "test" not in parts and len(parts.get("dev", [])) > 1:
+        order = _in_random_order(parts["dev"], settings.seed)
+        half = len(order) // 2
+        parts |= {"dev": order[half:], "test": order[:half]}
+        origin += f", whose validation photos are halved at random, with seed {settings.seed}"
+    missing = [split for split in ("dev", "test") if split not in parts]
+    for split in missing:
+        share = settings.validation_share if split == "dev" else settings.test_share
+        order = _in_random_order(parts["train"], settings.seed)
+        count = max(1, math.floor(len(order) * share))
+        parts |= {split: order[:count], "train": order[count:]}
+    if not all(parts.values()):
+        files = " and ".join(map(str, captioned.kinds))
+        raise UserError(
+            f"{files} names too few training photos to draw others from: add some, or put the "
+            f"names of the photos of each split into {', '.join(SPLITS.values())}"
+        )
+    if missing:
+        drawn = " and ".join(missing)
+        origin += f", with {drawn} drawn from its training photos, with seed {settings.seed}"
+    return _in_order_of(captioned.captions, parts), origin
+
+
+def write_splits(data: Path, splits: Splits, file_names: dict[str, str]) -> None:
+    """Writes the splits that no person's file holds, as one file; removes it where some do."""
+    path = data / DRAWN_SPLITS
+    if not splits.is_new:
+        path.unlink(missing_ok=True)
+        return
+    names = {split: [file_names[photo] for photo in splits.photos[split]] for split in SPLITS}
+    write_json(path, {"origin": splits.origin, **names}, FORMAT)
 
 
 def usable_photos(
@@ -114,8 +196,8 @@ def usable_photos(
     usable = [photo for photo in photos if photo in features and photo in captions]
     if not usable:
         raise UserError(
-            f"{data / SPLITS[split]} names no photo that has both features in {FEATURES} and "
-            f"captions in {CAPTIONS}: correct it, or run python prepare_photos.py --data {data} "
+            f"{split_file(data, split)} names no {split} photo that has both features in "
+            f"{FEATURES} and captions: correct it, or run python prepare_photos.py --data {data} "
             f"and python prepare_text.py --data {data} again"
         )
     if len(usable) < len(photos):

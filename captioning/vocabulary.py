@@ -1,25 +1,24 @@
 """The vocabulary: the words that the decoder knows, and the token id of each."""
 
-import hashlib
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError
-from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
+from captioning.files import DESCRIPTIONS, VOCABULARY
 from captioning.languages import ENGLISH
+from captioning.places import captions_places, digest_place, portable_path, split_file
 from captioning.storage import read_json, write_json
 
 FORMAT = 2
 PADDING_ID = 0
 START_TOKEN = "startseq"
 END_TOKEN = "endseq"
-
-# The files in DATA that a vocabulary is made from, and one that is written together with it.
-_SOURCES = (CAPTIONS, SPLITS["train"], DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,9 @@ def build_vocabulary(
     recorded.
     """
     # Counter.most_common keeps the order of first appearance among equals.
-    counts = Counter()
-    for words in descriptions:
-        counts.update([START_TOKEN, *words, END_TOKEN])
+    counts = Counter(
+        chain.from_iterable((START_TOKEN, *words, END_TOKEN) for words in descriptions)
+    )
     words = [
         word
         for word, count in counts.most_common()
@@ -105,12 +104,15 @@ def build_vocabulary(
 
 
 def digest_sources(data: Path) -> dict[str, str]:
-    """Returns name -> SHA-256 of those files that belong to a vocabulary and are there."""
-    return {
-        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
-        for name in _SOURCES
-        if (data / name).is_file()
-    }
+    """Returns SHA-256 of those files that belong to a vocabulary and are there.
+
+    The names are paths as seen from the data folder, or absolute ones.
+    """
+    files = [split_file(data, "train"), data / DESCRIPTIONS]
+    # Whatever reads the captions says that there are none.
+    with contextlib.suppress(UserError):
+        files = [*captions_places(data), *files]
+    return {portable_path(data, path): digest_place(path) for path in files if path.exists()}
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
@@ -120,7 +122,7 @@ def check_sources(data: Path, vocabulary: Vocabulary) -> None:
     """
     for name, digest in digest_sources(data).items():
         if vocabulary.sources.get(name) != digest:
-            hint = f"; to change a description, edit {CAPTIONS}" if name == DESCRIPTIONS else ""
+            hint = "; to change a description, edit the captions" if name == DESCRIPTIONS else ""
             raise UserError(
                 f"{data / name} has changed since {data / VOCABULARY} was made: "
                 f"run python prepare_text.py --data {data} again{hint}"

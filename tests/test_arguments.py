@@ -13,8 +13,7 @@ NUMBERS = {
     "prepare_text": {
         "--min-word-length": 1,
         "--min-word-count": 1,
-        "--held-out": 3,
-        "--seed": 0,
+        "--split-seed": 0,
     },
     "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0, "--shown-photos": 0},
     "evaluate": {
@@ -37,7 +36,7 @@ OTHERS = [
     # Not more photos than may be lost at once.
     ("prepare_photos", ["--batch-size", "257"], ["--batch-size", "256"]),
     ("prepare_photos", ["--encoder", "VGG99", "--weights", "none"], ["VGG99", "MobileNetV2"]),
-    ("prepare_text", ["--seed", str(2**31)], ["--seed", 2**31]),
+    ("prepare_text", ["--split-seed", str(2**31)], ["--split-seed", 2**31]),
     ("train", ["--epochs", "2", "--data"], ["--data", "--help"]),
     ("train", ["--epochs", "2", "--model"], ["--model", "--help"]),
     ("evaluate", ["--beam", "3", "-5"], ["--beam"]),

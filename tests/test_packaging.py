@@ -91,7 +91,7 @@ def test_a_command_runs_in_any_folder_and_knows_the_recipes(installed, tmp_path)
     assert help_text.returncode == 0, help_text.stderr
     assert help_text.stdout.startswith("usage: captioning-prepare-text ")
     lines = help_text.stdout.split("--min-word-count N")[-1]
-    assert "(default: 4)" in lines.split("--held-out")[0]
+    assert "(default: 4)" in lines.split("--validation-share")[0]
 
 
 def test_a_command_turns_a_mistake_into_a_sentence(installed, tmp_path):

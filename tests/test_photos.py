@@ -354,6 +354,6 @@ def test_many_kinds_of_files_left_out_make_a_short_sentence():
 def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path):
     touch(tmp_path, "a.mov", "b.mov")
     with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): put some there"):
-        list_photos(tmp_path, {}, Counter())
+        list_photos([tmp_path], {}, Counter())
     with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): name a photo"):
         expand_places([tmp_path])

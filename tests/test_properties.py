@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import prepare_text
 from captioning.captions import read_captions, read_descriptions, write_descriptions
 from captioning.cli import UserError
-from captioning.files import CAPTIONS, SPLITS
-from captioning.splits import draw_splits, read_split
+from captioning.files import CAPTIONS, DRAWN_SPLITS, SPLITS
+from captioning.splits import SplitSettings, draw_splits, read_split
 from captioning.vocabulary import (
     END_TOKEN,
     START_TOKEN,
@@ -90,14 +90,13 @@ def test_a_captions_file_is_read_or_refused(tmp_path, content):
 @searched
 @given(content=captions_lines, seed=st.integers(0, 3))
 def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
-    for name in SPLITS.values():
-        (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / DRAWN_SPLITS).unlink(missing_ok=True)
     (tmp_path / CAPTIONS).write_bytes(content)
-    arguments = ["--data", str(tmp_path), "--seed", str(seed)]
+    arguments = ["--data", str(tmp_path), "--split-seed", str(seed)]
     status, refusal = attempt(lambda: prepare_text.main(arguments))
     if refusal:
         assert str(tmp_path) in refusal
-        assert not any((tmp_path / name).exists() for name in SPLITS.values())
+        assert not (tmp_path / DRAWN_SPLITS).exists()
         return
     assert status == 0
     captions = read_captions(tmp_path)
@@ -179,14 +178,17 @@ def test_a_split_file_is_read_or_refused(tmp_path, content):
 
 @searched
 @given(
-    names=st.sets(photo_ids, min_size=3, max_size=30), held_out=st.integers(3, 12), data=st.data()
+    names=st.sets(photo_ids, min_size=3, max_size=30),
+    shares=st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
+    data=st.data(),
 )
-def test_a_random_split_has_every_photo_once(names, held_out, data):
+def test_a_random_split_has_every_photo_once(names, shares, data):
     order = data.draw(st.permutations(sorted(names)))
-    splits = draw_splits(order, held_out, 7)
+    drawing = SplitSettings(*shares, seed=7)
+    splits = draw_splits(order, drawing)
     assert sorted(name for part in splits.values() for name in part) == sorted(names)
     assert all(splits.values())
-    again = draw_splits(sorted(names), held_out, 7)
+    again = draw_splits(sorted(names), drawing)
     assert {split: set(part) for split, part in again.items()} == {
         split: set(part) for split, part in splits.items()
     }

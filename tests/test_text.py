@@ -288,6 +288,7 @@ def test_captions_keep_order_tabs_and_marks(tmp_path):
         (b"b.jpg#1\tcaf\xe9", "UTF-8"),
         (b"b.jpg#1\tA d\0g .", "NUL"),
         (b"b.jpg#1\t" + b"word " * 10_000, "10,000 words"),
+        (b"b.jpg#1\t" + b"x" * 10_000_000, "10,000,000 characters"),
     ],
 )
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
@@ -383,7 +384,7 @@ def test_usable_photos_are_counted(tmp_path, capsys):
     assert usable_photos(tmp_path, "test", vectors, captions) == ["a"]
     said = capsys.readouterr().err
     assert "2 of 3 photos left out (1 without features, 1 without captions)" in said
-    with pytest.raises(UserError, match="names no photo that has both"):
+    with pytest.raises(UserError, match="names no test photo that has both"):
         usable_photos(tmp_path, "test", {}, captions)
 
 
@@ -409,7 +410,7 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
         "photos with captions 4 1 of them in no split",
         "train split 2 1 photo without captions left out",
         "dev split 1 0 photos without captions left out",
-        f"without a file 2 files without captions 1 in {data / 'photos'} descriptions",
+        f"without a file 2 files without captions 1 in {data / 'photos'} splits",
     ):
         assert line in printed
 
@@ -421,8 +422,8 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
         ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photo,", "them 'c':"]),
         ({"train": "\n \n"}, ["trainImages.txt is empty"]),
         ({"dev": ""}, ["devImages.txt is empty"]),
-        ({"train": "x.jpg"}, ["trainImages.txt names no photo", CAPTIONS]),
-        ({"test": "x.jpg"}, ["testImages.txt names no photo", CAPTIONS]),
+        ({"train": "x.jpg"}, ["trainImages.txt names no photo that has captions"]),
+        ({"test": "x.jpg"}, ["testImages.txt names no photo that has captions"]),
         ({"dev": b"a.jpg\ncaf\xe9.jpg"}, ["devImages.txt line 2 is not UTF-8"]),
         ({"dev": b"\0"}, ["devImages.txt line 1 holds a NUL"]),
     ],
@@ -453,7 +454,7 @@ def test_without_split_files_the_photos_are_split_at_random(tmp_path, capsys):
     names = [f"photo.{number}.png" for number in range(205)]
     splits = split_at_random(tmp_path / "first", names)
     printed = capsys.readouterr().out
-    for word in ("at random", "seed 1", *SPLITS.values()):
+    for word in ("at random", "seed 1", "splits.json"):
         assert word in printed
     assert {split: len(part) for split, part in splits.items()} == {
         "train": 165,
@@ -461,29 +462,72 @@ def test_without_split_files_the_photos_are_split_at_random(tmp_path, capsys):
         "test": 20,
     }
     assert set().union(*splits.values()) == {f"photo.{number}" for number in range(205)}
-    # The next run takes the files as they are.
+    # The next run draws the same.
     written = contents(tmp_path / "first")
-    assert prepare(tmp_path / "first", "--seed", "2") == 0
+    assert prepare(tmp_path / "first") == 0
     assert contents(tmp_path / "first") == written
-    assert "at random" not in capsys.readouterr().out
 
     other_order = split_at_random(tmp_path / "second", names[::-1])
     assert {split: set(part) for split, part in other_order.items()} == {
         split: set(part) for split, part in splits.items()
     }
-    assert split_at_random(tmp_path / "third", names, "--seed", "2") != splits
+    assert split_at_random(tmp_path / "third", names, "--split-seed", "2") != splits
     more = split_at_random(tmp_path / "fourth", [*names, "one.more.png"])
     assert len(set(splits["test"]) - set(more["test"])) <= 1
 
 
-def test_held_out_may_come_from_a_flag_or_a_recipe(tmp_path, capsys):
+def test_another_seed_draws_anew_where_the_splits_were_drawn(tmp_path):
+    names = [f"{number}.png" for number in range(40)]
+    splits = split_at_random(tmp_path / "data", names)
+    assert prepare(tmp_path / "data", "--split-seed", "2") == 0
+    again = {split: read_split(tmp_path / "data", split) for split in SPLITS}
+    assert again != splits
+    assert again == split_at_random(tmp_path / "fresh", names, "--split-seed", "2")
+
+
+def test_shares_may_come_from_a_flag_or_a_recipe(tmp_path, capsys):
     names = [f"{number}.png" for number in range(20)]
-    splits = split_at_random(tmp_path / "flag", names, "--held-out", "4")
-    assert [len(splits[split]) for split in ("train", "dev", "test")] == [10, 5, 5]
-    assert "settings changed by recipe or flag: held_out 4\n" in capsys.readouterr().out
+    flags = ("--validation-share", "0.25", "--test-share", "0.3")
+    splits = split_at_random(tmp_path / "flag", names, *flags)
+    assert [len(splits[split]) for split in ("train", "dev", "test")] == [9, 5, 6]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "changed by recipe or flag: validation_share 0.25, test_share 0.3 " in printed
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text("[prepare_text]\nheld_out = 4\n")
+    recipe.write_text("[prepare_text]\nvalidation_share = 0.25\ntest_share = 0.3\n")
     assert split_at_random(tmp_path / "recipe", names, "--recipe", str(recipe)) == splits
+
+
+@pytest.mark.parametrize("flag", ["--split-seed", "--validation-share", "--test-share"])
+def test_drawing_is_refused_where_files_say_the_splits(tmp_path, capsys, flag):
+    data = write_data(tmp_path, GOOD)
+    assert_nothing_done(data, capsys, flag, data, SPLITS["test"], flags=[flag, "0"])
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path, capsys):
+    data = write_data(tmp_path, GOOD)
+    flags = ["--validation-share", "0.5", "--test-share", "0.5"]
+    assert_nothing_done(data, capsys, "nothing to train on", flags=flags)
+
+
+def test_files_of_the_splits_that_come_later_replace_drawn_ones(tmp_path):
+    data = tmp_path / "data"
+    split_at_random(data, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    for split, names in (("train", "a.jpg\nb.jpg"), ("dev", "c.jpg"), ("test", "d.jpg")):
+        (data / SPLITS[split]).write_text(names)
+    with pytest.raises(UserError, match=r"trainImages\.txt has changed"):
+        read_descriptions(data)
+    assert prepare(data) == 0
+    assert read_split(data, "train") == ["a", "b"]
+    assert not (data / "splits.json").exists()
+    assert read_descriptions(data)
+
+
+def test_damaged_drawn_splits_are_noticed(tmp_path):
+    split_at_random(tmp_path / "data", ["a.jpg", "b.jpg", "c.jpg"])
+    path = tmp_path / "data" / "splits.json"
+    path.write_text(path.read_text().replace("a.jpg", "x.jpg"))
+    with pytest.raises(UserError, match=r"splits\.json was damaged.*prepare_text\.py"):
+        read_split(tmp_path / "data", "dev")
 
 
 def test_three_photos_can_be_split_but_not_two(tmp_path, capsys):

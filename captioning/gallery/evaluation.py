@@ -1,6 +1,7 @@
 """The page of an evaluated split: its scores, and every photo with captions and references."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from captioning.splits import read_split
 
 
 def make_cards(
-    photos: Path,
+    folders: Sequence[Path],
     model: SavedModel,
     references: SplitReferences,
     features: np.ndarray,
@@ -29,10 +30,11 @@ def make_cards(
 ) -> list[Card]:
     """Collects what the page shows of each photo.
 
-    The folder `photos` may lack some of them. The features are (photos, length); `decoded` is title
+    The folders may lack some of the photos. The features are (photos, length); `decoded` is title
     of a decoding -> token ids of each caption, and `rows` what `scoring.score_rows` made of it.
     """
-    paths = {photo_id(path.name): path for path in reversed(find_photos(photos))}
+    found = chain.from_iterable(map(find_photos, folders))
+    paths = {photo_id(path.name): path for path in reversed(list(found))}
     probabilities = {
         title: token_probabilities(model.captioner, model.vocabulary, features, captions)
         for title, captions in decoded.items()
