@@ -14,6 +14,9 @@ SPLITS = {
     "test": "Flickr_8k.testImages.txt",
 }
 FEATURES = "features.pkl"
+# In its place where the features need not fit in memory.
+MAPPED_FEATURES = "features.npy"
+FEATURES_INDEX = "features-index.json"
 FEATURES_CACHE = "features-cache"
 DESCRIPTIONS = "descriptions.txt"
 # Only where the photos are scenes that data/sample/draw.py drew.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from captioning.captions import read_lines
 from captioning.cli import UserError, counted
-from captioning.files import CAPTIONS, FEATURES, SPLITS, photo_id, require
+from captioning.files import CAPTIONS, SPLITS, photo_id, require
 from captioning.storage import write_text
 
 
@@ -114,8 +114,8 @@ def usable_photos(
     usable = [photo for photo in photos if photo in features and photo in captions]
     if not usable:
         raise UserError(
-            f"{data / SPLITS[split]} names no photo that has both features in {FEATURES} and "
-            f"captions in {CAPTIONS}: correct it, or run python prepare_photos.py --data {data} "
+            f"{data / SPLITS[split]} names no photo that has both features and captions "
+            f"in {CAPTIONS}: correct it, or run python prepare_photos.py --data {data} "
             f"and python prepare_text.py --data {data} again"
         )
     if len(usable) < len(photos):
