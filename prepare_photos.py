@@ -8,8 +8,8 @@ were added, changed or removed, it encodes only those that are new or changed.
 
 Reads   DATA/photos/            the photos: JPEG, HEIC, PNG, WebP and others
 Writes  DATA/features.pkl       a pickled dict: photo id -> float32 vector
-        DATA/features.npy, features-index.json      in its place, above 1 GB:
-                                an array with a row for each photo, and their ids
+        DATA/features.npy       in its place, above 1 GB: an array with a row
+                                a photo; features-index.json has the photo ids
         DATA/features.json      which encoder and weights made them, and which
                                 photos were skipped
         DATA/features-cache/    the features with what each was made from, so

@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.captions import read_captions, read_descriptions
+from captioning.captions import read_captions_of, read_descriptions
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
 from captioning.features import features_path, read_encoder_record, read_features
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.training import plan_steps
 
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
-    captions = read_captions(options.data)
+    captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
     planned = options.batch_size, options.epochs, options.min_steps
     planned = plan_steps(len(training.captions), *planned, fixed=parser.typed(arguments))
     options.batch_size, options.epochs, options.min_steps = planned

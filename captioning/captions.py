@@ -4,6 +4,7 @@ import re
 import string
 import sys
 import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -73,6 +74,23 @@ def clean_captions(
 def read_captions(data: Path) -> dict[str, list[str]]:
     """Reads the captions of each photo id; see `read_captions_file`."""
     return read_captions_file(data)[0]
+
+
+def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
+    """Reads the captions of some photo ids from a captions file that was checked before.
+
+    Raises:
+        UserError: if the file is missing.
+    """
+    path = require(
+        data / CAPTIONS, f"put the captions there, then run python prepare_text.py --data {data}"
+    )
+    captions = {photo: [] for photo in photos}
+    for line in read_lines(path):
+        name, caption = _split_line(line)
+        if photo_id(name) in captions:
+            captions[photo_id(name)].append(caption)
+    return captions
 
 
 def read_captions_file(data: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -163,7 +181,8 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
     for line in read_lines(path):
         photo, *words = line.split() or [""]
         if photo:
-            descriptions.setdefault(unquote(photo), []).append(words)
+            # The same word of all descriptions is one object.
+            descriptions.setdefault(unquote(photo), []).append([*map(sys.intern, words)])
     return descriptions
 
 
@@ -172,20 +191,17 @@ def _quote_photo_id(photo: str) -> str:
     return re.sub(rf"[\s%{_BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)
 
 
-def read_lines(path: Path) -> list[str]:
-    """Reads a text file as lines without their ends, which may be of Unix, Windows or old Macs.
+def read_lines(path: Path) -> Iterator[str]:
+    """Reads a text file line by line, without their ends, which may be those of any system.
 
     Raises:
         UserError: if the file is not UTF-8, or holds NUL bytes.
     """
     # A byte that is not UTF-8 becomes a lone surrogate, which text never holds.
-    text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for pattern, fault in _DAMAGE.items():
-        found = re.search(pattern, text)
-        if found:
-            number = text.count("\n", 0, found.start()) + 1
-            raise UserError(f"{path} line {number} {fault}")
-    # A byte-order mark is no part of a name; files that were joined have it further down. Not
-    # str.splitlines, which also breaks a line at characters that a caption may hold.
-    return [line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n")]
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            for pattern, fault in _DAMAGE.items():
+                if re.search(pattern, line):
+                    raise UserError(f"{path} line {number} {fault}")
+            # A byte-order mark is no part of a name; files that were joined have it further down.
+            yield line.removesuffix("\n").removeprefix(_BYTE_ORDER_MARK)

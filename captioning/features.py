@@ -8,20 +8,14 @@ it describes; whatever reads features gets a `Features` of either.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from captioning.cli import UserError
 from captioning.files import ENCODER_RECORD, FEATURES, FEATURES_INDEX, MAPPED_FEATURES, require
-from captioning.mapped_features import (
-    digest_of_sample,
-    map_rows,
-    read_index,
-    write_index,
-    write_rows,
-)
-from captioning.pickled_features import dump_features, load_features
+from captioning.mapped_features import MappedRows, read_index, write_index, write_rows
+from captioning.pickled_features import HeldRows, dump_features, load_features
 from captioning.storage import digest_of_file, read_json, write_json
 
 # Of features.json.
@@ -50,43 +44,44 @@ MAPPED_ABOVE = 10**9
 _FILE = "file"
 
 
+class Rows(Protocol):
+    """The rows of a file of features."""
+
+    length: int  # numbers of a row
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Reads the rows of these numbers: (rows, length), float32."""
+
+
 class FeatureRows:
     """The features of photos in a certain order, float32; what is selected is read then.
 
     It is indexed by a slice or by numbers of photos, as an array (photos, length) would be.
     """
 
-    def __init__(self, rows: Sequence[np.ndarray], numbers: np.ndarray, digest: str):
+    def __init__(self, rows: Rows, numbers: np.ndarray, digest: str):
+        self.shape = len(numbers), rows.length
         self.digest = digest  # of all features of the file
-        self._rows = rows  # of the file, which may have more photos than these
+        self._rows = rows
         self._numbers = numbers  # the row of each photo
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The number of photos, and of features of each."""
-        return len(self._numbers), len(self._rows[0])
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def __getitem__(self, selection: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        numbers = self._numbers[selection]
-        features = np.empty((len(numbers), self.shape[1]), dtype=np.float32)
-        for place, number in enumerate(numbers):
-            features[place] = self._rows[number]
-        return features
+        return self._rows.take(self._numbers[selection])
 
 
 class Features(Mapping[str, np.ndarray]):
     """Photo id -> (length,), float32, read when it is asked for."""
 
-    def __init__(self, photo_ids: Iterable[str], rows: Sequence[np.ndarray], digest: str):
+    def __init__(self, photo_ids: Iterable[str], rows: Rows, digest: str):
         self._numbers = {photo: number for number, photo in enumerate(photo_ids)}
         self._rows = rows
         self._digest = digest
 
     def __getitem__(self, photo: str) -> np.ndarray:
-        return self._rows[self._numbers[photo]].astype(np.float32)
+        return self._rows.take(np.array([self._numbers[photo]]))[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._numbers)
@@ -168,7 +163,7 @@ def write_mapped_features(
         "skipped": skipped,
         _FILE: MAPPED_FEATURES,
         "features_sha256": digest_of_file(data / MAPPED_FEATURES),
-        "sample_sha256": digest_of_sample(photo_ids, map_rows(data / MAPPED_FEATURES, shape)),
+        "sample_sha256": MappedRows(data / MAPPED_FEATURES, shape).digest_of_sample(photo_ids),
     }
     write_json(data / ENCODER_RECORD, record, FORMAT)
     (data / FEATURES).unlink(missing_ok=True)
@@ -198,14 +193,14 @@ def read_features(data: Path) -> Features:
         if digest != digest_of_file(path):
             raise mismatch
         features = load_features(path, record["length"], remedy)
-        return Features(features, list(features.values()), digest)
+        return Features(features, HeldRows([*features.values()]), digest)
     photo_ids = read_index(data, remedy)
     try:
-        rows = map_rows(path, (len(photo_ids), record["length"]))
+        rows = MappedRows(path, (len(photo_ids), record["length"]))
     # A damaged file fails in NumPy's parser of headers in as many ways as there are bytes in it.
     except Exception as error:
         raise UserError(f"{path} is damaged ({error}): {remedy} again") from error
-    if record.get("sample_sha256") != digest_of_sample(photo_ids, rows):
+    if record.get("sample_sha256") != rows.digest_of_sample(photo_ids):
         raise mismatch
     return Features(photo_ids, rows, digest)
 

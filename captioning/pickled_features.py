@@ -22,6 +22,21 @@ def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
         pickle.dump(plain, file, protocol=4)
 
 
+class HeldRows:
+    """Rows that are in memory, each where it was unpickled to."""
+
+    def __init__(self, rows: list[np.ndarray]):
+        self.length = len(rows[0])
+        self._rows = rows
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Copies the rows of these numbers: (rows, length), float32."""
+        taken = np.empty((len(numbers), self.length), dtype=np.float32)
+        for place, number in enumerate(numbers):
+            taken[place] = self._rows[number]
+        return taken
+
+
 def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]:
     """Reads a pickle of features, which may come from a stranger.
 

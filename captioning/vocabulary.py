@@ -1,6 +1,5 @@
 """The vocabulary: the words that the decoder knows, and the token id of each."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
-from captioning.storage import read_json, write_json
+from captioning.storage import digest_of_file, read_json, write_json
 
 FORMAT = 2
 PADDING_ID = 0
@@ -91,11 +90,7 @@ def build_vocabulary(
 
 def digest_sources(data: Path) -> dict[str, str]:
     """Returns name -> SHA-256 of those files that belong to a vocabulary and are there."""
-    return {
-        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
-        for name in _SOURCES
-        if (data / name).is_file()
-    }
+    return {name: digest_of_file(data / name) for name in _SOURCES if (data / name).is_file()}
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
