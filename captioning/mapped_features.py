@@ -69,7 +69,9 @@ class MappedRows:
     """
 
     def __init__(self, path: Path, shape: tuple[int, int]):
-        rows = np.lib.format.open_memmap(path, mode="r")
+        # Or else a size beyond all numbers is warned of, and no error.
+        with np.errstate(over="raise"):
+            rows = np.lib.format.open_memmap(path, mode="r")
         if rows.dtype not in (np.dtype("<f4"), np.dtype("<f2")):
             raise ValueError(f"its numbers are {rows.dtype}, not {FLOAT32} or {FLOAT16}")
         if rows.shape != shape or not rows.flags.c_contiguous:
