@@ -3,14 +3,15 @@
     python benchmarks/memory.py
     python benchmarks/memory.py --photos 1000000 --length 64 --forms mapped --units 64
 
-Prints  a row for each size and form: seconds of train.py for one epoch, its start included; peak
-        memory; the peak of what is its own; and the latter at each tenth of the run
-Takes   about ten minutes on two cores, and 5 GB in the folder for temporary files; the second
-        command a quarter of an hour and 1 GB. Run nothing beside it.
+Prints  a row for each script, size and form of features: seconds; peak memory in GB; the peak of
+        what is its own; and the latter at each tenth of the run
+Takes   about ten minutes on two cores, and 7 GB in the folder for temporary files; the second
+        command as long, and 1 GB. Run nothing beside it.
 
-The data is made up, and written before. Memory (RSS) counts the pages of mapped files that are in
-memory at the moment, which the system takes back when it needs them; what is a process's own is
-RssAnon of Linux, in whose /proc it is read.
+The data is made up. Of prepare_photos.py it is the end that is measured, where the encoded features
+are put together; train.py trains for one epoch. Memory (RSS) counts the pages of mapped files that
+are in memory at the moment, which the system takes back when it needs them; what is a process's own
+is RssAnon of Linux, in whose /proc it is read.
 """
 
 import subprocess
@@ -27,9 +28,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
-from captioning.features import MAPPED_HALF, PICKLE, write_features, write_mapped_features
+from captioning.extraction import MISSING, PHOTOS_A_FILE, open_cache, write_cache_file, write_result
+from captioning.features import MAPPED, PICKLE
 from captioning.files import CAPTIONS, SPLITS
-from captioning.mapped_features import FLOAT16, FLOAT32
 from captioning.settings import SettingsParser
 from captioning.storage import write_text
 
@@ -38,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The data.
 PHOTOS = (8091, 32364, 129456)  # photos with captions and features: 1, 4, 16 times Flickr8k's
 LENGTH = 4096  # features of a photo
-FORMS = (PICKLE, "mapped")  # what the features are written as: pickle, mapped, mapped-half
+FORMS = (PICKLE, MAPPED)  # what the features are written as: pickle, mapped, mapped-half
 CAPTIONS_EACH = 1  # captions of a photo
 WORDS = 1000  # different words of the captions
 
@@ -47,7 +48,6 @@ UNITS = 256  # those of train.py
 SCRIPTS = ROOT  # the folder of the scripts that are measured; another version's may be named
 
 HELD_OUT = 1000  # photos of the validation split, and as many of the test split
-REPEATED_ROWS = 8091  # different features, which are repeated
 SECONDS_BETWEEN = 0.2  # two looks at the memory
 
 # What prepare_photos.py would write.
@@ -76,20 +76,20 @@ def write_captions(data: Path, photos: list[str], captions_each: int, words: int
         write_text(data / SPLITS[split], "".join(islice(names, count)))
 
 
-def write_made_up_features(data: Path, photos: list[str], length: int, form: str) -> None:
-    """Writes features of one of the forms, the same for every so many photos."""
-    generator = np.random.default_rng(2)
-    rows = generator.random((REPEATED_ROWS, length), dtype=np.float32)
-    record = {**_RECORD, "length": length}
-    if form == PICKLE:
-        repeated = {photo: rows[n % REPEATED_ROWS] for n, photo in enumerate(photos)}
-        write_features(data, repeated, record, [])
-        return
-    starts = range(0, len(photos), REPEATED_ROWS)
-    numbers = (range(start, min(start + REPEATED_ROWS, len(photos))) for start in starts)
-    blocks = ((block, rows[: len(block)]) for block in numbers)
-    dtype = FLOAT16 if form == MAPPED_HALF else FLOAT32
-    write_mapped_features(data, photos, blocks, dtype, record, [])
+def write_cache(data: Path, photos: list[str], length: int) -> None:
+    """Writes files as prepare_photos.py does while it encodes, of photos that are not there."""
+    rows = np.random.default_rng(2).random((PHOTOS_A_FILE, length), dtype=np.float32)
+    for number, start in enumerate(range(0, len(photos), PHOTOS_A_FILE), 1):
+        signatures = {f"{name}.jpg": MISSING for name in photos[start : start + PHOTOS_A_FILE]}
+        run = {"record": {**_RECORD, "length": length}, "photos": signatures, "unreadable": []}
+        write_cache_file(data, number, run, rows[: len(signatures)])
+
+
+def join(data: Path, form: str) -> None:
+    """Does what prepare_photos.py does at its end, with the files of `write_cache`."""
+    names = [name for split in SPLITS.values() for name in (data / split).read_text().splitlines()]
+    cache = open_cache(data, {name: data / "photos" / name for name in names})
+    write_result(cache, next(iter(cache.records.values())), {}, form)
 
 
 def memory_of(process: int) -> dict[str, float]:
@@ -128,22 +128,29 @@ def print_row(title: str, measured: tuple[float, float, list[float]]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the data of each size, trains on it in each form, and prints the table."""
     parser = SettingsParser(globals())
+    parser.add_argument(
+        "--join", nargs=2, metavar=("DATA", "FORM"), help="join the files of a cache, and no more"
+    )
     options = parser.parse_settings(arguments)
+    if options.join:
+        join(Path(options.join[0]), options.join[1])
+        return DONE
     print(f"{'':38s}{'seconds':>8s}{'peak':>8s}{'own GB':>8s}   own at each tenth of the run")
     for count in options.photos:
         with tempfile.TemporaryDirectory() as shared:
             data, model = Path(shared, "data"), Path(shared, "model")
-            data.mkdir()
             photos = [f"made_up_photo_{number:09d}" for number in range(count)]
             write_captions(data, photos, options.captions_each, options.words)
             text = measure(options.scripts / "prepare_text.py", "--data", data)
-            print_row(f"prepare_text.py {count:,d} photos", text)
+            print_row(f"prepare_text.py {count:,d}", text)
+            write_cache(data, photos, options.length)
             for form in options.forms:
-                write_made_up_features(data, photos, options.length, form)
+                joined = measure(Path(__file__), "--join", data, form)
+                print_row(f"prepare_photos.py {count:,d}, {form}", joined)
                 flags = ["--epochs", 1, "--min-steps", 1, "--units", options.units]
                 script = options.scripts / "train.py"
                 trained = measure(script, "--data", data, "--model", model, *flags)
-                print_row(f"train.py {count:,d} photos, {form}", trained)
+                print_row(f"train.py {count:,d}, {form}", trained)
     return DONE
 
 

@@ -38,6 +38,9 @@ from captioning.storage import atomic_path
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
 
+# The signature of a photo that has gone.
+MISSING = "missing"
+
 # Photos that a kill can cost: features are saved whenever there are so many new ones.
 PHOTOS_AT_RISK = 256
 
@@ -134,7 +137,7 @@ def _signature(path: Path) -> str:
     try:
         status = path.stat()
     except OSError:
-        return "missing"
+        return MISSING
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
