@@ -14,7 +14,7 @@ Writes  DATA/descriptions.txt   the cleaned descriptions, one a line
         DATA/vocabulary.json    the words that the decoder will know
         DATA/splits.json        the splits of the captions file, or random ones,
                                 where there are no files of them
-        DATA/places.json        what --captions and --photos named, for later runs
+        DATA/places.json        what --captions and --photos named, for later
 Takes   about a second for the 40,460 captions of Flickr8k, fifteen for COCO.
 Next    python train.py, once python prepare_photos.py has run too.
 """

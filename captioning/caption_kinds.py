@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from captioning.caption_tables import PHOTO_NAME, KindError, find_layout, table_rows
 from captioning.cli import one_line
-from captioning.text_files import read_lines, read_text, split_lines
+from captioning.text_files import read_lines
 
 # What a message says of a file that is of no kind.
 KINDS = (
@@ -72,13 +72,12 @@ def open_captions(place: Path, photo_column: str = "", caption_column: str = "")
     """
     if place.is_dir():
         return Kind("photos with a .txt beside each", "file", "a caption", _folder_rows(place))
-    text = read_text(place)
-    if text.lstrip()[:1] in ("{", "["):
-        return _open_json(text)
-    lines = split_lines(text)
+    lines = list(read_lines(place))
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         return None
+    if first.lstrip()[0] in "{[":
+        return _open_json("\n".join(lines))
     if not (photo_column or caption_column):
         if _OFFICIAL.match(first):
             form = "name.jpg#0<TAB>caption"

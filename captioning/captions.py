@@ -4,7 +4,7 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -45,6 +45,12 @@ class CaptionedPhotos:
 def read_captions(data: Path) -> dict[str, list[str]]:
     """Reads the captions of each photo id; see `read_captioned_photos`."""
     return read_captioned_photos(data).captions
+
+
+def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
+    """Reads the captions of some photo ids; see `read_captioned_photos`."""
+    captions = read_captions(data)
+    return {photo: captions.get(photo, []) for photo in photos}
 
 
 def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:
@@ -208,7 +214,8 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
     for line in read_lines(path):
         photo, *words = line.split() or [""]
         if photo:
-            descriptions.setdefault(unquote(photo), []).append(words)
+            # The same word of all descriptions is one object.
+            descriptions.setdefault(unquote(photo), []).append([*map(sys.intern, words)])
     return descriptions
 
 
