@@ -4,7 +4,7 @@
     python prepare_text.py --data data/kaggle --captions captions.txt
     python prepare_text.py --data data/mine --captions mine.csv --language fr
 
-Reads   the captions    in DATA or at --captions, of any kind that data/README.md
+Reads   the captions    in DATA or at --captions, of any kind data/README.md
                         lists: Flickr8k, Flickr30k, Karpathy, COCO, CSV, .txt
         DATA/Flickr_8k.trainImages.txt  the photos of the training split; with
                         devImages and testImages, which must name none of them

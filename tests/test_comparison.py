@@ -124,6 +124,17 @@ def test_captions_are_read_as_they_were_written(tmp_path):
     assert read_other_captions(tmp_path, tmp_path, "test", references) == captions
 
 
+def test_captions_are_split_again_as_the_language_does(tmp_path):
+    (tmp_path / "recipe.toml").write_text("")
+    for language, words in (("fr", ["l'", "eau", "à", "l'"]), ("zh", ["一", "只", "t", "恤"])):
+        references = SplitReferences(["a"], [["."]], [[]], [[]], set(), language)
+        captions = {"greedy": [words]}
+        write_captions(tmp_path / "captions.csv", ["a"], captions, references.texts)
+        scoring.write_scores(tmp_path, {"split": "test", "results": {"greedy": {}}})
+        assert " ".join(words) not in (tmp_path / "captions.csv").read_text(encoding="utf-8")
+        assert read_other_captions(tmp_path, tmp_path, "test", references) == captions
+
+
 def remove(name):
     return lambda place: (place / "other" / name).unlink()
 

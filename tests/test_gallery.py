@@ -112,6 +112,28 @@ def test_page_shows_everything_without_its_script(tmp_path, photo):
     assert all("hidden" in attributes for attributes in scripted)
 
 
+def test_captions_are_sentences_of_their_language(tmp_path):
+    shown = caption("l' école à l' endseq"), caption("endseq")
+    page = Page("Title", [card("a", *shown, references=("L’école.",))], language="fr")
+    elements = written(tmp_path, page)
+    first, none = elements.named("p", **{"class": "words"}), elements.named("em")
+    assert first[0] == ({"class": "words", "lang": "fr", "dir": "auto"}, "L'école à l'.\xa0■")
+    # What the page says itself is English.
+    assert first[1] == ({"class": "words"}, "(no words)\xa0■")
+    assert len(none) == 1
+    spans = [text for attributes, text in elements.named("span") if "data-others" in attributes]
+    assert spans == ["L'", "école", "à", "l'", "■", "■"]
+    assert elements.named("ul", **{"class": "references"}) == [
+        ({"class": "references", "lang": "fr"}, "L’école.")
+    ]
+    assert elements.named("li") == [({"dir": "auto"}, "L’école.")]
+
+
+def test_a_caption_without_end_has_its_full_stop(tmp_path):
+    elements = written(tmp_path, Page("Title", [card("a", caption("一 只"))], language="zh"))
+    assert elements.named("p", **{"class": "words"})[0][1] == "一只。"
+
+
 def test_shades_follow_the_probability(tmp_path):
     probabilities = (0.0, 0.09, 0.1, 0.3, 0.6, 0.75, 1.0)
     tokens = tuple(TokenProbability(f"word{p}", p, ()) for p in probabilities)

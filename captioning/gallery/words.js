@@ -88,7 +88,7 @@ function makeTabStop(caption) {
 }
 
 function focusWord(word) {
-  for (const other of wordsIn(word.parentElement)) other.tabIndex = -1;
+  for (const other of wordsIn(word.closest(".words"))) other.tabIndex = -1;
   word.tabIndex = 0;
   word.focus();
 }
@@ -99,7 +99,7 @@ function pressWordKey(event) {
   const word = wordAt(event.target);
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!word || !step) return;
-  const words = wordsIn(word.parentElement);
+  const words = wordsIn(word.closest(".words"));
   const isLeftward = getComputedStyle(word).direction === "rtl";
   const next = words[words.indexOf(word) + (isLeftward ? -step : step)];
   if (next) focusWord(next);

@@ -81,6 +81,8 @@ function wordsOf({ caption, tokens, full_stop: fullStop, language }) {
   } else {
     words.append(element("em", "(no words)"));
   }
+  // The end is never alone at the beginning of a line.
+  const close = part("span", "close", fullStop);
   for (const token of tokens) {
     const word = element("span", token.is_end ? "■" : token.word);
     word.className = `shade${token.shade}`;
@@ -91,10 +93,10 @@ function wordsOf({ caption, tokens, full_stop: fullStop, language }) {
       word.setAttribute("role", "img");
       word.setAttribute("aria-label", "end");
     }
-    // The end is never alone at the beginning of a line.
-    words.append(token.is_end ? `${fullStop}\u00a0` : token.blank, word);
+    if (token.is_end) close.append("\u00a0", word);
+    else words.append(token.blank, word);
   }
-  if (!tokens.at(-1)?.is_end) words.append(fullStop);
+  words.append(close);
   makeTabStop(words);
   return words;
 }
