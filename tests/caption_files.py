@@ -30,15 +30,18 @@ class Captioned:
         return cls(sorted((folder / "photos").iterdir())[:20], read_captions(folder))
 
     def copy_photos(self, folder, names=None):
+        """Copies all photos, or those of some names, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in names or self.photos:
             shutil.copyfile(self.photos[name], folder / name)
 
     def write_rows(self, path, rows, delimiter=",", **options):
+        """Writes a CSV file."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, delimiter=delimiter, **options).writerows(rows)
 
     def official_lines(self):
+        """Gives the lines of the official file."""
         return [
             f"{name}#{number}\t{text}\n"
             for name, texts in self.captions.items()
@@ -46,6 +49,7 @@ class Captioned:
         ]
 
     def official(self, folder):
+        """Writes Flickr8k as its authors gave it, with the files of its splits."""
         self.copy_photos(folder / "photos")
         (folder / CAPTIONS).write_text("".join(self.official_lines()))
         for split, file_name in SPLITS.items():
@@ -53,14 +57,17 @@ class Captioned:
             (folder / file_name).write_text("\n".join(names) + "\n")
 
     def official_without_numbers(self, folder):
+        """Writes the same without `#k` and without splits."""
         self.copy_photos(folder / "photos")
         (folder / CAPTIONS).write_text("".join(f"{name}\t{text}\n" for name, text in self.rows))
 
     def flickr30k(self, folder):
+        """Writes Flickr30k as its authors gave it."""
         self.copy_photos(folder / "flickr30k-images")
         (folder / "results_20130124.token").write_text("".join(self.official_lines()))
 
     def kaggle_flickr8k(self, folder):
+        """Writes what Kaggle has of Flickr8k."""
         self.copy_photos(folder / "Images")
         self.write_rows(folder / "captions.txt", [("image", "caption"), *self.rows])
 
@@ -79,6 +86,7 @@ class Captioned:
         shutil.copy(outer / "results.csv", inner)
 
     def karpathy(self, folder):
+        """Writes the JSON file of Karpathy, who splits the photos."""
         self.copy_photos(folder / "Flicker8k_Dataset")
         names = {"train": "train", "dev": "val", "test": "test"}
         images = [
@@ -106,16 +114,19 @@ class Captioned:
             (folder / "annotations" / f"instances_{split}2017.json").write_text("{}")
 
     def csv_with_splits(self, folder):
+        """Writes a table of four columns, whose header tells three."""
         self.copy_photos(folder / "photos")
         rows = [(7, f"photos/{name}", text, self.split_of[name]) for name, text in self.rows]
         header = ("Reviewer", "File_Name", "Description", "Split")
         self.write_rows(folder / "mine.csv", [header, *rows])
 
     def tsv_without_header(self, folder):
+        """Writes a table whose values tell the columns."""
         self.copy_photos(folder / "photos")
         self.write_rows(folder / "mine.tsv", [(text, name) for name, text in self.rows], "\t")
 
     def semicolons(self, folder):
+        """Writes what a spreadsheet exports where the comma is in numbers; the values tell."""
         self.copy_photos(folder / "photos")
         rows = [(7, name, text, "me") for name, text in self.rows]
         self.write_rows(folder / "x.csv", [("Nr", "Datei", "Beschreibung", "Quelle"), *rows], ";")
