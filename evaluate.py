@@ -45,6 +45,7 @@ from captioning.files import (
     find_captioner,
     model_folder,
 )
+from captioning.lookalikes import notes_on_lookalikes
 from captioning.places import photo_folders
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
@@ -114,13 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
+    seen = notes_on_lookalikes(options.data, options.split, references.photo_ids)
     scores = {
         "data": str(options.data),
         "split": options.split,
         "photos": len(features),
         "vocabulary_size": model.vocabulary.size,
         "results": results,
-        "notes": notes_on(rows, results),
+        "notes": [*seen, *notes_on(rows, results)],
     }
     if options.compare:
         scores["compared_with"] = str(options.compare)

@@ -33,6 +33,7 @@ from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumab
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
 from captioning.features import read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, FEATURES, HISTORY, RECIPE, require
+from captioning.lookalikes import warn_of_lookalikes
 from captioning.recipes import make_recipe
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
@@ -153,6 +154,7 @@ def read_inputs(
     vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
     training = load_split(data, "train", features, descriptions, vocabulary)
     validation = load_split(data, "dev", features, descriptions, vocabulary)
+    warn_of_lookalikes(data, features)
     return training, validation, vocabulary, encoder_record
 
 

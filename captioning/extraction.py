@@ -1,11 +1,12 @@
 """Extracts the features of a folder of photos, and encodes a photo again only if it has changed.
 
 DATA/features-cache/ holds the features with the size and the time of the file that each was made
-from. A file is added every few batches, so that a run that is stopped loses little; features.pkl is
-put together from all of them.
+from, and the hash of each photo. A file is added every few batches, so that a run that is stopped
+loses little; features.pkl is put together from all of them.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 from captioning.cli import UserError, counted
 from captioning.features import differing_keys, read_encoder_record, write_features
 from captioning.files import FEATURES, FEATURES_CACHE, photo_id
+from captioning.hashes import hash_photo
 from captioning.photos import PhotoError, encode_photos
 from captioning.storage import atomic_path
 
@@ -36,6 +38,7 @@ class FeatureCache:
     photos: dict[str, Path]  # by name, in the order of features.pkl
     signatures: dict[str, str]  # by name
     features: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (length,), float32
+    hashes: dict[str, str] = field(default_factory=dict)  # of those, but not of all old ones
     earlier: dict[str, str] = field(default_factory=dict)  # the signatures in earlier runs
     unreadable: set[str] = field(default_factory=set)  # in earlier runs
     records: dict[Path, dict[str, Any]] = field(default_factory=dict)  # of encoders, by file
@@ -43,9 +46,7 @@ class FeatureCache:
 
     def files(self) -> list[Path]:
         """Lists the files of the cache, oldest first."""
-        paths = (self.data / FEATURES_CACHE).glob("[0-9]" * 6 + ".npz")
-        # Opening a pipe of such a name would wait for ever.
-        return sorted(path for path in paths if path.is_file())
+        return _cache_files(self.data)
 
     def missing(self) -> list[str]:
         """Lists the photos that have no features yet, those that were unreadable before last.
@@ -67,6 +68,12 @@ class FeatureCache:
         )
 
 
+def _cache_files(data: Path) -> list[Path]:
+    paths = (data / FEATURES_CACHE).glob("[0-9]" * 6 + ".npz")
+    # Opening a pipe of such a name would wait for ever.
+    return sorted(path for path in paths if path.is_file())
+
+
 def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
     """Reads what earlier runs left."""
     cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
@@ -83,6 +90,8 @@ def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
             cache.earlier[name] = signature
             if cache.signatures.get(name) == signature:
                 cache.features[name] = row
+                if name in run["hashes"]:
+                    cache.hashes[name] = run["hashes"][name]
     if not cache.records and (data / FEATURES).exists():
         try:
             cache.records[data / FEATURES] = read_encoder_record(data, "")
@@ -94,11 +103,32 @@ def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
 
 def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
-        run, rows = json.loads(str(file["run"])), file["features"]
+        run, rows = _read_run(file), file["features"]
     # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
     if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
         raise ValueError(f"{path} does not hold the features that it describes")
     return run, rows
+
+
+def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    run = json.loads(str(file["run"]))
+    # Earlier versions made no hashes.
+    return {"hashes": {}, **run}
+
+
+def read_hashes(data: Path) -> dict[str, str | None]:
+    """Reads the hash of each photo in the cache: photo id -> hash, or None if it was not made."""
+    hashes = {}
+    for path in _cache_files(data):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                run = _read_run(file)
+        # As in `open_cache`.
+        except Exception:
+            continue
+        for name in run["photos"]:
+            hashes[photo_id(Path(name).name)] = run["hashes"].get(name)
+    return hashes
 
 
 def _signature(path: Path) -> str:
@@ -138,13 +168,19 @@ def encode_missing(
     record, errors, waiting = encoder.record(), {}, {}
     portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
     paths = [cache.photos[name] for name in names]
-    results = encode_photos(paths, encoder, batch_size)
+    hashes: dict[Path, str] = {}
+
+    def keep_hash(path: Path, pixels: np.ndarray) -> None:
+        hashes[path] = hash_photo(pixels)
+
+    results = encode_photos(paths, encoder, batch_size, keep_hash)
     for number, (name, (path, result)) in enumerate(zip(names, results, strict=True), 1):
         if isinstance(result, PhotoError):
             errors[str(path)] = str(result)
             cache.unreadable.add(name)
         else:
             cache.features[name] = waiting[name] = result
+            cache.hashes[name] = hashes[path]
         if waiting and (number % portion == 0 or number == len(names)):
             _write_file(cache, record, waiting)
             waiting = {}
@@ -159,6 +195,7 @@ def _write_file(
     run = {
         "record": record,
         "photos": {name: cache.signatures[name] for name in features},
+        "hashes": {name: cache.hashes[name] for name in features if name in cache.hashes},
         "unreadable": sorted(cache.unreadable.difference(cache.features)),
     }
     with atomic_path(cache.data / FEATURES_CACHE / f"{number:06d}.npz") as partial:

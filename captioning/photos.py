@@ -255,12 +255,16 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def encode_photos(
-    photos: Sequence[Photo], encoder: "Encoder", batch_size: int
+    photos: Sequence[Photo],
+    encoder: "Encoder",
+    batch_size: int,
+    on_pixels: Callable[[Photo, np.ndarray], None] | None = None,
 ) -> Iterator[tuple[Photo, np.ndarray | PhotoError]]:
     """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
 
     Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
-    error that says why it has none.
+    error that says why it has none. Before that, in a thread, `on_pixels` is given each photo that
+    can be read with its pixels, uint8, in the first size that the encoder takes.
     """
     # delay: no bar for what is done before a person wonders; disable=None: none in a log file. A
     # single batch has no progress to show.
@@ -271,9 +275,12 @@ def encode_photos(
 
     def prepare(photo: Photo) -> list[np.ndarray] | PhotoError:
         try:
-            return encoder.preprocess(read_in_sizes(photo, encoder.input_sizes))
+            pixels = read_in_sizes(photo, encoder.input_sizes)
         except PhotoError as error:
             return error
+        if on_pixels:
+            on_pixels(photo, pixels[0])
+        return encoder.preprocess(pixels)
 
     with progress, decoding_threads(DECODING_THREADS) as threads:
         pending = deque()

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -65,12 +66,18 @@ def assert_nothing_done(data, capsys, *words, flags=()):
 
 
 def draw_photo(path, colour, shape, ground):
-    """Draws a shape on a ground, 48 pixels square."""
+    """Draws a shape on a ground, 48 pixels square.
+
+    It has patches of its own, as a photo has, without which it would look like others.
+    """
     image = Image.new("RGB", (48, 48), GROUNDS[ground])
     pen = ImageDraw.Draw(image)
     draw = pen.ellipse if shape == "ball" else pen.rectangle
     draw((10, 10, 38, 38), fill=COLOURS[colour])
-    image.save(path)
+    generator = np.random.default_rng(crc32(f"{colour}{shape}{ground}".encode()))
+    patches = generator.integers(-24, 25, (12, 12, 1)).repeat(4, axis=0).repeat(4, axis=1)
+    pixels = np.clip(np.asarray(image) + patches, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
 
 
 def write_tiny_data(folder):
