@@ -2,7 +2,7 @@
 
     python prepare_photos.py --data data/flickr8k
     python prepare_photos.py --data my_photos --encoder EfficientNetLite2
-    python prepare_photos.py --data data/coco --photos train2017 val2017
+    python prepare_photos.py --data data/coco --photos ~/train2017 ~/val2017
 
 Stopped at any point, it goes on where it was when it is run again; after photos
 were added, changed or removed, it encodes only those that are new or changed.

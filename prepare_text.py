@@ -1,7 +1,7 @@
 """Cleans the captions and makes the vocabulary of the training split.
 
     python prepare_text.py --data data/flickr8k
-    python prepare_text.py --data data/kaggle --captions captions.txt
+    python prepare_text.py --data data/kaggle --captions ~/flickr8k/captions.txt
     python prepare_text.py --data data/mine --captions mine.csv --language fr
 
 Reads   the captions    in DATA or at --captions, of any kind data/README.md

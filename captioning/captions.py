@@ -109,25 +109,23 @@ class _CaptionsReader:
         id_of = functools.cache(photo_id)
         for row in kind.rows:
             photo = id_of(row.name)
-            fault = self._find_fault(row, photo, kind.form)
+            split = split_of_file or row.split
+            fault = self._find_fault(row, photo, split, kind.form)
             if fault:
-                place = row.place if isinstance(row.place, str) else f"{kind.unit} {row.place}"
-                raise KindError(f"{place} {fault}")
-            if not self._add(row, photo, split_of_file):
+                raise KindError(f"{row.place} {fault}")
+            if not self._add(row, photo, split):
                 repeated.append(row.place)
         if repeated:
-            count = counted(len(repeated), f"repeated {kind.unit}")
-            first = f"the first of them {kind.unit} {repeated[0]}"
-            print(f"{path}: {count} ignored, {first}", file=sys.stderr)
+            count = counted(len(repeated), "repeated caption")
+            print(f"{path}: {count} ignored, the first {repeated[0]}", file=sys.stderr)
 
-    def _add(self, row: Row, photo: str, split_of_file: str | None) -> bool:
+    def _add(self, row: Row, photo: str, split: str | None) -> bool:
         """Adds a caption, unless it is there already."""
         key = (photo, row.number, row.caption)
         if key in self._seen:
             return False
         self._seen.add(key)
         self.captions.setdefault(photo, []).append(row.caption)
-        split = split_of_file or row.split
         if split:
             self._split_of[photo] = split
         return True
@@ -139,7 +137,7 @@ class _CaptionsReader:
             found.setdefault(split, []).append(photo)
         return found
 
-    def _find_fault(self, row: Row, photo: str, form: str) -> str | None:
+    def _find_fault(self, row: Row, photo: str, split: str | None, form: str) -> str | None:
         if not row.name:
             return f"is not {form}"
         if not photo:
@@ -149,7 +147,7 @@ class _CaptionsReader:
             return (
                 f"names {row.name!r}, which has the same photo id as {earlier!r} in an earlier row"
             )
-        if row.split and self._split_of.get(photo, row.split) != row.split:
+        if split and self._split_of.get(photo, split) != split:
             return f"has {row.name!r} in another split than an earlier row"
         return _fault_of_caption(row.caption)
 

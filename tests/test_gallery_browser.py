@@ -204,7 +204,9 @@ def test_arabic_is_read_from_the_right(open_page, photo):
     page = Page("Title", [card("a", caption(ARABIC), references=references)], language="ar")
     window = open_page(page)
     place = "return arguments[0].getBoundingClientRect()"
-    first, second, *_, end = window.driver.find_elements("css selector", ".words [data-probability]")
+    first, second, *_, end = window.driver.find_elements(
+        "css selector", ".words [data-probability]"
+    )
     rectangles = [window.driver.execute_script(place, word) for word in (first, second, end)]
     lefts = [rectangle["left"] for rectangle in rectangles]
     assert lefts == sorted(lefts, reverse=True)

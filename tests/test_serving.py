@@ -827,7 +827,9 @@ def test_nothing_overflows(page, captioner, tmp_path, width, scheme):
         "const spare = (box) => box.scrollWidth - box.clientWidth;"
         "return Array.from(document.querySelectorAll('html, #drop, #bar, #tooltip, .card'), spare)"
     )
-    for word in page.driver.find_elements("css selector", ".card:first-child .words [data-probability]"):
+    for word in page.driver.find_elements(
+        "css selector", ".card:first-child .words [data-probability]"
+    ):
         word.click()
         assert page.find("#tooltip").is_displayed()
         assert set(page.run(overflow)) == {0}
