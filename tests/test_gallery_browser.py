@@ -276,7 +276,8 @@ def test_tooltip_follows_the_pointer(open_page):
 
 def test_shading_can_be_switched_off(open_page):
     window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
-    shade = "return getComputedStyle(document.querySelector('.words [data-probability]')).backgroundColor"
+    word = "document.querySelector('.words [data-probability]')"
+    shade = f"return getComputedStyle({word}).backgroundColor"
     assert window.run(shade) != "rgba(0, 0, 0, 0)"
     window.driver.find_element("css selector", "#shading input").click()
     assert window.run(shade) == "rgba(0, 0, 0, 0)"
@@ -299,7 +300,8 @@ def test_words_have_contrast_to_their_shade(open_page, scheme):
         [float(part) for part in re.findall(r"[\d.]+", color)]
         for color in window.run(
             "const style = name => getComputedStyle(document.querySelector(name));"
-            "return [style('.words [data-probability]').color, style('.words [data-probability]').backgroundColor,"
+            "const word = style('.words [data-probability]');"
+            "return [word.color, word.backgroundColor,"
             " style('.card').backgroundColor]"
         )
     )

@@ -656,7 +656,8 @@ def test_a_chosen_photo_appears_at_once_and_then_its_caption(page, captioner, ph
     page.wait_for("1 of 1 photo captioned.")
     assert page.texts(".label") == ["confidence 30%"]
     assert page.texts(".words") == ["40 by 30.\u00a0■"]
-    shades = "return Array.from(document.querySelectorAll('.words [data-probability]'), word => word.className)"
+    words = "document.querySelectorAll('.words [data-probability]')"
+    shades = f"return Array.from({words}, word => word.className)"
     assert page.run(shades) == ["shade0", "shade2", "shade4", "shade3 end"]
     assert "Point at a word" in page.find("#legend").text
     assert page.run("return document.querySelector('.photo img').naturalWidth") == 40
