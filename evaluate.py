@@ -9,7 +9,7 @@
 The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
 
 Reads   MODEL/                      from train.py
-        DATA/features.pkl           from prepare_photos.py
+        DATA/features.pkl, features-cache/      from prepare_photos.py
         DATA/Flickr8k.token.txt     the captions as people wrote them
         DATA/descriptions.txt       the same, cleaned by prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
