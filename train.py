@@ -8,6 +8,7 @@ The network is in captioning/model.py, the loss in captioning/training.py; with
 REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
 
 Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
+        DATA/features-cache/    which photos look alike in two splits
         DATA/descriptions.txt, vocabulary.json  from prepare_text.py
         the captions as written, to show        where prepare_text.py found them
         DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
