@@ -9,14 +9,8 @@
 The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
 
 Reads   MODEL/                      from train.py
-<<<<<<< HEAD
-        DATA/features.pkl or .npy   from prepare_photos.py
-        the captions as people wrote them, and the photos for the page: where
-                                    prepare_text.py found them
-=======
-        DATA/features.pkl, features-cache/      from prepare_photos.py
-        DATA/Flickr8k.token.txt     the captions as people wrote them
->>>>>>> lookalikes
+        DATA/features.pkl or .npy, features-cache/      from prepare_photos.py
+        captions and photos         where prepare_text.py found them
         DATA/descriptions.txt       the same, cleaned by prepare_text.py
         DATA/Flickr_8k.testImages.txt (or dev, train)
         OTHER/scores.json, captions.csv     with --compare OTHER
