@@ -1,11 +1,11 @@
 """Cleans the captions and makes the vocabulary of the training split.
 
     python prepare_text.py --data data/flickr8k
-    python prepare_text.py --data data/kaggle --captions captions.txt
+    python prepare_text.py --data data/kaggle --captions ~/flickr8k/captions.txt
     python prepare_text.py --data data/mine --captions mine.csv --language fr
 
-Reads   the captions    in DATA or at --captions, of any kind that data/README.md
-                        lists: Flickr8k, Flickr30k, Karpathy, COCO, CSV, .txt
+Reads   the captions    in DATA or at --captions: Flickr8k, Flickr30k, Karpathy,
+                        COCO, CSV, TSV, .txt, as data/README.md has it
         DATA/Flickr_8k.trainImages.txt  the photos of the training split; with
                         devImages and testImages, which must name none of them
         the photos      in DATA/photos, in DATA or at --photos: file names only,
@@ -14,7 +14,7 @@ Writes  DATA/descriptions.txt   the cleaned descriptions, one a line
         DATA/vocabulary.json    the words that the decoder will know
         DATA/splits.json        the splits of the captions file, or random ones,
                                 where there are no files of them
-        DATA/places.json        what --captions and --photos named, for later runs
+        DATA/places.json        what --captions and --photos named, to remember
 Takes   about a second for the 40,460 captions of Flickr8k, fifteen for COCO.
 Next    python train.py, once python prepare_photos.py has run too.
 """

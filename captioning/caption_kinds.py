@@ -1,6 +1,7 @@
 """Tells of what kind a captions file is, and reads its rows."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any, NamedTuple
 
 from captioning.caption_tables import PHOTO_NAME, KindError, find_layout, table_rows
 from captioning.cli import one_line
-from captioning.text_files import read_lines, read_text, split_lines
+from captioning.files import OWN_FILES
+from captioning.text_files import read_lines
 
 # What a message says of a file that is of no kind.
 KINDS = (
-    "name.jpg#0<TAB>caption (Flickr8k, Flickr30k); CSV or TSV with a column of photos and one of "
-    "captions, which --photo-column and --caption-column name; results.csv of Kaggle's Flickr30k; "
-    "Karpathy's dataset_*.json; COCO's captions_*.json; a folder of photos with a .txt beside each"
+    "name.jpg#0<TAB>caption, CSV or TSV with photos and captions, results.csv of Kaggle's "
+    "Flickr30k, Karpathy's dataset_*.json, COCO's captions_*.json, or photos with a .txt beside "
+    "each"
 )
 
 # What files call the splits; restval is what COCO's validation photos left for training.
@@ -33,6 +35,12 @@ SPLIT_NAMES = {
 # Characters of a line that a message quotes.
 _QUOTED_CHARACTERS = 60
 
+# Identifiers of COCO's images are numbers, or texts in other people's files.
+_IDENTIFIER = (int, str)
+
+# Type of a value of a JSON file -> what a message says where it is another.
+_NEEDED = {str: "not a text", list: "not a list", _IDENTIFIER: "not a number or text"}
+
 _TABLES = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV"}
 
 _OFFICIAL = re.compile(r"[^\t]+#\s*[0-9]+\s*\t")
@@ -44,7 +52,7 @@ _RESULTS_ROW = re.compile(r"([^|]+)\|\s*([0-9]+)\s*\|?(.*)")
 class Row(NamedTuple):
     """One caption of a photo."""
 
-    place: int | str  # number of the line or record, or the file and its line
+    place: str  # such as `line 3`
     name: str  # of the photo's file; empty where the row has another form
     caption: str
     number: Any = None  # what the file numbers it with
@@ -56,7 +64,6 @@ class Kind:
     """The kind of a captions file."""
 
     name: str
-    unit: str  # what `Row.place` counts, such as `line`
     form: str  # what a row is expected to be
     rows: Iterator[Row]  # raises `KindError` at a row that cannot be read
 
@@ -71,64 +78,71 @@ def open_captions(place: Path, photo_column: str = "", caption_column: str = "")
         UserError: if it is no text.
     """
     if place.is_dir():
-        return Kind("photos with a .txt beside each", "file", "a caption", _folder_rows(place))
-    text = read_text(place)
-    if text.lstrip()[:1] in ("{", "["):
-        return _open_json(text)
-    lines = split_lines(text)
+        return _open_folder(place)
+    lines = list(read_lines(place))
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         return None
+    if place.suffix.lower() == ".json":
+        return _open_json("\n".join(lines))
     if not (photo_column or caption_column):
         if _OFFICIAL.match(first):
             form = "name.jpg#0<TAB>caption"
-            return Kind(f"the official form, {form}", "line", form, _official_rows(lines))
+            return Kind(f"the official form, {form}", form, _official_rows(lines))
         if _RESULTS_HEADER.fullmatch(first):
             form = "name.jpg| 0| caption"
-            return Kind("Kaggle's Flickr30k, results.csv", "line", form, _results_rows(lines))
+            return Kind("Kaggle's Flickr30k, results.csv", form, _results_rows(lines))
     return _open_table(lines, first, photo_column, caption_column)
 
 
 def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
-    for place, line in enumerate(lines, start=1):
+    for line_number, line in enumerate(lines, start=1):
         if line.strip():
             photo, tab, caption = line.partition("\t")
             name, _, number = photo.rpartition("#")
             is_official = tab and number.strip().isdecimal()
-            yield Row(place, name.rstrip() if is_official else "", caption, number)
+            name = name.rstrip() if is_official else ""
+            yield Row(f"line {line_number}", name, caption, number)
 
 
 def _results_rows(lines: Sequence[str]) -> Iterator[Row]:
-    for place, line in enumerate(lines, start=1):
+    for line_number, line in enumerate(lines, start=1):
         if not line.strip() or _RESULTS_HEADER.fullmatch(line):
             continue
         found = _RESULTS_ROW.fullmatch(line)
         name, number, caption = found.groups() if found else ("", "", "")
-        yield Row(place, name.strip(), caption.strip(), number)
+        yield Row(f"line {line_number}", name.strip(), caption.strip(), number)
 
 
 def _open_table(lines: Sequence[str], first: str, photo_column: str, caption_column: str) -> Kind:
     try:
         layout = find_layout(lines, photo_column, caption_column)
     except KindError as error:
-        raise _unknown(first, f"; as a table {error}") from error
+        if photo_column or caption_column:
+            raise
+        raise _unknown(first, f" (as a table it {error})") from error
     name = f"{_TABLES[layout.delimiter]}, {layout.columns}"
     if layout.header == ["image", "caption"]:
         name = f"Kaggle's Flickr8k, {name}"
 
     def rows() -> Iterator[Row]:
         for number, cells in table_rows(lines, layout):
-            caption = cells[layout.caption].replace("\n", " ").strip()
-            has_split = layout.split is not None
-            split = _known_split(f"line {number}", cells[layout.split]) if has_split else None
-            yield Row(number, cells[layout.photo].strip(), caption, None, split)
+            place, split = f"line {number}", None
+            if layout.split is not None:
+                split = _known_split(place, cells[layout.split])
+            caption = _in_one_line(cells[layout.caption])
+            yield Row(place, cells[layout.photo].strip(), caption, split=split)
 
-    return Kind(name, "line", "a photo and its caption", rows())
+    return Kind(name, "a photo and its caption", rows())
 
 
 def _unknown(start: str, more: str = "") -> KindError:
     quoted = one_line(start[:_QUOTED_CHARACTERS]) + "…" * (len(start) > _QUOTED_CHARACTERS)
-    return KindError(f"begins with {quoted!r}, which is of no known kind{more}; known are: {KINDS}")
+    return KindError(f"begins with {quoted!r}, which is none of the known kinds{more}: {KINDS}")
+
+
+def _in_one_line(caption: str) -> str:
+    return caption.replace("\n", " ").strip()
 
 
 def _known_split(place: str, name: Any) -> str:
@@ -139,16 +153,31 @@ def _known_split(place: str, name: Any) -> str:
     return split
 
 
-def _folder_rows(folder: Path) -> Iterator[Row]:
-    files = sorted(path for path in folder.rglob("*") if not path.name.startswith("."))
-    photos = {path.with_suffix(""): path for path in files if PHOTO_NAME.fullmatch(path.name)}
-    for path in files:
-        photo = photos.get(path.with_suffix(""))
-        if photo and path.suffix.lower() == ".txt" and path.is_file():
-            for number, line in enumerate(read_lines(path), start=1):
+def _open_folder(folder: Path) -> Kind:
+    texts, photos = [], {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            if PHOTO_NAME.fullmatch(path.name):
+                photos.setdefault(path.with_suffix(""), path)
+            elif path.suffix.lower() == ".txt" and path.name not in OWN_FILES:
+                texts.append(path)
+    pairs = [
+        (photos[path.with_suffix("")], path) for path in texts if path.with_suffix("") in photos
+    ]
+    name = "photos with a .txt beside each"
+    if len(pairs) < len(texts):
+        name += f"; left out: {len(texts) - len(pairs):,d} .txt without a photo"
+
+    def rows() -> Iterator[Row]:
+        for photo, text in pairs:
+            # With its folder, since two folders may have a photo of the same name.
+            photo_name, text_name = (str(path.relative_to(folder)) for path in (photo, text))
+            for number, line in enumerate(read_lines(text), start=1):
                 if line.strip():
-                    place = f"{path.relative_to(folder)} line {number}"
-                    yield Row(place, photo.name, line.strip())
+                    yield Row(f"{text_name} line {number}", photo_name, line.strip())
+
+    return Kind(name, "a caption", rows())
 
 
 def _open_json(text: str) -> Kind:
@@ -156,40 +185,43 @@ def _open_json(text: str) -> Kind:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise KindError(f"line {error.lineno} is not JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:
-        raise KindError(f"is not JSON that can be read ({error})") from error
+    except RecursionError as error:
+        raise KindError("is not JSON of captions: it is nested too deep") from error
+    except ValueError as error:
+        raise KindError(f"is not JSON of captions ({error})") from error
     images = content.get("images") if isinstance(content, dict) else None
     if isinstance(images, list) and isinstance(content.get("annotations"), list):
         rows = _coco_rows(images, content["annotations"])
-        return Kind("COCO's captions", "annotation", "a caption of an image", rows)
+        return Kind("COCO's captions", "a caption of an image", rows)
     if isinstance(images, list):
-        return Kind("Karpathy's JSON", "image", "a photo with captions", _karpathy_rows(images))
+        return Kind("Karpathy's JSON", "a photo with captions", _karpathy_rows(images))
     raise _unknown(text.lstrip().split("\n", 1)[0])
 
 
 def _value(record: Any, key: str, kind: type | tuple[type, ...], place: str) -> Any:
     """Returns a value of a record; `place` names the record in the message if it has none."""
-    value = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(value, kind):
+    if not isinstance(record, dict) or key not in record:
         raise KindError(f"{place} has no {key}")
-    return value
+    if not isinstance(record[key], kind):
+        raise KindError(f"{place} has {json.dumps(record[key]):.40} as its {key}, {_NEEDED[kind]}")
+    return record[key]
 
 
 def _coco_rows(images: list, annotations: list) -> Iterator[Row]:
     names = {}
     for number, image in enumerate(images, start=1):
-        key = _value(image, "id", (int, str), f"image {number}")
+        key = _value(image, "id", _IDENTIFIER, f"image {number}")
         if key in names:
             raise KindError(f"image {number} has the id {key!r:.40} of an earlier image")
         names[key] = _value(image, "file_name", str, f"image {number}")
     for number, annotation in enumerate(annotations, start=1):
         place = f"annotation {number}"
         caption = _value(annotation, "caption", str, place)
-        key = _value(annotation, "image_id", (int, str), place)
+        key = _value(annotation, "image_id", _IDENTIFIER, place)
         if key not in names:
             raise KindError(f"{place} is of the image {key!r:.40}, which images does not have")
-        caption = caption.replace("\n", " ").strip()
-        yield Row(number, names[key], caption, annotation.get("id", number))
+        # Two people may write the same; what has the same number too is there twice.
+        yield Row(place, names[key], _in_one_line(caption), str(annotation.get("id", number)))
 
 
 def _karpathy_rows(images: list) -> Iterator[Row]:
@@ -199,4 +231,4 @@ def _karpathy_rows(images: list) -> Iterator[Row]:
         split = _known_split(place, image["split"]) if "split" in image else None
         for sentence_number, sentence in enumerate(_value(image, "sentences", list, place)):
             raw = _value(sentence, "raw", str, f"{place}, sentence {sentence_number + 1},")
-            yield Row(number, name, raw.replace("\n", " ").strip(), sentence_number, split)
+            yield Row(place, name, _in_one_line(raw), sentence_number, split)

@@ -61,9 +61,9 @@ def find_layout(lines: Sequence[str], photo_column: str, caption_column: str) ->
     header, or else by its values.
 
     Raises:
-        KindError: if they cannot be told; the message begins with `it`.
+        KindError: if they cannot be told.
     """
-    fault = KindError("it has no two columns")
+    fault = KindError("has no two columns")
     for delimiter in DELIMITERS:
         rows = _first_rows(lines, delimiter)
         if rows and len(rows[0]) > 1:
@@ -75,15 +75,14 @@ def find_layout(lines: Sequence[str], photo_column: str, caption_column: str) ->
 
 
 def _first_rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    # A quote that nothing closes is named when the rows are read.
-    with contextlib.suppress(csv.Error):
-        return list(islice(_rows(lines, delimiter), _ROWS_LOOKED_AT))
-    return []
-
-
-def _rows(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter)
-    return (row for row in reader if any(map(str.strip, row)))
+    rows = []
+    # A row that cannot be read is named when all are.
+    with contextlib.suppress(csv.Error):
+        for row in islice(reader, _ROWS_LOOKED_AT):
+            if any(map(str.strip, row)):
+                rows.append(row)
+    return rows
 
 
 def _layout_of(
@@ -105,18 +104,18 @@ def _layout_of(
     if caption is None or caption == photo:
         raise _no_column("captions", caption_column, "--caption-column", rows[0])
     # Without a header the first row is a caption like the others.
-    is_header = header[photo] in (*PHOTO_HEADERS, photo_column.lower()) or (
-        not PHOTO_NAME.fullmatch(header[photo]) and _is_of_photos(rows, photo)
+    known = {*PHOTO_HEADERS, *CAPTION_HEADERS, photo_column.lower(), caption_column.lower()}
+    is_header = not PHOTO_NAME.fullmatch(header[photo]) and (
+        not known.isdisjoint({header[photo], header[caption]} - {""}) or _is_of_photos(rows, photo)
     )
     split = header.index(SPLIT_HEADER) if is_header and SPLIT_HEADER in header else None
     return Layout(delimiter, len(header), photo, caption, split, header if is_header else None)
 
 
 def _named_column(header: list[str], name: str) -> int | None:
-    if header.count(name.lower()) == 1:
-        return header.index(name.lower())
-    number = int(name) if name.isdecimal() else 0
-    return number - 1 if 1 <= number <= len(header) else None
+    if name.isdecimal():
+        return int(name) - 1 if 1 <= int(name) <= len(header) else None
+    return header.index(name.lower()) if header.count(name.lower()) == 1 else None
 
 
 def _told_column(
@@ -150,8 +149,8 @@ def _is_of_captions(rows: list[list[str]], column: int) -> bool:
 def _no_column(what: str, name: str, flag: str, header: list[str]) -> KindError:
     columns = ", ".join(map(repr, header[:_COLUMNS_NAMED]))
     if name:
-        return KindError(f"it has no column {name!r}, but {columns}")
-    return KindError(f"it has the columns {columns}: name the one of {what} with {flag}")
+        return KindError(f"has the columns {columns}, and {flag} {name!r} is none of them")
+    return KindError(f"has the columns {columns}; {flag} must name the one of {what}")
 
 
 def table_rows(lines: Sequence[str], layout: Layout) -> Iterator[tuple[int, list[str]]]:
@@ -170,7 +169,7 @@ def table_rows(lines: Sequence[str], layout: Layout) -> Iterator[tuple[int, list
         except StopIteration:
             return
         except csv.Error as error:
-            raise KindError(f"line {start} has a quote that does not fit ({error})") from error
+            raise KindError(f"line {start} {_fault_of_row(lines[start - 1])}") from error
         first, start = start, reader.line_num + 1
         if not any(map(str.strip, cells)):
             continue
@@ -179,6 +178,13 @@ def table_rows(lines: Sequence[str], layout: Layout) -> Iterator[tuple[int, list
             continue
         _check_row(lines, layout, first, reader.line_num, cells)
         yield first, cells
+
+
+def _fault_of_row(line: str) -> str:
+    """Says why the CSV reader cannot read the row that begins with a line."""
+    if '"' not in line:
+        return f"has a cell of more than {csv.field_size_limit():,d} characters"
+    return "has a quote that is not closed, or that does not stand twice within quotes"
 
 
 def _check_row(

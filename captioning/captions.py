@@ -4,7 +4,7 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -45,6 +45,12 @@ class CaptionedPhotos:
 def read_captions(data: Path) -> dict[str, list[str]]:
     """Reads the captions of each photo id; see `read_captioned_photos`."""
     return read_captioned_photos(data).captions
+
+
+def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
+    """Reads the captions of some photo ids; see `read_captioned_photos`."""
+    captions = read_captions(data)
+    return {photo: captions.get(photo, []) for photo in photos}
 
 
 def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:
@@ -103,25 +109,23 @@ class _CaptionsReader:
         id_of = functools.cache(photo_id)
         for row in kind.rows:
             photo = id_of(row.name)
-            fault = self._find_fault(row, photo, kind.form)
+            split = split_of_file or row.split
+            fault = self._find_fault(row, photo, split, kind.form)
             if fault:
-                place = row.place if isinstance(row.place, str) else f"{kind.unit} {row.place}"
-                raise KindError(f"{place} {fault}")
-            if not self._add(row, photo, split_of_file):
+                raise KindError(f"{row.place} {fault}")
+            if not self._add(row, photo, split):
                 repeated.append(row.place)
         if repeated:
-            count = counted(len(repeated), f"repeated {kind.unit}")
-            first = f"the first of them {kind.unit} {repeated[0]}"
-            print(f"{path}: {count} ignored, {first}", file=sys.stderr)
+            count = counted(len(repeated), "repeated caption")
+            print(f"{path}: {count} ignored, the first {repeated[0]}", file=sys.stderr)
 
-    def _add(self, row: Row, photo: str, split_of_file: str | None) -> bool:
+    def _add(self, row: Row, photo: str, split: str | None) -> bool:
         """Adds a caption, unless it is there already."""
         key = (photo, row.number, row.caption)
         if key in self._seen:
             return False
         self._seen.add(key)
         self.captions.setdefault(photo, []).append(row.caption)
-        split = split_of_file or row.split
         if split:
             self._split_of[photo] = split
         return True
@@ -133,7 +137,7 @@ class _CaptionsReader:
             found.setdefault(split, []).append(photo)
         return found
 
-    def _find_fault(self, row: Row, photo: str, form: str) -> str | None:
+    def _find_fault(self, row: Row, photo: str, split: str | None, form: str) -> str | None:
         if not row.name:
             return f"is not {form}"
         if not photo:
@@ -143,7 +147,7 @@ class _CaptionsReader:
             return (
                 f"names {row.name!r}, which has the same photo id as {earlier!r} in an earlier row"
             )
-        if row.split and self._split_of.get(photo, row.split) != row.split:
+        if split and self._split_of.get(photo, split) != split:
             return f"has {row.name!r} in another split than an earlier row"
         return _fault_of_caption(row.caption)
 
@@ -208,7 +212,8 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
     for line in read_lines(path):
         photo, *words = line.split() or [""]
         if photo:
-            descriptions.setdefault(unquote(photo), []).append(words)
+            # The same word of all descriptions is one object.
+            descriptions.setdefault(unquote(photo), []).append([*map(sys.intern, words)])
     return descriptions
 
 

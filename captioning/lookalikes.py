@@ -58,10 +58,9 @@ def warn_of_lookalikes(data: Path, features: Collection[str]) -> None:
     for split, other in _COMPARED:
         pairs = find_lookalikes(hashes, splits.get(split, ()), splits.get(other, ()))
         if pairs:
-            look = "looks" if len(pairs) == 1 else "look"
             texts.append(
-                f"warning: {counted(len(pairs), 'photo')} of the {split} split {look} like photos "
-                f"of the {other} split:"
+                f"warning: {counted(len(pairs), 'photo')} of the {split} split "
+                f"{_look_like(len(pairs), other)}:"
             )
             texts += [f"  {text}" for text in _name_pairs(pairs, PAIRS_IN_WARNING)]
     if texts:
@@ -88,9 +87,9 @@ def notes_on_lookalikes(data: Path, split: str, photos: Sequence[str]) -> list[s
     if pairs := find_lookalikes(hashes, photos, trained):
         named = ", ".join(_name_pairs(pairs, PAIRS_IN_NOTE))
         notes.append(
-            f"warning: {len(pairs):,d} of the {counted(len(photos), 'scored photo')} look like "
-            f"photos of the train split ({named}): a model that was trained on those scores too "
-            f"high. {_remedy(data)}, train.py and evaluate.py again."
+            f"warning: of the {counted(len(photos), 'scored photo')} {len(pairs):,d} "
+            f"{_look_like(len(pairs), 'train')} ({named}): a model scores too high on what it was "
+            f"trained on. {_remedy(data)}, train.py and evaluate.py."
         )
     if unhashed := sum(not hashes.get(photo) for photo in (*photos, *trained)):
         notes.append(f"{_not_compared(data, unhashed)}.")
@@ -100,6 +99,11 @@ def notes_on_lookalikes(data: Path, split: str, photos: Sequence[str]) -> list[s
 def _are_drawn(data: Path) -> bool:
     # They are meant to look alike: what is new in the test split is who does what where.
     return (data / DRAWN_SCENES).is_file()
+
+
+def _look_like(count: int, other: str) -> str:
+    look = "looks like a photo" if count == 1 else "look like photos"
+    return f"{look} of the {other} split"
 
 
 def _name_pairs(pairs: Mapping[str, str], most: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
+import filecmp
 import functools
 import os
 import stat
@@ -201,14 +202,16 @@ def list_photos(
 ) -> dict[str, Path]:
     """Lists the photos of folders, sorted, one of each photo id: name -> path.
 
-    The name is the path below the folder, or where there are several the whole path. The path of
-    each photo that is left out is added to `skipped`, with the reason, and other files are counted
-    in `left_out`.
+    The name is the path below its folder. The path of each photo that is left out is added to
+    `skipped`, with the reason; copies of a photo, which an archive may hold, and other files are
+    counted in `left_out`.
 
     Raises:
         UserError: if a folder is missing or holds no photo.
     """
-    paths: list[Path] = []
+    # Features are found by the photo id alone.
+    first: dict[str, Path] = {}
+    names: dict[str, Path] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder: put the photos there")
@@ -220,15 +223,22 @@ def list_photos(
                 f"{folder} holds no photos{why}: put some there, such as dog.jpg, or name their "
                 "folder with --photos"
             )
-        paths += found
-    # Features are found by the photo id alone.
-    first: dict[str, Path] = {}
-    for path in paths:
-        kept = first.setdefault(photo_id(path.name), path)
-        if kept is not path:
-            skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
-    root = folders[0] if len(folders) == 1 else Path()
-    return {str(path.relative_to(root)): path for path in first.values()}
+        for path in found:
+            kept = first.setdefault(photo_id(path.name), path)
+            if kept is path:
+                # Paths below two folders cannot be the same: their photo ids would be.
+                names[str(path.relative_to(folder))] = path
+            elif _are_copies(kept, path):
+                left_out["copies"] += 1
+            else:
+                skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
+    return names
+
+
+def _are_copies(path: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.name == other.name and filecmp.cmp(path, other, shallow=False)
+    return False
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Where the photos and captions of a data set lie: in its folder, or at places that were named."""
 
+import filecmp
 import hashlib
 import os
 from collections.abc import Sequence
@@ -8,9 +9,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DRAWN_SPLITS, OWN_FILES, PHOTOS, PLACES, SPLITS
-from captioning.storage import read_json, write_json
+from captioning.storage import digest_of_file, read_json, write_json
 
 # Of places.json.
 FORMAT = 1
@@ -53,7 +55,10 @@ def read_places(data: Path) -> Places:
     """
     if not (data / PLACES).exists():
         return Places()
-    remedy = f"remove it, and name the places anew: python prepare_text.py --data {data} --help"
+    remedy = (
+        f"remove it, then run python prepare_text.py --data {data} with the --captions and "
+        "--photos that it named"
+    )
     content = read_json(data / PLACES, FORMAT, remedy)
     texts = [content.get(name) for name in ("photo_column", "caption_column")]
     lists = [content.get(name) for name in ("photos", "captions")]
@@ -120,12 +125,12 @@ def photo_folders(data: Path, places: Places | None = None) -> list[Path]:
     for folder in named:
         if not folder.is_dir():
             raise UserError(
-                f"{folder} is not a folder: name the photos' folder with --photos, as in "
-                f"python prepare_photos.py --data {data} --photos FOLDER"
+                f"{folder} is not a folder: put the photos there again, or run python "
+                f"prepare_photos.py --data {data} --photos FOLDER"
             )
     if named:
         return list(named)
-    return [data / PHOTOS if (data / PHOTOS).is_dir() else data]
+    return [data if data.is_dir() and not (data / PHOTOS).is_dir() else data / PHOTOS]
 
 
 def captions_places(data: Path, places: Places | None = None) -> list[Path]:
@@ -139,7 +144,7 @@ def captions_places(data: Path, places: Places | None = None) -> list[Path]:
     command = f"run python prepare_text.py --data {data} --captions FILE"
     for path in places.captions:
         if not path.exists():
-            raise UserError(f"{path} is missing: name the captions with --captions, {command}")
+            raise UserError(f"{path} is missing: put it there again, or {command}")
     if places.captions:
         return list(places.captions)
     if (data / CAPTIONS).is_file():
@@ -173,8 +178,17 @@ def _find_captions_files(data: Path) -> list[Path]:
     found = [path for path in found if not _matches(path, _NO_CAPTIONS)]
     for patterns in (_KNOWN_NAMES, _OTHER_NAMES):
         if matching := sorted(path for path in found if _matches(path, patterns)):
-            return matching
+            return _without_copies(matching)
     return []
+
+
+def _without_copies(paths: Sequence[Path]) -> list[Path]:
+    """Leaves out copies of a file, such as Kaggle's archive of Flickr30k holds."""
+    kept: list[Path] = []
+    for path in paths:
+        if not any(filecmp.cmp(path, other, shallow=False) for other in kept):
+            kept.append(path)
+    return kept
 
 
 def _matches(path: Path, patterns: Sequence[str]) -> bool:
@@ -182,12 +196,10 @@ def _matches(path: Path, patterns: Sequence[str]) -> bool:
 
 
 def _has_texts(folder: Path) -> bool:
-    """Returns whether a file of the folder, or of one below it, has a .txt of the same name."""
-    for place, _, names in os.walk(folder):
+    """Returns whether a photo in the folder, or in one below it, has a .txt of the same name."""
+    for _, _, names in os.walk(folder):
         texts = {Path(name).stem for name in names if name.lower().endswith(".txt")}
-        own = OWN_FILES if Path(place) == folder else ()
-        others = (name for name in names if name not in own and not name.lower().endswith(".txt"))
-        if any(Path(name).stem in texts for name in others):
+        if any(Path(name).stem in texts and PHOTO_NAME.fullmatch(name) for name in names):
             return True
     return False
 
@@ -206,7 +218,7 @@ def split_file(data: Path, split: str) -> Path:
 def digest_place(place: Path) -> str:
     """Computes the SHA-256 of a captions file, or of the .txt files in a folder and below."""
     if not place.is_dir():
-        return hashlib.sha256(place.read_bytes()).hexdigest()
+        return digest_of_file(place)
     whole = hashlib.sha256()
     for path in sorted(place.rglob("*.[tT][xX][tT]")):
         if path.parent == place and path.name in OWN_FILES:

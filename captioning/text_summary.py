@@ -47,9 +47,7 @@ def summarize_photos(
     for split, photos in splits.items():
         missing = counted(len(set(photos) - captions.keys()), "photo")
         rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
-    walk = chain.from_iterable(map(os.walk, folders))
-    names = [name for _, _, names in walk for name in names if PHOTO_NAME.fullmatch(name)]
-    found = {photo_id(name) for name in names if not name.startswith(".")}
+    found = _ids_of_photos(folders)
     if found:
         places = " and ".join(map(str, folders))
         rows += [
@@ -57,6 +55,18 @@ def summarize_photos(
             ("files without captions", len(found - captions.keys()), f"in {places}"),
         ]
     return "\n".join(_line(*row) for row in rows)
+
+
+def _ids_of_photos(folders: Sequence[Path]) -> set[str]:
+    found = set()
+    for _, below, names in chain.from_iterable(map(os.walk, folders)):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found.update(
+            photo_id(name)
+            for name in names
+            if not name.startswith(".") and PHOTO_NAME.fullmatch(name)
+        )
+    return found
 
 
 def summarize_text(

@@ -41,6 +41,30 @@ def assert_refused(process, *words):
     assert process.stdout == ""
 
 
+def prepare(data, *flags):
+    """Runs prepare_text.py in this process and returns its exit status."""
+    return run(prepare_text.main, ["--data", str(data), *flags])
+
+
+def contents(folder):
+    """Reads the files of a folder and of those below it: path -> bytes."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def assert_nothing_done(data, capsys, *words, flags=()):
+    """Checks what a user's mistake must give: status 2, one sentence, no file touched."""
+    before = contents(data)
+    capsys.readouterr()
+    assert prepare(data, *flags) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    for word in words:
+        assert str(word) in line
+    assert contents(data) == before
+
+
 def draw_photo(path, colour, shape, ground):
     """Draws a shape on a ground, 48 pixels square.
 

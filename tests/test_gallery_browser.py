@@ -204,7 +204,9 @@ def test_arabic_is_read_from_the_right(open_page, photo):
     page = Page("Title", [card("a", caption(ARABIC), references=references)], language="ar")
     window = open_page(page)
     place = "return arguments[0].getBoundingClientRect()"
-    first, second, *_, end = window.driver.find_elements("css selector", ".words [data-others]")
+    first, second, *_, end = window.driver.find_elements(
+        "css selector", ".words [data-probability]"
+    )
     rectangles = [window.driver.execute_script(place, word) for word in (first, second, end)]
     lefts = [rectangle["left"] for rectangle in rectangles]
     assert lefts == sorted(lefts, reverse=True)
@@ -264,7 +266,7 @@ def test_tooltip_follows_the_pointer(open_page):
     from selenium.webdriver import ActionChains
 
     window = open_page(Page("Title", [card("a", caption("red dog endseq"))]))
-    words = window.driver.find_elements("css selector", ".words [data-others]")
+    words = window.driver.find_elements("css selector", ".words [data-probability]")
     ActionChains(window.driver).move_to_element(words[1]).perform()
     assert window.text("#tooltip").startswith("dog\n50%\nit might have said\ncat\n25%")
     title = window.driver.find_element("tag name", "h1")
@@ -274,9 +276,8 @@ def test_tooltip_follows_the_pointer(open_page):
 
 def test_shading_can_be_switched_off(open_page):
     window = open_page(Page("Title", [card("a", caption("red dog", probability=0.9))]))
-    shade = (
-        "return getComputedStyle(document.querySelector('.words [data-others]')).backgroundColor"
-    )
+    word = "document.querySelector('.words [data-probability]')"
+    shade = f"return getComputedStyle({word}).backgroundColor"
     assert window.run(shade) != "rgba(0, 0, 0, 0)"
     window.driver.find_element("css selector", "#shading input").click()
     assert window.run(shade) == "rgba(0, 0, 0, 0)"
@@ -299,8 +300,9 @@ def test_words_have_contrast_to_their_shade(open_page, scheme):
         [float(part) for part in re.findall(r"[\d.]+", color)]
         for color in window.run(
             "const style = name => getComputedStyle(document.querySelector(name));"
-            "const word = style('.words [data-others]');"
-            "return [word.color, word.backgroundColor, style('.card').backgroundColor]"
+            "const word = style('.words [data-probability]');"
+            "return [word.color, word.backgroundColor,"
+            " style('.card').backgroundColor]"
         )
     )
     assert (sum(ground) > 380) == (scheme == "light")
@@ -483,7 +485,7 @@ def test_no_barriers_are_found_by_axe(open_page, photo, scheme):
     window.look(360, scheme)
     found = []
     window.run("for (const part of document.querySelectorAll('details')) part.open = true")
-    for action in (".words [data-others]').focus()", ".enlarge').click()"):
+    for action in (".words [data-probability]').focus()", ".enlarge').click()"):
         window.run(f"document.querySelector('{action}")
         found += axe.Axe().run(window.driver)["violations"]
     assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []

@@ -656,7 +656,7 @@ def test_a_chosen_photo_appears_at_once_and_then_its_caption(page, captioner, ph
     page.wait_for("1 of 1 photo captioned.")
     assert page.texts(".label") == ["confidence 30%"]
     assert page.texts(".words") == ["40 by 30.\u00a0■"]
-    words = "document.querySelectorAll('.words [data-others]')"
+    words = "document.querySelectorAll('.words [data-probability]')"
     shades = f"return Array.from({words}, word => word.className)"
     assert page.run(shades) == ["shade0", "shade2", "shade4", "shade3 end"]
     assert "Point at a word" in page.find("#legend").text
@@ -683,8 +683,8 @@ def test_hostile_words_stay_text(page, captioner, photo):
     captioner.words = ATTACK.replace(" ", "_")
     page.choose(photo)
     page.wait_for("1 of 1 photo captioned.")
-    assert page.texts(".words [data-others]") == [captioner.words, "■"]
-    page.find(".words [data-others]").click()
+    assert page.texts(".words [data-probability]") == [captioner.words, "■"]
+    page.find(".words [data-probability]").click()
     assert captioner.words in page.find("#tooltip").text
     assert page.run("return document.images.length") == 1
 
@@ -694,7 +694,7 @@ def test_words_show_their_alternatives(page, photo):
 
     page.choose(photo)
     page.wait_for("1 of 1 photo captioned.")
-    first, second, *_ = page.driver.find_elements("css selector", ".words [data-others]")
+    first, second, *_ = page.driver.find_elements("css selector", ".words [data-probability]")
     tooltip = page.find("#tooltip")
     ActionChains(page.driver).move_to_element(second).perform()
     others = "it might have said\ncat\n25%\n(end)\n6.3%"
@@ -828,7 +828,9 @@ def test_nothing_overflows(page, captioner, tmp_path, width, scheme):
         "const spare = (box) => box.scrollWidth - box.clientWidth;"
         "return Array.from(document.querySelectorAll('html, #drop, #bar, #tooltip, .card'), spare)"
     )
-    for word in page.driver.find_elements("css selector", ".card:first-child .words [data-others]"):
+    for word in page.driver.find_elements(
+        "css selector", ".card:first-child .words [data-probability]"
+    ):
         word.click()
         assert page.find("#tooltip").is_displayed()
         assert set(page.run(overflow)) == {0}
@@ -846,7 +848,7 @@ def test_no_barriers_are_found_by_axe(page, photo, tmp_path, scheme):
     (tmp_path / "notes.jpg").write_text("no photo")
     page.choose(photo, tmp_path / "notes.jpg")
     page.wait_for("1 of 2 photos captioned")
-    page.find(".words [data-others]").click()
+    page.find(".words [data-probability]").click()
     found += axe.Axe().run(page.driver)["violations"]
     assert [(one["impact"], one["id"], one["nodes"][0]["html"]) for one in found] == []
 
