@@ -229,7 +229,7 @@ def list_photos(
                 # Paths below two folders cannot be the same: their photo ids would be.
                 names[str(path.relative_to(folder))] = path
             elif _are_copies(kept, path):
-                left_out["copies"] += 1
+                left_out["copied"] += 1
             else:
                 skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
     return names

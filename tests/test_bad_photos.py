@@ -86,7 +86,7 @@ def test_none_but_bad_photos_give_one_sentence_and_no_file(prepare, tmp_path, na
     status, output, errors = prepare()
     assert status == 2
     assert "wrote" not in output
-    assert errors.splitlines()[-1].endswith(f"in {tmp_path / 'photos'} can be read")
+    assert f"none of the 1 photo of {tmp_path} can be read" in errors.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"photos", ".lock"}
 
 
@@ -183,7 +183,9 @@ def test_any_name_is_a_photo_and_makes_one_line_of_a_message(prepare, tmp_path, 
     photos = tmp_path / "photos"
     shutil.copy(photos / "good.png", photos / name)
     assert prepare()[0] == 0
-    assert set(read_features(tmp_path)) == {"good", name.removesuffix(".png")}
+    # A table of captions made on Windows has such folders.
+    identifier = name.removesuffix(".png").removeprefix("back\\")
+    assert set(read_features(tmp_path)) == {"good", identifier}
     shutil.copy(photos / name, photos / (name.removesuffix(".png") + ".PNG"))
     (photos / ("bad " + name)).write_text("no photo")
     status, _, errors = prepare()

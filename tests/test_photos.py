@@ -357,3 +357,14 @@ def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path):
         list_photos([tmp_path], {}, Counter())
     with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): name a photo"):
         expand_places([tmp_path])
+
+
+def test_a_copy_is_counted_and_another_photo_of_the_same_name_is_named(tmp_path):
+    for place, content in (("one/a.png", b"1"), ("two/a.png", b"1"), ("two/below/a.png", b"2")):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(content)
+    skipped, left_out = {}, Counter()
+    found = list_photos([tmp_path / "one", tmp_path / "two"], skipped, left_out)
+    assert found == {"a.png": tmp_path / "one" / "a.png"}
+    assert describe_left_out(left_out) == "left out: 1 copied"
+    assert skipped == {str(tmp_path / "two" / "below" / "a.png"): "a.png has the same photo id"}
