@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from captioning.caption_tables import PHOTO_NAME, KindError, find_layout, table_rows
 from captioning.cli import one_line
-from captioning.text_files import read_lines, read_text, split_lines
+from captioning.text_files import read_lines, read_text
 
 # What a message says of a file that is of no kind.
 KINDS = (
@@ -72,24 +72,26 @@ def open_captions(place: Path, photo_column: str = "", caption_column: str = "")
     """
     if place.is_dir():
         return Kind("photos with a .txt beside each", "file", "a caption", _folder_rows(place))
-    text = read_text(place)
-    if text.lstrip()[:1] in ("{", "["):
-        return _open_json(text)
-    lines = split_lines(text)
-    first = next((line for line in lines if line.strip()), None)
+    first = next((line for line in read_lines(place) if line.strip()), None)
     if first is None:
         return None
+    if first.lstrip()[:1] in ("{", "["):
+        return _open_json(read_text(place))
     if not (photo_column or caption_column):
         if _OFFICIAL.match(first):
             form = "name.jpg#0<TAB>caption"
-            return Kind(f"the official form, {form}", "line", form, _official_rows(lines))
+            return Kind(
+                f"the official form, {form}", "line", form, _official_rows(read_lines(place))
+            )
         if _RESULTS_HEADER.fullmatch(first):
             form = "name.jpg| 0| caption"
-            return Kind("Kaggle's Flickr30k, results.csv", "line", form, _results_rows(lines))
-    return _open_table(lines, first, photo_column, caption_column)
+            return Kind(
+                "Kaggle's Flickr30k, results.csv", "line", form, _results_rows(read_lines(place))
+            )
+    return _open_table([*read_lines(place)], first, photo_column, caption_column)
 
 
-def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
+def _official_rows(lines: Iterable[str]) -> Iterator[Row]:
     for place, line in enumerate(lines, start=1):
         if line.strip():
             photo, tab, caption = line.partition("\t")
@@ -98,7 +100,7 @@ def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
             yield Row(place, name.rstrip() if is_official else "", caption, number)
 
 
-def _results_rows(lines: Sequence[str]) -> Iterator[Row]:
+def _results_rows(lines: Iterable[str]) -> Iterator[Row]:
     for place, line in enumerate(lines, start=1):
         if not line.strip() or _RESULTS_HEADER.fullmatch(line):
             continue

@@ -4,7 +4,7 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -45,6 +45,22 @@ class CaptionedPhotos:
 def read_captions(data: Path) -> dict[str, list[str]]:
     """Reads the captions of each photo id; see `read_captioned_photos`."""
     return read_captioned_photos(data).captions
+
+
+def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
+    """Reads the captions of some photo ids from captions that `read_captions` has read before.
+
+    Raises:
+        UserError: if there are none.
+    """
+    places = read_places(data)
+    captions = {photo: [] for photo in photos}
+    for path in captions_places(data, places):
+        kind = open_captions(path, places.photo_column, places.caption_column)
+        for row in kind.rows if kind else ():
+            if (photo := photo_id(row.name)) in captions:
+                captions[photo].append(row.caption)
+    return captions
 
 
 def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:
@@ -208,7 +224,8 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
     for line in read_lines(path):
         photo, *words = line.split() or [""]
         if photo:
-            descriptions.setdefault(unquote(photo), []).append(words)
+            # The same word of all descriptions is one object.
+            descriptions.setdefault(unquote(photo), []).append([*map(sys.intern, words)])
     return descriptions
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DRAWN_SPLITS, OWN_FILES, PHOTOS, PLACES, SPLITS
-from captioning.storage import read_json, write_json
+from captioning.storage import digest_of_file, read_json, write_json
 
 # Of places.json.
 FORMAT = 1
@@ -206,7 +206,7 @@ def split_file(data: Path, split: str) -> Path:
 def digest_place(place: Path) -> str:
     """Computes the SHA-256 of a captions file, or of the .txt files in a folder and below."""
     if not place.is_dir():
-        return hashlib.sha256(place.read_bytes()).hexdigest()
+        return digest_of_file(place)
     whole = hashlib.sha256()
     for path in sorted(place.rglob("*.[tT][xX][tT]")):
         if path.parent == place and path.name in OWN_FILES:

@@ -73,6 +73,12 @@ def _flush_folder_to_disk(folder: Path) -> None:
         os.close(handle)
 
 
+def digest_of_file(path: Path) -> str:
+    """Computes the SHA-256 digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8."""
     with atomic_path(path) as partial:

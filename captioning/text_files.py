@@ -1,6 +1,7 @@
 """Reads text files that people made, and says in which line one is no text."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from captioning.cli import UserError
@@ -14,30 +15,22 @@ _DAMAGE = {
 }
 
 
-def read_text(path: Path) -> str:
-    r"""Reads a text file; its line ends, which may be of Unix, Windows or old Macs, become `\n`.
+def read_lines(path: Path) -> Iterator[str]:
+    """Reads the lines of a text file without their ends, be they of Unix, Windows or old Macs.
 
     Raises:
         UserError: if the file is not UTF-8, or holds NUL bytes.
     """
     # A byte that is not UTF-8 becomes a lone surrogate, which text never holds.
-    text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for pattern, fault in _DAMAGE.items():
-        found = re.search(pattern, text)
-        if found:
-            number = text.count("\n", 0, found.start()) + 1
-            raise UserError(f"{path} line {number} {fault}")
-    return text.removeprefix(_BYTE_ORDER_MARK)
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            for pattern, fault in _DAMAGE.items():
+                if re.search(pattern, line):
+                    raise UserError(f"{path} line {number} {fault}")
+            # A byte-order mark is no part of a name; files that were joined have it further down.
+            yield line.removesuffix("\n").removeprefix(_BYTE_ORDER_MARK)
 
 
-def split_lines(text: str) -> list[str]:
-    """Splits what `read_text` gave into lines without their ends."""
-    # Not str.splitlines, which also breaks a line at characters that a caption may hold. A
-    # byte-order mark is no part of a name; files that were joined have it further down.
-    return [line.removeprefix(_BYTE_ORDER_MARK) for line in text.split("\n")]
-
-
-def read_lines(path: Path) -> list[str]:
-    """Reads a text file as lines without their ends; see `read_text`."""
-    return split_lines(read_text(path))
+def read_text(path: Path) -> str:
+    """Reads a text file as `read_lines` does, and returns its lines as one text."""
+    return "\n".join(read_lines(path))
