@@ -197,7 +197,9 @@ def sample_batches(
     rows = np.repeat(photos, settings.samples)
     sampled = decoder.sample(split.features[rows], generator)
     rewards = reward.score(sampled, rows).reshape(len(photos), -1)
-    written = [generator.choice(np.flatnonzero(split.photo_rows == photo)) for photo in photos]
+    # The captions of a photo stand together.
+    first, after = (np.searchsorted(split.photo_rows, photos, side) for side in ("left", "right"))
+    written = generator.integers(first, after)
     start = [decoder.vocabulary.start_id]
     captions = [start + caption for caption in sampled]
     captions += [split.captions[row] for row in written]
