@@ -9,7 +9,7 @@
 The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
 
 Reads   MODEL/                      from train.py
-        DATA/features.pkl           from prepare_photos.py
+        DATA/features.pkl or .npy   from prepare_photos.py
         the captions as people wrote them, and the photos for the page: where
                                     prepare_text.py found them
         DATA/descriptions.txt       the same, cleaned by prepare_text.py
@@ -34,7 +34,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
-from captioning.features import check_same_encoder, read_encoder_record, read_features
+from captioning.features import (
+    FeatureRows,
+    check_same_encoder,
+    read_encoder_record,
+    read_features,
+)
 from captioning.files import (
     ENCODER_RECORD,
     GALLERY,
@@ -53,8 +58,6 @@ from captioning.storage import locked
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
-    import numpy as np
-
     from captioning.saved_model import SavedModel
     from captioning.scoring import SplitReferences
 
@@ -167,13 +170,11 @@ def check_arguments(options: argparse.Namespace) -> None:
         read_recipe_of_model(options.compare)
 
 
-def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferences, np.ndarray]":
+def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferences, FeatureRows]":
     """Reads the model, or the average of several, and the references and features.
 
     The features are (photos, length), in the order of the references.
     """
-    import numpy as np
-
     from captioning.saved_model import load_models
     from captioning.scoring import read_references
 
@@ -184,11 +185,11 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
     check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
     references = read_references(data, options.split, features)
-    return model, references, np.stack([features[photo] for photo in references.photo_ids])
+    return model, references, features.select(references.photo_ids)
 
 
 def decode_split(
-    model: "SavedModel", features: "np.ndarray", options: argparse.Namespace
+    model: "SavedModel", features: FeatureRows, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     from tqdm import tqdm

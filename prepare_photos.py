@@ -11,6 +11,8 @@ Reads   the photos: JPEG, HEIC, PNG, WebP and others, in DATA/photos, or in DATA
         and the folders below it, or at --photos
 Writes  DATA/places.json        what --photos named, for later runs
         DATA/features.pkl       a pickled dict: photo id -> float32 vector
+        DATA/features.npy       in its place, above 1 GB: an array with a row
+                                a photo; features-index.json has the photo ids
         DATA/features.json      which encoder and weights made them, and which
                                 photos were skipped
         DATA/features-cache/    the features with what each was made from, so
@@ -50,13 +52,13 @@ from captioning.cli import (
 )
 from captioning.extraction import (
     PHOTOS_AT_RISK,
-    FeatureCache,
     check_encoder,
     encode_missing,
-    open_cache,
     write_result,
 )
-from captioning.files import ENCODER_RECORD, FEATURES
+from captioning.feature_cache import FeatureCache, open_cache
+from captioning.features import AUTOMATIC, FORMS, features_path
+from captioning.files import ENCODER_RECORD
 from captioning.photos import (
     PhotoError,
     describe_left_out,
@@ -81,13 +83,20 @@ WEIGHTS = IMAGENET  # imagenet, none (untrained), or the path of a weights file
 DTYPE = FLOAT32  # or bfloat16: faster on processors with avx512_bf16 or amx, a little less exact
 BATCH_SIZE = 6  # photos that the network takes at once; more need more memory and gain little
 
+# The features.
+FORMAT = AUTOMATIC  # pickle, or mapped or mapped-half, which need not fit in memory; see docs/scale
+
 # The photos.
 MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the photos, encodes those that are new, writes the features, says what was skipped."""
-    types = {"BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK), "DTYPE": (FLOAT32, BFLOAT16)}
+    types = {
+        "BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK),
+        "DTYPE": (FLOAT32, BFLOAT16),
+        "FORMAT": FORMS,
+    }
     parser = SettingsParser(globals(), types)
     parser.epilog = wrapped(f"encoders: {', '.join(ARCHITECTURES)}")
     options = parser.parse_settings(arguments)
@@ -110,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             skipped |= encode_missing(cache, missing, encoder, options.batch_size)
         for path, reason in skipped.items():
             print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
-        write_result(cache, record, skipped)
+        write_result(cache, record, skipped, options.format)
     print_result(cache, record, len(skipped))
     return DONE_IN_PART if skipped else DONE
 
@@ -161,22 +170,23 @@ def print_found(cache: FeatureCache, missing: int) -> None:
     """Says what earlier runs have left."""
     for path in cache.damaged:
         print(f"{path} is damaged: its photos are encoded again")
-    if cache.features and missing:
-        print(f"found {len(cache.features):,d} features of earlier runs, {missing:,d} to go")
-    if cache.data / FEATURES in cache.records:
-        print(f"{cache.data / FEATURES} has no cache that says which photos it was made from")
+    if cache.encoded and missing:
+        print(f"found {len(cache.encoded):,d} features of earlier runs, {missing:,d} to go")
+    path = features_path(cache.data)
+    if path in cache.records:
+        print(f"{path} has no cache that says which photos it was made from")
 
 
 def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> None:
     """Says how many features there are, what has changed, where they are and what to run next."""
     data = cache.data
-    count, length = len(cache.features), record["length"]
+    count, length = len(cache.encoded), record["length"]
     print(wrapped(f"{counted(count, 'photo')}, {length:,d} features each, by {record['encoder']}"))
     if cache.earlier:
         print(wrapped(f"since the last run: {cache.summary()}"))
     if skipped:
         print(f"{counted(skipped, 'photo')} skipped; {data / ENCODER_RECORD} says why")
-    print(wrapped(f"wrote {data / FEATURES} and {data / ENCODER_RECORD}"))
+    print(wrapped(f"wrote {features_path(data)} and {data / ENCODER_RECORD}"))
     print(f"next: python prepare_text.py --data {data}, then train.py")
 
 

@@ -7,7 +7,7 @@
 The network is in captioning/model.py, the loss in captioning/training.py; with
 REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
 
-Reads   DATA/features.pkl, features.json        from prepare_photos.py
+Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
         DATA/descriptions.txt, vocabulary.json  from prepare_text.py
         the captions as written, to show        where prepare_text.py found them
         DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
@@ -28,11 +28,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.captions import read_captions, read_descriptions
+from captioning.captions import read_captions_of, read_descriptions
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
-from captioning.features import read_encoder_record, read_features
-from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, FEATURES, HISTORY, RECIPE, require
+from captioning.features import features_path, read_encoder_record, read_features
+from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
 from captioning.lookalikes import warn_of_lookalikes
 from captioning.recipes import make_recipe
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.training import plan_steps
 
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
-    captions = read_captions(options.data)
+    captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
     planned = options.batch_size, options.epochs, options.min_steps
     planned = plan_steps(len(training.captions), *planned, fixed=parser.typed(arguments))
     options.batch_size, options.epochs, options.min_steps = planned
@@ -133,8 +133,9 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume:
         require_checkpoint(options.model, start_anew(options))
-    for name, script in ((FEATURES, "prepare_photos.py"), (DESCRIPTIONS, "prepare_text.py")):
-        require(options.data / name, f"run python {script} --data {options.data} first")
+    data = options.data
+    require(features_path(data), f"run python prepare_photos.py --data {data} first")
+    require(data / DESCRIPTIONS, f"run python prepare_text.py --data {data} first")
 
 
 def start_anew(options: argparse.Namespace) -> str:

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from captioning.backend import keras
+from captioning.features import FeatureRows, Features
 from captioning.splits import usable_photos
 from captioning.vocabulary import Vocabulary
 
@@ -18,7 +20,7 @@ class CaptionedSplit:
 
     photo_ids: list[str]
     references: list[list[list[str]]]  # the words of every description of each photo
-    features: np.ndarray  # (photos, length), float32
+    features: FeatureRows | np.ndarray  # (photos, length), float32
     captions: list[list[int]]  # token ids, start and end token included
     photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
 
@@ -38,7 +40,7 @@ class CaptionedSplit:
 def load_split(
     data: Path,
     split: str,
-    features: Mapping[str, np.ndarray],
+    features: Features,
     descriptions: Mapping[str, list[list[str]]],
     vocabulary: Vocabulary,
 ) -> CaptionedSplit:
@@ -52,7 +54,7 @@ def load_split(
     return CaptionedSplit(
         photo_ids,
         [descriptions[photo_id] for photo_id in photo_ids],
-        np.stack([features[photo_id] for photo_id in photo_ids]),
+        features.select(photo_ids),
         [token_ids for _, token_ids in pairs],
         np.array([row for row, _ in pairs]),
     )
@@ -62,8 +64,9 @@ def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
     """Computes the SHA-256 digest of all that training depends on besides its settings."""
     whole = hashlib.sha256(repr(vocabulary).encode())
     for split in splits:
-        whole.update(split.features.data)
-        whole.update(repr((split.photo_ids, split.captions)).encode())
+        whole.update(split.features.digest.encode())
+        for item in chain(split.photo_ids, split.captions):
+            whole.update(repr(item).encode())
     return whole.hexdigest()
 
 

@@ -1,24 +1,27 @@
-"""Extracts the features of a folder of photos, and encodes a photo again only if it has changed.
+"""Extracts the features of a folder of photos, and encodes a photo again only if it has changed."""
 
-DATA/features-cache/ holds the features with the size and the time of the file that each was made
-from, and the hash of each photo. A file is added every few batches, so that a run that is stopped
-loses little; features.pkl is put together from all of them.
-"""
-
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from captioning.cli import UserError, counted
-from captioning.features import differing_keys, read_encoder_record, write_features
-from captioning.files import FEATURES, FEATURES_CACHE, photo_id
+from captioning.feature_cache import FeatureCache, add_to_cache, read_blocks
+from captioning.features import (
+    AUTOMATIC,
+    MAPPED_HALF,
+    PICKLE,
+    choose_form,
+    differing_keys,
+    features_path,
+    write_features,
+    write_mapped_features,
+)
+from captioning.files import FEATURES_CACHE, photo_id
 from captioning.hashes import hash_photo
+from captioning.mapped_features import FLOAT16, FLOAT32
 from captioning.photos import PhotoError, encode_photos
-from captioning.storage import atomic_path
 
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
@@ -26,118 +29,9 @@ if TYPE_CHECKING:
 # Photos that a kill can cost: features are saved whenever there are so many new ones.
 PHOTOS_AT_RISK = 256
 
-
-@dataclass
-class FeatureCache:
-    """The features of photos that have not changed since an earlier run, and those made since.
-
-    A photo's name is its path below the folder of photos; its signature tells whether it changed.
-    """
-
-    data: Path  # the data folder, which the caller has locked
-    photos: dict[str, Path]  # by name, in the order of features.pkl
-    signatures: dict[str, str]  # by name
-    features: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (length,), float32
-    hashes: dict[str, str] = field(default_factory=dict)  # of those, but not of all old ones
-    earlier: dict[str, str] = field(default_factory=dict)  # the signatures in earlier runs
-    unreadable: set[str] = field(default_factory=set)  # in earlier runs
-    records: dict[Path, dict[str, Any]] = field(default_factory=dict)  # of encoders, by file
-    damaged: list[Path] = field(default_factory=list)
-
-    def files(self) -> list[Path]:
-        """Lists the files of the cache, oldest first."""
-        return _cache_files(self.data)
-
-    def missing(self) -> list[str]:
-        """Lists the photos that have no features yet, those that were unreadable before last.
-
-        In this order the batches of a resumed run are those of an undisturbed one.
-        """
-        names = [name for name in self.photos if name not in self.features]
-        return sorted(names, key=lambda name: name in self.unreadable)
-
-    def summary(self) -> str:
-        """Says how many photos were added, have changed or are gone since the earlier runs."""
-        known = [name for name in self.features if name in self.earlier]
-        kept = sum(self.earlier[name] == self.signatures[name] for name in known)
-        gone = sum(name not in self.features for name in self.earlier)
-        return (
-            f"{counted(len(self.features) - len(known), 'photo')} added, "
-            f"{len(known) - kept:,d} changed, "
-            f"{gone:,d} gone, {kept:,d} unchanged"
-        )
-
-
-def _cache_files(data: Path) -> list[Path]:
-    paths = (data / FEATURES_CACHE).glob("[0-9]" * 6 + ".npz")
-    # Opening a pipe of such a name would wait for ever.
-    return sorted(path for path in paths if path.is_file())
-
-
-def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
-    """Reads what earlier runs left."""
-    cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
-    for path in cache.files():
-        try:
-            run, rows = _read_file(path)
-        # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
-        except Exception:
-            cache.damaged.append(path)
-            continue
-        cache.records[path.parent] = run["record"]
-        cache.unreadable.update(run["unreadable"])
-        for (name, signature), row in zip(run["photos"].items(), rows, strict=True):
-            cache.earlier[name] = signature
-            if cache.signatures.get(name) == signature:
-                cache.features[name] = row
-                if name in run["hashes"]:
-                    cache.hashes[name] = run["hashes"][name]
-    if not cache.records and (data / FEATURES).exists():
-        try:
-            cache.records[data / FEATURES] = read_encoder_record(data, "")
-        except UserError:
-            # What made these features is unknown, so they are made anew.
-            return cache
-    return cache
-
-
-def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        run, rows = _read_run(file), file["features"]
-    # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
-    if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
-        raise ValueError(f"{path} does not hold the features that it describes")
-    return run, rows
-
-
-def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    run = json.loads(str(file["run"]))
-    # Earlier versions made no hashes.
-    return {"hashes": {}, **run}
-
-
-def read_hashes(data: Path) -> dict[str, str | None]:
-    """Reads the hash of each photo in the cache: photo id -> hash, or None if it was not made."""
-    hashes = {}
-    for path in _cache_files(data):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                run = _read_run(file)
-        # As in `open_cache`.
-        except Exception:
-            continue
-        for name in run["photos"]:
-            hashes[photo_id(Path(name).name)] = run["hashes"].get(name)
-    return hashes
-
-
-def _signature(path: Path) -> str:
-    """Returns the size and time of a file, which change when the file does."""
-    try:
-        status = path.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
+# Photos of a file of the cache that `write_result` leaves. A few such files are in memory at once;
+# features of 4,096 numbers take 67 MB.
+PHOTOS_A_FILE = 4096
 
 
 def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
@@ -145,7 +39,7 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
 
     The record is that of the encoder, or as much of it as is known before it is loaded.
     """
-    results = (cache.data / FEATURES_CACHE, cache.data / FEATURES)
+    results = (cache.data / FEATURES_CACHE, features_path(cache.data))
     remove = " and ".join(str(path) for path in results if path.exists())
     for place, other in cache.records.items():
         for key in differing_keys(record, other):
@@ -179,50 +73,60 @@ def encode_missing(
             errors[str(path)] = str(result)
             cache.unreadable.add(name)
         else:
-            cache.features[name] = waiting[name] = result
+            waiting[name] = result
             cache.hashes[name] = hashes[path]
         if waiting and (number % portion == 0 or number == len(names)):
-            _write_file(cache, record, waiting)
+            add_to_cache(cache, record, waiting)
             waiting = {}
     return errors
 
 
-def _write_file(
-    cache: FeatureCache, record: dict[str, Any], features: dict[str, np.ndarray]
+def write_result(
+    cache: FeatureCache, record: dict[str, Any], skipped: dict[str, str], form: str = AUTOMATIC
 ) -> None:
-    files = cache.files()
-    number = int(files[-1].stem) + 1 if files else 1
-    run = {
-        "record": record,
-        "photos": {name: cache.signatures[name] for name in features},
-        "hashes": {name: cache.hashes[name] for name in features if name in cache.hashes},
-        "unreadable": sorted(cache.unreadable.difference(cache.features)),
-    }
-    with atomic_path(cache.data / FEATURES_CACHE / f"{number:06d}.npz") as partial:
-        rows = np.stack(list(features.values()))
-        np.savez(partial, run=np.array(json.dumps(run)), features=rows)
-
-
-def write_result(cache: FeatureCache, record: dict[str, Any], skipped: dict[str, str]) -> None:
-    """Writes `features.pkl` and `features.json`, and leaves one file in the cache.
+    """Writes the features and `features.json`, and leaves in the cache as few files as will do.
 
     Raises:
-        UserError: if no photo has features.
+        UserError: if no photo has features, or those of some have gone from the cache.
     """
-    features = {name: cache.features[name] for name in cache.photos if name in cache.features}
-    if not features:
+    names = [name for name in cache.photos if name in cache.encoded]
+    if not names:
         raise UserError(
             f"none of the {counted(len(skipped), 'photo')} of {cache.data} can be read: name "
             "others with --photos"
         )
-    by_id = {photo_id(cache.photos[name].name): row for name, row in features.items()}
     # In an order that does not depend on when a photo was tried.
     sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]
-    write_features(cache.data, by_id, record, sorted_skipped)
+    photo_ids = [photo_id(cache.photos[name].name) for name in names]
+    numbers = {name: number for number, name in enumerate(names)}
+    blocks = (([numbers[name] for name in block], rows) for block, rows in read_blocks(cache))
+    form = choose_form(form, len(names), record["length"])
+    if form == PICKLE:
+        rows = dict(chain.from_iterable(zip(*block, strict=True) for block in blocks))
+        features = {photo: rows[number] for number, photo in enumerate(photo_ids)}
+        write_features(cache.data, features, record, sorted_skipped)
+    else:
+        dtype = FLOAT16 if form == MAPPED_HALF else FLOAT32
+        write_mapped_features(cache.data, photo_ids, blocks, dtype, record, sorted_skipped)
+    _merge_files(cache, record, names)
+
+
+def _merge_files(cache: FeatureCache, record: dict[str, Any], names: list[str]) -> None:
+    """Writes the files of the cache anew if there are more than needed, or any is out of date."""
     files = cache.files()
+    needed = -(-len(names) // PHOTOS_A_FILE)
     # What was added may be gone again: someone may have removed the folder meanwhile.
-    if len(files) != 1 or cache.earlier != {name: cache.signatures[name] for name in features}:
-        _write_file(cache, record, features)
-        # A killed run leaves the file that it was writing.
-        for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
-            path.unlink()
+    current = {name: cache.signatures[name] for name in names}
+    if len(files) == needed and cache.earlier == current:
+        return
+    waiting = {}
+    for block, rows in read_blocks(cache):
+        waiting |= zip(block, rows, strict=True)
+        while len(waiting) >= PHOTOS_A_FILE:
+            portion = [waiting.popitem() for _ in range(PHOTOS_A_FILE)]
+            add_to_cache(cache, record, dict(portion))
+    if waiting:
+        add_to_cache(cache, record, waiting)
+    # A killed run leaves the file that it was writing.
+    for path in [*files, *(cache.data / FEATURES_CACHE).glob(".partial-*")]:
+        path.unlink(missing_ok=True)

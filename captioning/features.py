@@ -1,18 +1,22 @@
-"""Writes and reads `features.pkl`, the photos' features, and `features.json`, what made them."""
+"""The photos' features, in one of two forms, and `features.json`, what made them.
 
-import hashlib
-import io
-import pickle
-import pickletools
-from collections.abc import Mapping
+`features.pkl` is one pickle, read whole. Where they need not fit in memory, `features.npy` holds a
+row for each photo, in float32 or float16, read row by row as it is asked for, and
+`features-index.json` the photo ids in the order of the rows. `features.json` says which of the two
+it describes; whatever reads features gets a `Features` of either.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.files import ENCODER_RECORD, FEATURES, require
-from captioning.storage import atomic_path, read_json, write_json
+from captioning.files import ENCODER_RECORD, FEATURES, FEATURES_INDEX, MAPPED_FEATURES, require
+from captioning.mapped_features import MappedRows, read_index, write_index, write_rows
+from captioning.pickled_features import HeldRows, dump_features, load_features
+from captioning.storage import digest_of_file, read_json, write_json
 
 # Of features.json.
 FORMAT = 1
@@ -27,6 +31,77 @@ ENCODER_KEYS = {
     "length": int,
 }
 
+# What features are written as: by default a pickle, and mapped where that would take more bytes
+# than MAPPED_ABOVE.
+AUTOMATIC = "auto"
+PICKLE = "pickle"
+MAPPED = "mapped"
+MAPPED_HALF = "mapped-half"
+FORMS = (AUTOMATIC, PICKLE, MAPPED, MAPPED_HALF)
+MAPPED_ABOVE = 10**9
+
+# The key of features.json that names the file of the features; without it, they are pickled.
+_FILE = "file"
+
+
+class Rows(Protocol):
+    """The rows of a file of features."""
+
+    length: int  # numbers of a row
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Reads the rows of these numbers: (rows, length), float32."""
+
+
+class FeatureRows:
+    """The features of photos in a certain order, float32; what is selected is read then.
+
+    It is indexed by a slice or by numbers of photos, as an array (photos, length) would be.
+    """
+
+    def __init__(self, rows: Rows, numbers: np.ndarray, digest: str):
+        self.shape = len(numbers), rows.length
+        self.digest = digest  # of all features of the file
+        self._rows = rows
+        self._numbers = numbers  # the row of each photo
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, selection: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        return self._rows.take(self._numbers[selection])
+
+
+class Features(Mapping[str, np.ndarray]):
+    """Photo id -> (length,), float32, read when it is asked for."""
+
+    def __init__(self, photo_ids: Iterable[str], rows: Rows, digest: str):
+        self._numbers = {photo: number for number, photo in enumerate(photo_ids)}
+        self._rows = rows
+        self._digest = digest
+
+    def __getitem__(self, photo: str) -> np.ndarray:
+        return self._rows.take(np.array([self._numbers[photo]]))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def select(self, photo_ids: Sequence[str]) -> FeatureRows:
+        """Returns the features of some photos, in their order."""
+        numbers = np.array([self._numbers[photo] for photo in photo_ids])
+        return FeatureRows(self._rows, numbers, self._digest)
+
+
+def choose_form(form: str, count: int, length: int) -> str:
+    """Returns the form that AUTOMATIC stands for with so many photos and features of each."""
+    if form != AUTOMATIC:
+        return form
+    size = count * length * np.dtype(np.float32).itemsize
+    return MAPPED if size > MAPPED_ABOVE else PICKLE
+
 
 def write_features(
     data: Path,
@@ -38,11 +113,10 @@ def write_features(
 
     `skipped` holds `photo` and `reason` of each photo that could not be read.
     """
-    plain = {name: np.ascontiguousarray(row, dtype="<f4") for name, row in features.items()}
-    with atomic_path(data / FEATURES) as partial, open(partial, "wb") as file:
-        # A fixed protocol: the same features make the same bytes.
-        pickle.dump(plain, file, protocol=4)
+    dump_features(data / FEATURES, features)
     write_encoder_record(data, encoder_record, len(features), skipped)
+    for name in (MAPPED_FEATURES, FEATURES_INDEX):
+        (data / name).unlink(missing_ok=True)
 
 
 def write_encoder_record(
@@ -53,132 +127,82 @@ def write_encoder_record(
         **encoder_record,
         "count": count,
         "skipped": skipped,
-        "features_sha256": _digest_of_file(data / FEATURES),
+        "features_sha256": digest_of_file(data / FEATURES),
     }
     write_json(data / ENCODER_RECORD, record, FORMAT)
 
 
-def _digest_of_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def write_mapped_features(
+    data: Path,
+    photo_ids: Sequence[str],
+    blocks: Iterable[tuple[Sequence[int], np.ndarray]],
+    dtype: str,
+    encoder_record: dict[str, Any],
+    skipped: list[dict[str, str]],
+) -> None:
+    """Writes `features.npy`, `features-index.json` and `features.json`.
 
-
-def read_features(data: Path) -> dict[str, np.ndarray]:
-    """Reads `features.pkl`: photo id -> (length,), float32, read-only.
+    Args:
+        data: the data folder.
+        photo_ids: the photo of each row.
+        blocks: all rows, (rows, length), in portions of any size and in any order, each with the
+            numbers of its rows. One portion at a time is in memory.
+        dtype: float32 or float16.
+        encoder_record: what made the features.
+        skipped: as `write_features` takes it.
 
     Raises:
-        UserError: if the file is missing, is not what `load_features` takes, or does not match
-            `features.json`.
+        UserError: if a number is too large for the dtype.
+    """
+    shape = len(photo_ids), encoder_record["length"]
+    write_rows(data / MAPPED_FEATURES, blocks, shape, dtype)
+    write_index(data, photo_ids)
+    record = {
+        **encoder_record,
+        "count": len(photo_ids),
+        "skipped": skipped,
+        _FILE: MAPPED_FEATURES,
+        "features_sha256": digest_of_file(data / MAPPED_FEATURES),
+        "sample_sha256": MappedRows(data / MAPPED_FEATURES, shape).digest_of_sample(photo_ids),
+    }
+    write_json(data / ENCODER_RECORD, record, FORMAT)
+    (data / FEATURES).unlink(missing_ok=True)
+
+
+def features_path(data: Path) -> Path:
+    """Returns where a data folder has its features, or should have them."""
+    try:
+        record = read_encoder_record(data, "")
+    except UserError:
+        return data / FEATURES
+    return data / (MAPPED_FEATURES if record.get(_FILE) == MAPPED_FEATURES else FEATURES)
+
+
+def read_features(data: Path) -> Features:
+    """Reads the features of a data folder, of mapped ones no more than says whether they fit.
+
+    Raises:
+        UserError: if a file is missing or damaged, or does not match `features.json`.
     """
     remedy = f"run python prepare_photos.py --data {data}"
-    path = require(data / FEATURES, f"{remedy} first")
+    path = require(features_path(data), f"{remedy} first")
     record = read_encoder_record(data, remedy)
-    if record.get("features_sha256") != _digest_of_file(path):
-        raise UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
-    return load_features(path, record["length"], remedy)
-
-
-def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]:
-    """Reads a pickle of features, which may come from a stranger.
-
-    It cannot run code, and arrays cannot claim more memory than the file has bytes. A pickle that
-    is made to keep the processor busy, or to exhaust the stack by deep nesting, is not caught.
-
-    Raises:
-        UserError: if the file is damaged or holds anything but finite features of that length.
-    """
+    digest = record.get("features_sha256")
+    mismatch = UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
+    if path.name == FEATURES:
+        if digest != digest_of_file(path):
+            raise mismatch
+        features = load_features(path, record["length"], remedy)
+        return Features(features, HeldRows([*features.values()]), digest)
+    photo_ids = read_index(data, remedy)
     try:
-        features = _FeatureUnpickler(path.read_bytes()).load()
-        if not isinstance(features, dict) or not features:
-            raise ValueError("it holds no dict of features")
-        return {name: _checked(name, item, length) for name, item in features.items()}
-    # A damaged pickle fails in as many ways as there are bytes in it.
+        rows = MappedRows(path, (len(photo_ids), record["length"]))
+    # A damaged file fails in NumPy's parser of headers in as many ways as there are bytes in it.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}): {remedy} again") from error
-
-
-def _checked(name: Any, item: Any, length: int) -> np.ndarray:
-    if not isinstance(name, str):
-        raise ValueError("a photo id is not a string")
-    if not isinstance(item, _Array) or item.values is None:
-        raise ValueError(f"{name!r} is not a float32 array")
-    if item.values.shape != (length,):
-        raise ValueError(
-            f"{name!r} has shape {item.values.shape}, where {ENCODER_RECORD} says ({length},)"
-        )
-    if not np.isfinite(item.values).all():
-        raise ValueError(f"{name!r} holds a number that is not finite")
-    return item.values
-
-
-class _Array:
-    """Takes the place of an array while it is unpickled, and accepts float32 rows only."""
-
-    values: np.ndarray | None = None
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, dtype, _, content = state
-        if not isinstance(dtype, _Float32) or not isinstance(content, bytes):
-            raise pickle.UnpicklingError("an array is not one of float32 numbers")
-        # Shares the memory of the bytes.
-        self.values = np.frombuffer(content, "<f4")
-        if shape != self.values.shape:
-            raise pickle.UnpicklingError(f"an array of shape {shape} is not one row of its numbers")
-
-
-class _Float32:
-    """Takes the place of a dtype, and accepts little-endian float32 only."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
-        if code != "f4":
-            raise pickle.UnpicklingError("an array is not one of float32 numbers")
-
-    def __setstate__(self, state: tuple) -> None:
-        if state[1] != "<":
-            raise pickle.UnpicklingError("an array is not little-endian")
-
-
-class _FeatureUnpickler(pickle.Unpickler):
-    """Unpickles dicts of float32 arrays, and refuses every other global."""
-
-    def __init__(self, content: bytes):
-        super().__init__(io.BytesIO(content))
-        self._unencoded = len(content)
-        # Reads the instructions without following them: one that claims more bytes than there are
-        # fails here, before memory is allocated for it.
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name.endswith("PUT") and argument > len(content):
-                raise pickle.UnpicklingError("its memo is larger than the file")
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns the stand-in for one of the few names that NumPy's pickles of arrays hold."""
-        allowed = {
-            ("numpy._core.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
-            ("numpy.core.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
-            ("numpy._core.numeric", "_frombuffer"): _from_buffer,
-            ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-            ("numpy", "ndarray"): None,
-            ("numpy", "dtype"): _Float32,
-            ("_codecs", "encode"): self._encode,
-        }
-        if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no features need")
-        return allowed[module, name]
-
-    def _encode(self, text: str, encoding: str) -> bytes:
-        """Makes the bytes that the oldest protocols write as text, never more than the file has."""
-        self._unencoded -= len(text)
-        if encoding != "latin1" or self._unencoded < 0:
-            raise pickle.UnpicklingError("its text is encoded in a way that no features need")
-        return text.encode("latin1")
-
-
-def _from_buffer(content: bytes, dtype: _Float32, shape: tuple, order: str) -> _Array:
-    """Makes the array that protocol 5 writes."""
-    array = _Array()
-    array.__setstate__((1, shape, dtype, False, bytes(content)))
-    return array
+        raise UserError(f"{path} is damaged ({error}): {remedy} again") from error
+    if record.get("sample_sha256") != rows.digest_of_sample(photo_ids):
+        raise mismatch
+    return Features(photo_ids, rows, digest)
 
 
 def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ SPLITS = {
 PLACES = "places.json"
 DRAWN_SPLITS = "splits.json"
 FEATURES = "features.pkl"
+# In its place where the features need not fit in memory.
+MAPPED_FEATURES = "features.npy"
+FEATURES_INDEX = "features-index.json"
 FEATURES_CACHE = "features-cache"
 DESCRIPTIONS = "descriptions.txt"
 # Only where the photos are scenes that data/sample/draw.py drew.
@@ -34,6 +37,7 @@ OWN_FILES = (
     DESCRIPTIONS,
     DRAWN_SCENES,
     ENCODER_RECORD,
+    FEATURES_INDEX,
     VOCABULARY,
 )
 

@@ -6,7 +6,7 @@ Another thousand photos of the same kind would give other scores. Drawing photos
 from those at hand, again and again, shows by how much (Efron and Tibshirani 1993, chapter 13).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class SplitReferences:
     language: str = ENGLISH  # its code
 
 
-def read_references(data: Path, split: str, features: dict[str, np.ndarray]) -> SplitReferences:
+def read_references(data: Path, split: str, features: Collection[str]) -> SplitReferences:
     """Reads the captions of those photos of a split that have features.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from captioning.captions import CaptionedPhotos
 from captioning.cli import UserError, counted
-from captioning.files import DRAWN_SPLITS, FEATURES, SPLITS, photo_id, require
+from captioning.files import DRAWN_SPLITS, SPLITS, photo_id, require
 from captioning.places import has_split_files, split_file
 from captioning.storage import read_json, write_json
 from captioning.text_files import read_lines
@@ -196,8 +196,8 @@ def usable_photos(
     usable = [photo for photo in photos if photo in features and photo in captions]
     if not usable:
         raise UserError(
-            f"{split_file(data, split)} names no {split} photo that has both features in "
-            f"{FEATURES} and captions: correct it, or run python prepare_photos.py --data {data} "
+            f"{split_file(data, split)} names no {split} photo that has both features and "
+            f"captions: correct it, or run python prepare_photos.py --data {data} "
             f"and python prepare_text.py --data {data} again"
         )
     if len(usable) < len(photos):

@@ -191,22 +191,37 @@ def test_features_of_another_program_are_refused_or_made_anew(bench, undisturbed
     assert bench.results() == undisturbed
 
 
-def test_the_cache_removed_during_the_run_changes_nothing(bench, undisturbed, monkeypatch):
-    """Features of this run are in memory: their place in the cache is not trusted."""
+@pytest.mark.parametrize("removals", [[5], range(1, 9)])
+def test_a_cache_removed_during_the_run_is_said_and_mended(
+    bench, undisturbed, monkeypatch, removals
+):
+    """Files of the cache that are written after it was removed have the numbers of lost ones."""
     bench.restore({})
     ordinary, calls = StandIn.encode, []
 
     def remove(encoder, photos):
         calls.append(1)
-        if len(calls) == 5:
-            shutil.rmtree(bench.folder / "features-cache")
+        if len(calls) in removals:
+            shutil.rmtree(bench.folder / "features-cache", ignore_errors=True)
         return ordinary(encoder, photos)
 
-    monkeypatch.setattr(StandIn, "encode", remove)
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", remove)
+        status, _, errors = bench.run()
+    assert status == 2
+    assert "features-cache has lost the features of " in errors.splitlines()[-1]
+    assert errors.endswith(f"run python prepare_photos.py --data {bench.folder} again\n")
+    assert not (bench.folder / "features.pkl").exists()
     assert bench.run()[0] == 1
-    assert bench.results() == undisturbed
-    assert bench.run()[0] == 1
-    assert bench.results() == undisturbed
+    assert bench.encoded < COUNT - 1
+    # Of other batches, the vectors differ a little.
+    mended = read_features(bench.folder)
+    (bench.folder / "features.pkl").write_bytes(undisturbed["features.pkl"])
+    (bench.folder / "features.json").write_bytes(undisturbed["features.json"])
+    expected = read_features(bench.folder)
+    assert list(mended) == list(expected)
+    for name, vector in expected.items():
+        np.testing.assert_allclose(mended[name], vector, atol=0.05)
 
 
 def flip_somewhere(path, generator):
@@ -313,25 +328,6 @@ def test_odd_files_in_the_cache_change_nothing(bench, undisturbed):
     shutil.copy(path, cache / "999999 (1).npz")
     (cache / "999998.npz").mkdir()
     os.mkfifo(cache / "999997.npz")
-    assert bench.run()[0] == 1
-    assert bench.encoded == 0
-    assert bench.results() == undisturbed
-
-
-def test_photos_keep_their_features_when_the_cache_is_removed_meanwhile(
-    bench, undisturbed, monkeypatch
-):
-    bench.restore({})
-    cache, ordinary = bench.folder / "features-cache", StandIn.encode
-
-    def remove(self, photos):
-        shutil.rmtree(cache, ignore_errors=True)
-        return ordinary(self, photos)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StandIn, "encode", remove)
-        assert bench.run()[0] == 1
-    assert bench.results() == undisturbed
     assert bench.run()[0] == 1
     assert bench.encoded == 0
     assert bench.results() == undisturbed

@@ -233,7 +233,7 @@ def test_resume_is_refused_under_any_changed_setting(data, interrupted, monkeypa
 def test_resume_is_refused_on_other_inputs_or_damage(data, interrupted, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(data, other)
-    features = read_features(data)
+    features = dict(read_features(data))
     features["red_ball_snow"] = features["red_ball_snow"] + 1
     write_features(other, features, ENCODER_RECORD, [])
     with pytest.raises(UserError, match="a run with inputs"):

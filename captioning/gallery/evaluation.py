@@ -5,12 +5,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from captioning import report
 from captioning.cli import counted
 from captioning.decoding import token_probabilities
-from captioning.features import read_encoder_record
+from captioning.features import FeatureRows, read_encoder_record
 from captioning.files import CURVES, RECIPE, photo_id
 from captioning.gallery import Caption, Card, Page, Section
 from captioning.languages import ENGLISH
@@ -24,7 +22,7 @@ def make_cards(
     folders: Sequence[Path],
     model: SavedModel,
     references: SplitReferences,
-    features: np.ndarray,
+    features: FeatureRows,
     decoded: dict[str, list[list[int]]],
     rows: dict[str, Row],
 ) -> list[Card]:
