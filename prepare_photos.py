@@ -53,12 +53,11 @@ from captioning.cli import (
 )
 from captioning.extraction import (
     PHOTOS_AT_RISK,
-    FeatureCache,
     check_encoder,
     encode_missing,
-    open_cache,
     write_result,
 )
+from captioning.feature_cache import FeatureCache, open_cache
 from captioning.features import AUTOMATIC, FORMS, features_path
 from captioning.files import ENCODER_RECORD
 from captioning.photos import (

@@ -28,7 +28,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
-from captioning.extraction import MISSING, PHOTOS_A_FILE, open_cache, write_cache_file, write_result
+from captioning.extraction import PHOTOS_A_FILE, write_result
+from captioning.feature_cache import MISSING, open_cache, write_cache_file
 from captioning.features import MAPPED, PICKLE
 from captioning.files import CAPTIONS, SPLITS
 from captioning.settings import SettingsParser

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,23 +79,22 @@ def open_captions(place: Path, photo_column: str = "", caption_column: str = "")
     """
     if place.is_dir():
         return _open_folder(place)
-    lines = list(read_lines(place))
-    first = next((line for line in lines if line.strip()), None)
+    first = next((line for line in read_lines(place) if line.strip()), None)
     if first is None:
         return None
     if place.suffix.lower() == ".json":
-        return _open_json("\n".join(lines))
+        return _open_json("\n".join(read_lines(place)))
     if not (photo_column or caption_column):
         if _OFFICIAL.match(first):
             form = "name.jpg#0<TAB>caption"
-            return Kind(f"the official form, {form}", form, _official_rows(lines))
+            return Kind(f"the official form, {form}", form, _official_rows(read_lines(place)))
         if _RESULTS_HEADER.fullmatch(first):
             form = "name.jpg| 0| caption"
-            return Kind("Kaggle's Flickr30k, results.csv", form, _results_rows(lines))
-    return _open_table(lines, first, photo_column, caption_column)
+            return Kind("Kaggle's Flickr30k, results.csv", form, _results_rows(read_lines(place)))
+    return _open_table(list(read_lines(place)), first, photo_column, caption_column)
 
 
-def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
+def _official_rows(lines: Iterable[str]) -> Iterator[Row]:
     for line_number, line in enumerate(lines, start=1):
         if line.strip():
             photo, tab, caption = line.partition("\t")
@@ -105,7 +104,7 @@ def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
             yield Row(f"line {line_number}", name, caption, number)
 
 
-def _results_rows(lines: Sequence[str]) -> Iterator[Row]:
+def _results_rows(lines: Iterable[str]) -> Iterator[Row]:
     for line_number, line in enumerate(lines, start=1):
         if not line.strip() or _RESULTS_HEADER.fullmatch(line):
             continue

@@ -48,9 +48,19 @@ def read_captions(data: Path) -> dict[str, list[str]]:
 
 
 def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
-    """Reads the captions of some photo ids; see `read_captioned_photos`."""
-    captions = read_captions(data)
-    return {photo: captions.get(photo, []) for photo in photos}
+    """Reads the captions of some photo ids from captions that `read_captions` has read before.
+
+    Raises:
+        UserError: if there are none.
+    """
+    places = read_places(data)
+    captions = {photo: [] for photo in photos}
+    for path in captions_places(data, places):
+        kind = open_captions(path, places.photo_column, places.caption_column)
+        for row in kind.rows if kind else ():
+            if (photo := photo_id(row.name)) in captions:
+                captions[photo].append(row.caption)
+    return captions
 
 
 def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:

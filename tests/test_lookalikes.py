@@ -16,7 +16,7 @@ import prepare_text
 import train
 from captioning import hashes
 from captioning.cli import run
-from captioning.extraction import read_hashes
+from captioning.feature_cache import read_hashes
 from captioning.files import SPLITS
 from captioning.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
 from captioning.lookalikes import (

@@ -23,6 +23,7 @@ from captioning.features import (
     write_features,
     write_mapped_features,
 )
+from captioning.places import captions_places
 from captioning.storage import read_json, write_json
 
 RECORD = {**ENCODER_RECORD, "length": 3}
@@ -220,6 +221,11 @@ def test_an_index_of_other_photos_is_refused(data):
 def test_a_missing_array_is_named(data):
     (data / "features.npy").unlink()
     assert_refused(data, data / "features.npy", "missing")
+
+
+def test_the_index_is_not_taken_for_captions(data):
+    (data / "mine.json").write_text("[]")
+    assert captions_places(data) == [data / "mine.json"]
 
 
 def test_a_record_names_no_other_file(data):

@@ -10,7 +10,12 @@ import pytest
 from support import ROOT, assert_nothing_done, contents, prepare
 
 import prepare_text
-from captioning.captions import read_captions, read_descriptions, write_descriptions
+from captioning.captions import (
+    read_captions,
+    read_captions_of,
+    read_descriptions,
+    write_descriptions,
+)
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
 from captioning.splits import read_split, usable_photos
@@ -27,6 +32,12 @@ from captioning.vocabulary import (
 from captioning.words import clean_caption, split_into_words
 
 GOOD = b"a.jpg#0\tA good dog .\n"
+
+
+def test_captions_of_some_photos_are_those_of_all(tmp_path):
+    data = write_data(tmp_path, GOOD + b"a.jpg#1\tA second .\n")
+    captions = read_captions(data)
+    assert read_captions_of(data, ["c", "a"]) == {photo: captions[photo] for photo in "ca"}
 
 
 def write_data(folder, captions, train="a.jpg", dev="b.jpg", test="c.jpg"):
