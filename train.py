@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"network    {captioner.count_params():,d} parameters, {vocabulary.size:,d} token ids"
         )
+        warn_of_lookalikes(options.data)
         model = SavedModel(captioner, vocabulary, encoder_record)
         with resumable(options.model, "train.py", arguments):
             history = train(options, settings, (training, validation), captions, model)
@@ -156,7 +157,6 @@ def read_inputs(
     vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
     training = load_split(data, "train", features, descriptions, vocabulary)
     validation = load_split(data, "dev", features, descriptions, vocabulary)
-    warn_of_lookalikes(data, features)
     return training, validation, vocabulary, encoder_record
 
 

@@ -40,8 +40,8 @@ def find_lookalikes(
     }
 
 
-def warn_of_lookalikes(data: Path, features: Collection[str]) -> None:
-    """Says on stderr which photos that have features look alike in two splits of a data folder.
+def warn_of_lookalikes(data: Path) -> None:
+    """Says on stderr which photos look alike in two splits of a data folder.
 
     Raises:
         UserError: if a split file is damaged, or two of them share a photo.
@@ -50,7 +50,7 @@ def warn_of_lookalikes(data: Path, features: Collection[str]) -> None:
         return
     hashes = read_hashes(data)
     splits = {
-        split: [photo for photo in read_split(data, split) if photo in features]
+        split: _read_encoded(data, split, hashes)
         for split in SPLITS
         if split_file(data, split).is_file()
     }
@@ -81,8 +81,7 @@ def notes_on_lookalikes(data: Path, split: str, photos: Sequence[str]) -> list[s
     if split == "train" or _are_drawn(data):
         return []
     hashes = read_hashes(data)
-    # Of photos without features there is nothing to say.
-    trained = [photo for photo in read_split(data, "train") if photo in hashes]
+    trained = _read_encoded(data, "train", hashes)
     notes = []
     if pairs := find_lookalikes(hashes, photos, trained):
         named = ", ".join(_name_pairs(pairs, PAIRS_IN_NOTE))
@@ -104,6 +103,11 @@ def _are_drawn(data: Path) -> bool:
 def _look_like(count: int, other: str) -> str:
     look = "looks like a photo" if count == 1 else "look like photos"
     return f"{look} of the {other} split"
+
+
+def _read_encoded(data: Path, split: str, hashes: Collection[str]) -> list[str]:
+    """Reads the photos of a split that are in the cache; all of them if there is no cache."""
+    return [photo for photo in read_split(data, split) if not hashes or photo in hashes]
 
 
 def _name_pairs(pairs: Mapping[str, str], most: int) -> list[str]:

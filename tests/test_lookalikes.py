@@ -19,7 +19,12 @@ from captioning.cli import run
 from captioning.extraction import read_hashes
 from captioning.files import SPLITS
 from captioning.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
-from captioning.lookalikes import PAIRS_IN_NOTE, find_lookalikes, notes_on_lookalikes
+from captioning.lookalikes import (
+    PAIRS_IN_NOTE,
+    find_lookalikes,
+    notes_on_lookalikes,
+    warn_of_lookalikes,
+)
 
 COPIED = "red_ball_snow"
 
@@ -196,7 +201,7 @@ def test_a_copy_in_the_test_split_is_pointed_out(run_on, tiny_data, tmp_path, ca
     assert COPIED not in printed
     scores = json.loads((tmp_path / "model" / "scores.json").read_text())
     assert not any("look" in text for text in scores["notes"])
-    train.warn_of_lookalikes(tiny_data, read_hashes(tiny_data))
+    warn_of_lookalikes(tiny_data)
     assert capsys.readouterr().err == ""
     assert notes_on_lookalikes(tiny_data, "test", ["copy"]) == [
         note.replace("3 scored photos", "1 scored photo")
@@ -209,7 +214,7 @@ def test_only_photos_of_different_splits_are_pointed_out(tiny_data, monkeypatch,
     for split in SPLITS:
         photos = [f"only_{split}", *(p for p, of in zip("ab", splits, strict=True) if of == split)]
         (tiny_data / SPLITS[split]).write_text("".join(f"{photo}.png\n" for photo in photos))
-    train.warn_of_lookalikes(tiny_data, TWO_ALIKE)
+    warn_of_lookalikes(tiny_data)
     apart = splits[0] != splits[1]
     assert bool(capsys.readouterr().err) == apart
     scored = ["only_test", *(p for p, of in zip("ab", splits, strict=True) if of == "test")]
@@ -218,7 +223,7 @@ def test_only_photos_of_different_splits_are_pointed_out(tiny_data, monkeypatch,
     assert notes_on_lookalikes(tiny_data, "train", ["only_train"]) == []
     # Drawn scenes are meant to look alike.
     (tiny_data / "scenes.csv").write_text("")
-    train.warn_of_lookalikes(tiny_data, TWO_ALIKE)
+    warn_of_lookalikes(tiny_data)
     assert capsys.readouterr().err == ""
     assert notes_on_lookalikes(tiny_data, "test", scored) == []
 
@@ -232,7 +237,7 @@ def test_many_pairs_are_counted(tiny_data, monkeypatch, capsys):
     (note,) = notes_on_lookalikes(tiny_data, "test", photos[3:])
     assert "photo5 like photo0, and 24 more)" in note
     assert f"photo{3 + PAIRS_IN_NOTE} " not in note
-    train.warn_of_lookalikes(tiny_data, photos)
+    warn_of_lookalikes(tiny_data)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "warning: 2 photos of the dev split look like photos of the train split:"
     assert lines[1:3] == ["  photo1 like photo0", "  photo2 like photo0"]
@@ -273,11 +278,15 @@ def test_photos_of_a_cache_without_hashes_are_counted(run_on, tiny_data, tmp_pat
     assert notes[0] in printed
 
     shutil.rmtree(tiny_data / "features-cache")
-    assert all(photo is None for photo in map(read_hashes(tiny_data).get, ["copy", COPIED]))
+    capsys.readouterr()
+    warn_of_lookalikes(tiny_data)
+    assert capsys.readouterr().err.startswith("13 photos of the splits could not be compared")
+    (note,) = notes_on_lookalikes(tiny_data, "test", ["copy"])
+    assert note.startswith("9 photos of the splits could not be compared")
     prepare(run_on, tiny_data)
     assert None not in read_hashes(tiny_data).values()
     capsys.readouterr()
-    train.warn_of_lookalikes(tiny_data, read_hashes(tiny_data))
+    warn_of_lookalikes(tiny_data)
     errors = capsys.readouterr().err
     assert f"copy like {COPIED}" in errors
     assert "compared" not in errors
