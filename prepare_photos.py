@@ -29,6 +29,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,23 +52,26 @@ from captioning.cli import (
     run,
     wrapped,
 )
+from captioning.distributed_extraction import NO_CLUSTER, cluster
 from captioning.extraction import (
     PHOTOS_AT_RISK,
     check_encoder,
+    encode_here,
     encode_missing,
     write_result,
 )
 from captioning.feature_cache import FeatureCache, open_cache
 from captioning.features import AUTOMATIC, FORMS, features_path
 from captioning.files import ENCODER_RECORD
+from captioning.photo_lists import list_photos
 from captioning.photos import (
     PhotoError,
     describe_left_out,
     limit_pixels,
-    list_photos,
     read_photo,
 )
-from captioning.places import name_places, photo_folders, write_places
+from captioning.places import name_places, photo_places, write_places
+from captioning.remote_photos import place_of
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked
 
@@ -76,13 +80,14 @@ if TYPE_CHECKING:
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
-PHOTOS = ()  # the folders of photos, where they are not in DATA
+PHOTOS = ()  # the folders of photos, or their addresses (s3://…), where they are not in DATA
 
 # The encoder.
 ENCODER = "VGG16"  # a name that --help lists, or several joined by +
 WEIGHTS = IMAGENET  # imagenet, none (untrained), or the path of a weights file
 DTYPE = FLOAT32  # or bfloat16: faster on processors with avx512_bf16 or amx, a little less exact
 BATCH_SIZE = 6  # photos that the network takes at once; more need more memory and gain little
+RAY = NO_CLUSTER  # auto: encode by workers on all processors or GPUs here; or a cluster's HOST:PORT
 
 # The features.
 FORMAT = AUTOMATIC  # pickle, or mapped or mapped-half, which need not fit in memory; see docs/scale
@@ -97,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK),
         "DTYPE": (FLOAT32, BFLOAT16),
         "FORMAT": FORMS,
+        "PHOTOS": place_of,
     }
     parser = SettingsParser(globals(), types)
     parser.epilog = wrapped(f"encoders: {', '.join(ARCHITECTURES)}")
@@ -105,19 +111,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped, left_out = {}, Counter()
     # Where there are no photos no lock should be left.
     places = name_places(options.data, options.photos)
-    photos = list_photos(photo_folders(options.data, places), skipped, left_out)
+    photos = list_photos(photo_places(options.data, places), skipped, left_out)
     with locked(options.data, "prepare_photos.py"):
         write_places(options.data, places)
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
-        encoder, record = load_encoder(options, cache, is_needed=bool(missing))
-        # Printed last, so that a run that is refused prints one sentence and no other.
-        print(parser.describe(options))
-        if left_out:
-            print(describe_left_out(left_out))
-        print_found(cache, len(missing))
-        if encoder and missing:
-            skipped |= encode_missing(cache, missing, encoder, options.batch_size)
+        is_local = options.ray == NO_CLUSTER or not missing
+        with nullcontext(encode_here) if is_local else cluster(options.ray) as encode:
+            encoder, record = load_encoder(options, cache, is_needed=bool(missing))
+            # Printed last, so that a run that is refused prints one sentence and no other.
+            print(parser.describe(options))
+            if left_out:
+                print(describe_left_out(left_out))
+            print_found(cache, len(missing))
+            if encoder and missing:
+                skipped |= encode_missing(cache, missing, encoder, options.batch_size, encode)
         for path, reason in skipped.items():
             print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
         write_result(cache, record, skipped, options.format)

@@ -36,6 +36,7 @@ from captioning.cli import DONE, UserError, run, wrapped
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH, language_code
 from captioning.places import Places, has_split_files, name_places, photo_folders, write_places
+from captioning.remote_photos import place_of
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.splits import Splits, SplitSettings, decide_splits, write_splits
 from captioning.text_summary import doubts_about_cleaning, summarize_photos, summarize_text
@@ -52,7 +53,7 @@ from captioning.words import clean_captions
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
 CAPTIONS = ()  # the captions files, where they are not in DATA
-PHOTOS = ()  # the folders of photos, where they are not in DATA
+PHOTOS = ()  # the folders of photos, or their addresses (s3://…), where they are not in DATA
 PHOTO_COLUMN = ""  # header or number of the photos' column of a CSV or TSV file
 CAPTION_COLUMN = ""  # and of the captions' column, where they cannot be told
 
@@ -71,7 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, cleans, writes, and prints the summary."""
     share = real_number(below=1.0)
     shares = {"VALIDATION_SHARE": share, "TEST_SHARE": share}
-    types = {**shares, "SPLIT_SEED": seed_number, "LANGUAGE": language_code}
+    types = {
+        **shares,
+        "PHOTOS": place_of,
+        "SPLIT_SEED": seed_number,
+        "LANGUAGE": language_code,
+    }
     parser = SettingsParser(globals(), types)
     options = parser.parse_settings(arguments)
     if options.language != ENGLISH and "min_word_length" not in parser.replaced(arguments):

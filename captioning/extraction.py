@@ -1,7 +1,7 @@
 """Extracts the features of a folder of photos, and encodes a photo again only if it has changed."""
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from captioning.features import (
 from captioning.files import FEATURES_CACHE, photo_id
 from captioning.hashes import hash_photo
 from captioning.mapped_features import FLOAT16, FLOAT32
-from captioning.photos import PhotoError, encode_photos
+from captioning.photos import Photo, PhotoError, encode_photos
 
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
@@ -54,8 +54,28 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
             )
 
 
+# Yields photos, in their order, each with its features or the error that says why it has none, and
+# with its hash, which is empty if there is an error. The last argument is the size of a batch.
+Encode = Callable[
+    [Sequence[Photo], "Encoder", int], Iterator[tuple[Photo, np.ndarray | PhotoError, str]]
+]
+
+
+def encode_here(
+    photos: Sequence[Photo], encoder: "Encoder", batch_size: int
+) -> Iterator[tuple[Photo, np.ndarray | PhotoError, str]]:
+    """Encodes and hashes photos by this process."""
+    hashes: dict[Photo, str] = {}
+
+    def keep_hash(photo: Photo, pixels: np.ndarray) -> None:
+        hashes[photo] = hash_photo(pixels)
+
+    for photo, result in encode_photos(photos, encoder, batch_size, keep_hash):
+        yield photo, result, hashes.pop(photo, "")
+
+
 def encode_missing(
-    cache: FeatureCache, names: list[str], encoder: "Encoder", batch_size: int
+    cache: FeatureCache, names: list[str], encoder: "Encoder", batch_size: int, encode: Encode
 ) -> dict[str, str]:
     """Encodes photos; returns the paths of those that cannot be read, with the reasons.
 
@@ -65,19 +85,14 @@ def encode_missing(
     record, errors, waiting = encoder.record(), {}, {}
     portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
     paths = [cache.photos[name] for name in names]
-    hashes: dict[Path, str] = {}
-
-    def keep_hash(path: Path, pixels: np.ndarray) -> None:
-        hashes[path] = hash_photo(pixels)
-
-    results = encode_photos(paths, encoder, batch_size, keep_hash)
-    for number, (name, (path, result)) in enumerate(zip(names, results, strict=True), 1):
+    results = encode(paths, encoder, batch_size)
+    for number, (name, (path, result, digits)) in enumerate(zip(names, results, strict=True), 1):
         if isinstance(result, PhotoError):
             errors[str(path)] = str(result)
             cache.unreadable.add(name)
         else:
             waiting[name] = result
-            cache.hashes[name] = hashes[path]
+            cache.hashes[name] = digits
         if waiting and (number % portion == 0 or number == len(names)):
             add_to_cache(cache, record, waiting)
             waiting = {}

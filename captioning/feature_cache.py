@@ -19,6 +19,7 @@ import numpy as np
 from captioning.cli import UserError, counted
 from captioning.features import features_path, read_encoder_record
 from captioning.files import FEATURES_CACHE, photo_id
+from captioning.remote_photos import RemotePhoto
 from captioning.storage import atomic_path
 
 # The signature of a photo that has gone.
@@ -34,7 +35,7 @@ class FeatureCache:
     """
 
     data: Path  # the data folder, which the caller has locked
-    photos: dict[str, Path]  # by name, in the order of the features
+    photos: dict[str, Path | RemotePhoto]  # by name, in the order of the features
     signatures: dict[str, str]  # by name
     encoded: set[str] = field(default_factory=set)  # the names of those photos
     hashes: dict[str, str] = field(default_factory=dict)  # of those, but not of all old ones
@@ -73,7 +74,7 @@ def _cache_files(data: Path) -> list[Path]:
     return sorted(path for path in paths if path.is_file())
 
 
-def open_cache(data: Path, photos: dict[str, Path]) -> FeatureCache:
+def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCache:
     """Reads what earlier runs left."""
     cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
     for path in cache.files():
@@ -137,8 +138,10 @@ def _unchanged(cache: FeatureCache, run: dict[str, Any]) -> list[str]:
     ]
 
 
-def _signature(path: Path) -> str:
+def _signature(path: Path | RemotePhoto) -> str:
     """Returns the size and time of a file, which change when the file does."""
+    if isinstance(path, RemotePhoto):
+        return path.signature
     try:
         status = path.stat()
     except OSError:

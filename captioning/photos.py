@@ -1,8 +1,8 @@
 """Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
-import filecmp
 import functools
+import io
 import os
 import stat
 import threading
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from captioning.cli import UserError, one_line
-from captioning.files import photo_id
+from captioning.remote_photos import RemotePhoto
 
 if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
     from captioning.encoders import Encoder
@@ -40,8 +40,8 @@ _WHITE = (255, 255, 255, 255)
 
 _LOADING = threading.Lock()
 
-# A file, or an image that is open already.
-Photo = Path | Image.Image
+# A file, one at an address, or an image that is open already.
+Photo = Path | RemotePhoto | Image.Image
 
 
 class PhotoError(Exception):
@@ -61,6 +61,12 @@ def _load_readers() -> None:
     Image.init()
 
 
+def photo_extensions() -> set[str]:
+    """Returns what the names of photos end in, such as `.jpg`."""
+    _load_readers()
+    return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
 def find_photos(
     folder: Path,
     on_skip: Callable[[str, str], None] | None = None,
@@ -74,8 +80,7 @@ def find_photos(
     """
     report = on_skip or (lambda path, reason: None)
     others = Counter() if left_out is None else left_out
-    _load_readers()
-    extensions = {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
+    extensions = photo_extensions()
     root = os.path.realpath(folder)
     found = []
     for place, folders, names in os.walk(folder, onerror=lambda e: report(e.filename, e.strerror)):
@@ -168,10 +173,7 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
                 photo.load()
             yield photo
             return
-        # A pipe named dog.jpg would have us wait for ever.
-        if not stat.S_ISREG(os.stat(photo).st_mode):
-            raise PhotoError("it is no file")
-        with Image.open(photo, formats=formats) as image:
+        with Image.open(_readable(photo), formats=formats) as image:
             _check_size(image)
             yield image
     except UnidentifiedImageError as error:
@@ -182,6 +184,15 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
+
+
+def _readable(photo: Path | RemotePhoto) -> Path | io.BytesIO:
+    if isinstance(photo, RemotePhoto):
+        return io.BytesIO(photo.read_bytes())
+    # A pipe named dog.jpg would have us wait for ever.
+    if not stat.S_ISREG(os.stat(photo).st_mode):
+        raise PhotoError("it is no file")
+    return photo
 
 
 def _check_size(image: Image.Image) -> None:
@@ -195,50 +206,6 @@ def _check_size(image: Image.Image) -> None:
 def _too_large(size: str) -> PhotoError:
     limit = f"the limit is {Image.MAX_IMAGE_PIXELS:,d}"
     return PhotoError(f"it has {size}, and {limit}: raise it with --max-pixels")
-
-
-def list_photos(
-    folders: Sequence[Path], skipped: dict[str, str], left_out: Counter[str]
-) -> dict[str, Path]:
-    """Lists the photos of folders, sorted, one of each photo id: name -> path.
-
-    The name is the path below its folder. The path of each photo that is left out is added to
-    `skipped`, with the reason; copies of a photo, which an archive may hold, and other files are
-    counted in `left_out`.
-
-    Raises:
-        UserError: if a folder is missing or holds no photo.
-    """
-    # Features are found by the photo id alone.
-    first: dict[str, Path] = {}
-    names: dict[str, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder: put the photos there")
-        found = find_photos(folder, skipped.__setitem__, left_out)
-        if not found:
-            reason = next(iter(skipped.values()), describe_left_out(left_out))
-            why = f" ({reason})" if reason else ""
-            raise UserError(
-                f"{folder} holds no photos{why}: put some there, such as dog.jpg, or name their "
-                "folder with --photos"
-            )
-        for path in found:
-            kept = first.setdefault(photo_id(path.name), path)
-            if kept is path:
-                # Paths below two folders cannot be the same: their photo ids would be.
-                names[str(path.relative_to(folder))] = path
-            elif _are_copies(kept, path):
-                left_out["copied"] += 1
-            else:
-                skipped[str(path)] = f"{one_line(kept.name)} has the same photo id"
-    return names
-
-
-def _are_copies(path: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return path.name == other.name and filecmp.cmp(path, other, shallow=False)
-    return False
 
 
 @contextlib.contextmanager
@@ -290,14 +257,26 @@ def encode_photos(
                 pending.append((batch, [threads.submit(prepare, photo) for photo in batch]))
             batch, futures = pending.popleft()
             prepared = [future.result() for future in futures]
-            readable = [item for item in prepared if not isinstance(item, PhotoError)]
-            features = iter(encoder.encode(readable, batch_size) if readable else [])
-            for photo, item in zip(batch, prepared, strict=True):
-                result = item if isinstance(item, PhotoError) else next(features)
-                if not isinstance(result, PhotoError) and not np.isfinite(result).all():
-                    result = PhotoError(_NOT_FINITE)
+            results = encode_prepared(prepared, encoder, batch_size)
+            for photo, result in zip(batch, results, strict=True):
                 yield photo, result
                 progress.update()
+
+
+def encode_prepared(
+    prepared: Sequence[list[np.ndarray] | PhotoError], encoder: "Encoder", batch_size: int
+) -> list[np.ndarray | PhotoError]:
+    """Encodes a batch of photos from `Encoder.preprocess`; errors among them stay where they are.
+
+    Photos whose features are not finite get an error that says so.
+    """
+    readable = [item for item in prepared if not isinstance(item, PhotoError)]
+    features = iter(encoder.encode(readable, batch_size) if readable else [])
+    results = [item if isinstance(item, PhotoError) else next(features) for item in prepared]
+    return [
+        item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
+        for item in results
+    ]
 
 
 def expand_places(

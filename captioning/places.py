@@ -12,6 +12,7 @@ from typing import Any
 from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DRAWN_SPLITS, OWN_FILES, PHOTOS, PLACES, SPLITS
+from captioning.remote_photos import RemoteFolder, place_of
 from captioning.storage import digest_of_file, read_json, write_json
 
 # Of places.json.
@@ -41,7 +42,7 @@ _DEPTH = 2
 class Places:
     """The places that flags named; what is empty was not named, and is looked for in the folder."""
 
-    photos: tuple[Path, ...] = ()  # folders
+    photos: tuple[Path | RemoteFolder, ...] = ()  # folders
     captions: tuple[Path, ...] = ()  # files, or folders of photos with a .txt beside each
     photo_column: str = ""  # of a table of captions
     caption_column: str = ""
@@ -66,13 +67,17 @@ def read_places(data: Path) -> Places:
         isinstance(text, str) for text in [*lists[0], *lists[1], *texts]
     ):
         raise UserError(f"{data / PLACES} is damaged: {remedy}")
-    photos, captions = (tuple(data / path for path in paths) for paths in lists)
-    return Places(photos, captions, *texts)
+    photos = (place_of(text) for text in lists[0])
+    return Places(
+        tuple(place if isinstance(place, RemoteFolder) else data / place for place in photos),
+        tuple(data / path for path in lists[1]),
+        *texts,
+    )
 
 
 def name_places(
     data: Path,
-    photos: Sequence[Path] = (),
+    photos: Sequence[Path | RemoteFolder] = (),
     captions: Sequence[Path] = (),
     photo_column: str = "",
     caption_column: str = "",
@@ -108,22 +113,24 @@ def write_places(data: Path, places: Places) -> None:
     write_json(data / PLACES, content, FORMAT)
 
 
-def portable_path(data: Path, path: Path) -> str:
+def portable_path(data: Path, path: Path | RemoteFolder) -> str:
     """Returns a path in the data folder as seen from there, and another one as absolute."""
+    if isinstance(path, RemoteFolder):
+        return path.address
     absolute = Path(os.path.abspath(path))
     root = Path(os.path.abspath(data))
     return str(absolute.relative_to(root) if absolute.is_relative_to(root) else absolute)
 
 
-def photo_folders(data: Path, places: Places | None = None) -> list[Path]:
-    """Returns the folders of a data set's photos: those named, or `photos`, or the whole folder.
+def photo_places(data: Path, places: Places | None = None) -> list[Path | RemoteFolder]:
+    """Returns where a data set's photos are: as named, or in `photos`, or in the whole folder.
 
     Raises:
-        UserError: if one that was named is none.
+        UserError: if a folder that was named is none.
     """
     named = (places or read_places(data)).photos
     for folder in named:
-        if not folder.is_dir():
+        if isinstance(folder, Path) and not folder.is_dir():
             raise UserError(
                 f"{folder} is not a folder: put the photos there again, or run python "
                 f"prepare_photos.py --data {data} --photos FOLDER"
@@ -131,6 +138,11 @@ def photo_folders(data: Path, places: Places | None = None) -> list[Path]:
     if named:
         return list(named)
     return [data if data.is_dir() and not (data / PHOTOS).is_dir() else data / PHOTOS]
+
+
+def photo_folders(data: Path, places: Places | None = None) -> list[Path]:
+    """Returns the folders of `photo_places`, without addresses, whose photos are not at hand."""
+    return [place for place in photo_places(data, places) if isinstance(place, Path)]
 
 
 def captions_places(data: Path, places: Places | None = None) -> list[Path]:

@@ -14,13 +14,13 @@ from captioning import photos
 from captioning.cli import UserError
 from captioning.encoders import Encoder
 from captioning.features import read_features, write_features
+from captioning.photo_lists import list_photos
 from captioning.photos import (
     PhotoError,
     describe_left_out,
     encode_photos,
     expand_places,
     find_photos,
-    list_photos,
     read_photo,
 )
 

@@ -12,7 +12,7 @@ from captioning.cli import announce_loading, run
 SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]
 
 # What takes seconds to load.
-SLOW = {"tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk"}
+SLOW = {"tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk", "ray", "fsspec"}
 
 # Runs a script as a user does, and says at the end what it has loaded.
 RUN_AND_SAY_WHAT_IS_LOADED = f"""

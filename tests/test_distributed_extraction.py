@@ -1,0 +1,230 @@
+"""Encoding by a Ray cluster: the result is that of one process, whatever happens to workers."""
+
+import importlib.util
+import os
+import signal
+import sys
+import types
+from collections import Counter
+
+import pytest
+from support import PHOTO_COUNT, PHOTO_RESULTS, ROOT, StandIn, draw_photo, draw_photos
+
+import prepare_photos
+from captioning import distributed_extraction, extraction
+from captioning.cli import UserError, run
+from captioning.distributed_extraction import cluster, import_ray
+from captioning.photo_lists import list_photos
+from captioning.remote_photos import RemoteFolder
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="Ray is not installed: it is optional, docs/scale.md says how to get it",
+)
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Starts a cluster of two machines, as Ray sees them, of a processor each."""
+    # Before anything else imports it: this sets what Ray reads then.
+    import_ray()
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers find the stand-ins there.
+        patch.setenv("PYTHONPATH", str(ROOT / "tests"))
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        started.add_node(num_cpus=1)
+    yield started.address
+    started.shutdown()
+
+
+@pytest.fixture
+def prepare(tmp_path, capsys, monkeypatch):
+    """Gives a function that runs prepare_photos.py, with an encoder of a few lines."""
+    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
+    monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
+    monkeypatch.setattr(distributed_extraction, "PHOTOS_PER_TASK", 4)
+    draw_photos(tmp_path / "photos", PHOTO_COUNT)
+
+    def call(*flags):
+        arguments = ["--data", str(tmp_path), "--encoder", "MobileNetV2", "--weights", "none"]
+        status = run(prepare_photos.main, [*arguments, "--batch-size", "4", *flags])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def expected(prepare, tmp_path):
+    """Returns what one process writes, and removes it."""
+    status, _, errors = prepare()
+    assert (status, errors.count("skipped")) == (1, 1)
+    results = take_results(tmp_path)
+    assert not (tmp_path / "features.pkl").exists()
+    return results
+
+
+def take_results(folder):
+    """Reads and removes all that prepare_photos.py has written."""
+    results = {name: (folder / name).read_bytes() for name in PHOTO_RESULTS}
+    for path in [*folder.glob("features*"), *folder.glob("features-cache/*")]:
+        if path.is_file():
+            path.unlink()
+    return results
+
+
+class Mortal(StandIn):
+    """An encoder whose process is killed in the middle, as often as `lives` says."""
+
+    lives = 1
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.folder = os.environ["MORTAL_FOLDER"]
+
+    def encode(self, photos, batch_size=0):
+        """Kills its process at the first batches."""
+        for life in range(self.lives):
+            try:
+                open(os.path.join(self.folder, f"life-{life}"), "x").close()
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(photos, batch_size)
+
+
+class Doomed(Mortal):
+    """An encoder whose processes are all killed."""
+
+    lives = 1000
+
+
+@needs_ray
+def test_the_features_are_those_of_one_process(prepare, expected, address, tmp_path):
+    status, output, errors = prepare("--ray", address)
+    assert (status, errors.count("skipped")) == (1, 1)
+    assert "photo 0010.png: cannot identify image file" in errors
+    assert f"ray {address}" in " ".join(output.split())
+    assert take_results(tmp_path) == expected
+
+
+@needs_ray
+def test_a_stopped_run_goes_on(prepare, expected, address, tmp_path, monkeypatch):
+    ordinary, written = extraction.add_to_cache, []
+
+    def stop(*arguments):
+        ordinary(*arguments)
+        written.append(1)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, "add_to_cache", stop)
+        assert prepare("--ray", address)[0] == 130
+    status, output, _ = prepare("--ray", address)
+    assert status == 1
+    assert "found 15 features of earlier runs, 14 to go" in output
+    assert take_results(tmp_path) == expected
+
+
+@needs_ray
+def test_workers_that_are_killed_are_replaced(prepare, expected, address, tmp_path, monkeypatch):
+    lives = tmp_path / "lives"
+    lives.mkdir()
+    monkeypatch.setenv("MORTAL_FOLDER", str(lives))
+    monkeypatch.setattr("captioning.encoders.Encoder", Mortal)
+    assert prepare("--ray", address)[0] == 1
+    assert len(list(lives.iterdir())) == 1
+    assert take_results(tmp_path) == expected
+
+
+@needs_ray
+def test_a_cluster_that_stands_still_is_given_up(prepare, address, tmp_path, monkeypatch):
+    from ray.data import DataContext
+
+    monkeypatch.setenv("MORTAL_FOLDER", str(tmp_path))
+    monkeypatch.setattr("captioning.encoders.Encoder", Doomed)
+    monkeypatch.setattr(DataContext.get_current(), "execution_no_progress_timeout_s", 3)
+    status, _, errors = prepare("--ray", address)
+    assert status == 2
+    assert "stands still" in errors.splitlines()[-1]
+    assert not (tmp_path / "features.pkl").exists()
+
+
+@needs_ray
+def test_a_package_that_workers_lack_is_named(prepare, address, monkeypatch):
+    absent = types.ModuleType("absent_package")
+    absent.Encoder = type("Encoder", (StandIn,), {"__module__": "absent_package"})
+    monkeypatch.setitem(sys.modules, "absent_package", absent)
+    monkeypatch.setattr("captioning.encoders.Encoder", absent.Encoder)
+    status, _, errors = prepare("--ray", address)
+    assert status == 2
+    assert "(ModuleNotFoundError: No module named 'absent_package')" in errors.splitlines()[-1]
+
+
+@needs_ray
+def test_photos_that_only_this_process_sees_are_no_bad_photos(address, tmp_path):
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    draw_photo(tmp_path / "photo.png", "red", "ball", "snow")
+    files.pipe("/seen/photo.png", (tmp_path / "photo.png").read_bytes())
+    photos = list(list_photos([RemoteFolder("memory://seen")], {}, Counter()).values())
+    with (
+        cluster(address) as encode,
+        pytest.raises(UserError, match=r"cannot open memory://seen/photo.png \(No such file"),
+    ):
+        list(encode(photos, StandIn(), 4))
+    files.rm("/seen/photo.png")
+
+
+@needs_ray
+def test_a_photo_that_is_gone_is_named(address, tmp_path):
+    with cluster(address) as encode:
+        ((photo, error, _),) = encode([tmp_path / "gone.png"], StandIn(), 4)
+    assert (photo, str(error)) == (tmp_path / "gone.png", "No such file or directory")
+
+
+@needs_ray
+def test_this_process_gets_back_what_it_was(address, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    handler = signal.getsignal(signal.SIGTERM)
+    with cluster(address):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+        assert signal.getsignal(signal.SIGTERM) == handler
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("rubbish", "is not the address of a Ray cluster: give auto, or the HOST:PORT"),
+        ("ray://127.0.0.1:1", "is not the address of a Ray cluster"),
+        ("127.0.0.1:1", "nothing answers at --ray 127.0.0.1:1 (Connection refused)"),
+    ],
+)
+def test_wrong_addresses_are_refused(prepare, tmp_path, address, words):
+    status, output, errors = prepare("--ray", address)
+    assert (status, output) == (2, "")
+    (sentence,) = errors.splitlines()
+    assert words in sentence
+    assert not list(tmp_path.glob("features*"))
+
+
+def test_without_ray_there_is_one_sentence(prepare, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
+    )
+    status, output, errors = prepare("--ray", "auto")
+    assert (status, output) == (2, "")
+    (sentence,) = errors.splitlines()
+    assert "not installed: run python -m pip install -r requirements-ray.txt" in sentence
+
+
+def test_where_nothing_is_to_be_encoded_no_cluster_is_needed(tmp_path, prepare, capsys):
+    (tmp_path / "photos" / "photo 0010.png").unlink()
+    assert prepare()[0] == 0
+    assert prepare("--ray", "127.0.0.1:1")[0] == 0
