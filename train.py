@@ -3,6 +3,7 @@
     python train.py --data data/flickr8k --model models/flickr8k
     python train.py --recipe recipes/classic.toml --epochs 20
     python train.py --data data/flickr8k --model models/flickr8k --resume
+    KERAS_BACKEND=jax python train.py --devices all
 
 The network is in captioning/model.py, the loss in captioning/training.py; with
 REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
@@ -25,6 +26,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +34,10 @@ from typing import TYPE_CHECKING, Any
 from captioning.captions import read_captions_of, read_descriptions
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
+from captioning.devices import choose_devices, device_count, has_several_processes, is_first, using
 from captioning.features import features_path, read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
 from captioning.lookalikes import warn_of_lookalikes
-from captioning.recipes import make_recipe
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
 from captioning.vocabulary import Vocabulary, read_vocabulary
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    text = "how many devices a batch is divided among, or all; with JAX alone more than 1"
+    parser.add_argument("--devices", type=device_count, default=1, metavar="N", help=text)
     options = parser.parse_settings(arguments)
     check_arguments(options)
     announce_loading("Keras")
@@ -100,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.saved_model import SavedModel
     from captioning.training import plan_steps
 
+    distribution = choose_devices(options.devices)
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
     captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
     planned = options.batch_size, options.epochs, options.min_steps
@@ -108,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parser.describe(options))
     print(f"training   {training.summary()}\nvalidation {validation.summary()}")
     settings = parser.settings_in_force(options)
-    with locked(options.model, "train.py or evaluate.py"):
+    lock = locked(options.model, "train.py or evaluate.py")
+    with using(distribution), lock if is_first() else nullcontext():
         keras.utils.set_random_seed(options.seed)
         captioner = build_captioner(
             vocabulary.size,
@@ -125,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = SavedModel(captioner, vocabulary, encoder_record)
         with resumable(options.model, "train.py", arguments):
             history = train(options, settings, (training, validation), captions, model)
-    report(history, options)
+        report(history, options)
     return DONE
 
 
@@ -133,6 +139,8 @@ def check_arguments(options: argparse.Namespace) -> None:
     """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
     if options.model.exists() and not options.model.is_dir():
         raise UserError(f"{options.model} is not a folder: name another with --model")
+    if options.reward_epochs and has_several_processes():
+        raise UserError("several processes cannot train by rewards: add --reward-epochs 0")
     if options.resume:
         require_checkpoint(options.model, start_anew(options))
     data = options.data
@@ -173,7 +181,7 @@ def train(
     from captioning.model import network_digest
     from captioning.progress import ShowCaptions, ShowEpoch
     from captioning.reward import RewardSettings, fine_tune
-    from captioning.saved_model import save_model
+    from captioning.saved_model import recipe_of_training, save_model
 
     trainer = training.CaptionTrainer(model.captioner)
     run_settings = {
@@ -183,12 +191,15 @@ def train(
     }
     checkpoint = start_or_resume(options.model, run_settings, options.resume, start_anew(options))
     history, limits = checkpoint.history, (options.epochs, options.patience)
-    save_best = partial(save_model, options.model, model, recipe_of(options, settings, model))
+    recipe = recipe_of_training(settings, model, options.data)
+    save_best = partial(save_model, options.model, model, recipe)
     callbacks = [
         ShowEpoch(history, *limits, options.reward_epochs),
         ShowCaptions(model.captioner, model.vocabulary, splits[1], captions, options.shown_photos),
-        training.RecordEpoch(options.model, history, run_settings, *limits, save_best),
+        training.KeepHistory(history, *limits),
     ]
+    if is_first():
+        callbacks.append(training.SaveEpoch(options.model, history, run_settings, save_best))
     if not training.is_finished(history, *limits):
         batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
         rate = options.learning_rate, options.weight_decay
@@ -209,21 +220,9 @@ def train(
             seed=options.seed,
         )
         fine_tune(trainer, model, splits, reward_settings, checkpoint, options.model, callbacks)
-    remove_checkpoint(options.model)
+    if is_first():
+        remove_checkpoint(options.model)
     return history
-
-
-def recipe_of(
-    options: argparse.Namespace, settings: dict[str, Any], model: "SavedModel"
-) -> dict[str, dict[str, Any]]:
-    """Returns all settings that the model depends on, those of the two earlier stages included."""
-    names, record = ("encoder", "weights", "dtype"), model.encoder_record
-    tables = {
-        "prepare_photos": {name: record[name] for name in names if name in record},
-        "prepare_text": model.vocabulary.cleaning,
-        "train": settings,
-    }
-    return make_recipe(tables, options.data)
 
 
 def report(history: list[dict], options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from captioning.backend import keras
+from captioning.devices import own_rows
 from captioning.features import FeatureRows, Features
 from captioning.splits import usable_photos
 from captioning.vocabulary import Vocabulary
@@ -73,7 +74,8 @@ def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
 class CaptionBatches(keras.utils.PyDataset):
     """Batches of captions of like length, in an order that depends on seed and epoch alone.
 
-    `weights`, (captions,), say how much each caption counts, by default 1.
+    `weights`, (captions,), say how much each caption counts, by default 1. Of a batch that is
+    divided among several processes, this one gets its part.
     """
 
     def __init__(
@@ -87,12 +89,15 @@ class CaptionBatches(keras.utils.PyDataset):
         # wait for the tuner's timer: up to half the time of the epoch.
         super().__init__(workers=2)
         self.features = split.features
-        self.photo_rows = split.photo_rows
+        # The last row, -1 of `own_rows`, is a caption without words, of the first photo.
+        self.photo_rows = np.append(split.photo_rows, 0)
         self.lengths = np.array([len(caption) for caption in split.captions])
-        self.token_ids = np.zeros((len(self.lengths), self.lengths.max()), dtype=np.int32)
-        for row, caption in zip(self.token_ids, split.captions, strict=True):
+        self.token_ids = np.zeros((len(self.lengths) + 1, self.lengths.max()), dtype=np.int32)
+        for row, caption in zip(self.token_ids[:-1], split.captions, strict=True):
             row[: len(caption)] = caption
-        self.weights = np.ones(len(self.lengths)) if weights is None else weights
+        self.weights = np.append(np.ones(len(self.lengths)) if weights is None else weights, 0)
+        # Asked for here: Keras tells it to the thread that set it, and others read the batches.
+        self.distribution = keras.distribution.distribution()
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle(epoch=0)
@@ -119,8 +124,9 @@ class CaptionBatches(keras.utils.PyDataset):
 
         Features are (captions, length), the other three (captions, tokens).
         """
-        rows = self.batches[number]
-        token_ids = self.token_ids[rows, : self.lengths[rows].max()]
+        length = self.lengths[self.batches[number]].max()
+        rows = own_rows(self.batches[number], self.distribution)
+        token_ids = self.token_ids[rows, :length]
         targets = token_ids[:, 1:]
         # The end token of a caption is predicted but never read: it becomes padding.
         prefixes = np.where(targets == 0, 0, token_ids[:, :-1])

@@ -25,6 +25,7 @@ from captioning.model import average_captioners, halves
 from captioning.recipes import (
     MADE_WITH,
     OF_DRAWN_SCENES,
+    make_recipe,
     read_recipe_of_model,
     write_recipe,
 )
@@ -52,8 +53,21 @@ def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
     return f"captioner_{digest[:16]}"
 
 
+def recipe_of_training(
+    settings: dict[str, Any], model: SavedModel, data: Path
+) -> dict[str, dict[str, Any]]:
+    """Returns all settings that the model depends on, those of the two earlier stages included."""
+    names, record = ("encoder", "weights", "dtype"), model.encoder_record
+    tables = {
+        "prepare_photos": {name: record[name] for name in names if name in record},
+        "prepare_text": model.vocabulary.cleaning,
+        "train": settings,
+    }
+    return make_recipe(tables, data)
+
+
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
-    """Writes a model folder, `recipe` being what `recipes.make_recipe` returns.
+    """Writes a model folder, `recipe` being what `recipe_of_training` returns.
 
     Scores and captions of an earlier model are removed: they would pass for those of this one.
     """

@@ -134,28 +134,45 @@ def is_best(history: list[dict]) -> bool:
     return last > max(earlier, default=-np.inf)
 
 
-class RecordEpoch(keras.callbacks.Callback):
-    """Writes after every epoch what makes sure that it is not lost, and stops when it is time.
+class KeepHistory(keras.callbacks.Callback):
+    """Adds the figures of each epoch to `history`, and stops training when it is time."""
 
-    The figures of each epoch are added to `history`, which `is_finished` looks at after it.
-    save_best() is called after an epoch that is the best so far.
+    def __init__(self, history: list[dict], epochs: int, patience: int):
+        super().__init__()
+        self.history = history
+        self.epochs = epochs
+        self.patience = patience
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds the figures, and looks at them as `is_finished` says."""
+        figures = {
+            "epoch": epoch + 1,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+        }
+        self.history.append(figures | logs)
+        finished = is_finished(self.history, self.epochs, self.patience)
+        self.model.stop_training = finished or not _is_finite(logs)
+
+
+class SaveEpoch(keras.callbacks.Callback):
+    """Writes after every epoch what makes sure that it is not lost, if its figures are finite.
+
+    `history` ends with the figures of the epoch. save_best() is called after an epoch that is the
+    best so far.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        history: list[dict],
-        settings: dict,
-        epochs: int,
-        patience: int,
-        save_best: Callable[[], None],
+        self, folder: Path, history: list[dict], settings: dict, save_best: Callable[[], None]
     ):
         super().__init__()
         self.folder = folder
         self.history = history
         self.settings = settings
-        self.epochs = epochs
-        self.patience = patience
         self.save_best = save_best
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -163,24 +180,13 @@ class RecordEpoch(keras.callbacks.Callback):
         if self.history:
             write_checkpoint(self.folder, self.model, self.settings, self.history)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
-        self.started = time.monotonic()
-
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Saves the model if it is the best so far, then history and curves, the checkpoint last.
 
         Only the checkpoint says how many epochs are done: a run that is killed before it is written
         does the epoch again and writes the same files.
         """
-        figures = {
-            "epoch": epoch + 1,
-            "seconds": round(time.monotonic() - self.started, 1),
-            "learning_rate": float(self.model.optimizer.learning_rate),
-        }
-        self.history.append(figures | logs)
-        if not np.isfinite(list(logs.values())).all():
-            self.model.stop_training = True
+        if not _is_finite(logs):
             return
         if is_best(self.history):
             self.save_best()
@@ -188,7 +194,10 @@ class RecordEpoch(keras.callbacks.Callback):
         with atomic_path(self.folder / CURVES) as partial:
             draw_curves(self.history, partial)
         write_checkpoint(self.folder, self.model, self.settings, self.history)
-        self.model.stop_training = is_finished(self.history, self.epochs, self.patience)
+
+
+def _is_finite(figures: dict) -> bool:
+    return bool(np.isfinite(list(figures.values())).all())
 
 
 class EpochBar(keras.callbacks.Callback):
