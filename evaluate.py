@@ -107,17 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.gallery import write_gallery
     from captioning.gallery.evaluation import make_cards, make_page
     from captioning.notes import notes_on
-    from captioning.saved_model import results_folder
+    from captioning.saved_model import notes_on_training_photos, results_folder
 
     folder = results_folder(options.model)
     model, references, features = read_inputs(options)
+    scored = options.data, options.split, references.photo_ids
+    seen = notes_on_training_photos(model, *scored)
     if options.compare:
         others = read_other_captions(options.compare, options.data, options.split, references)
     print(parser.describe(options))
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
-    seen = notes_on_lookalikes(options.data, options.split, references.photo_ids)
+    seen += notes_on_lookalikes(*scored)
     scores = {
         "data": str(options.data),
         "split": options.split,

@@ -16,6 +16,7 @@ Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml           the settings that it was trained with
         MODEL/vocabulary.json, features.json    copies, to complete the folder
+        MODEL/training-photos.json  which photos must not be scored
         MODEL/history.csv, curves.png           loss and accuracy, or reward
         MODEL/checkpoint.npz        what --resume needs, removed at the end
 Takes   on two cores for Flickr8k a minute an epoch, half more with rewards.
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"network    {captioner.count_params():,d} parameters, {vocabulary.size:,d} token ids"
         )
         warn_of_lookalikes(options.data)
-        model = SavedModel(captioner, vocabulary, encoder_record)
+        model = SavedModel(captioner, vocabulary, encoder_record, tuple(training.photo_ids))
         with resumable(options.model, "train.py", arguments):
             history = train(options, settings, (training, validation), captions, model)
         report(history, options)

@@ -75,6 +75,8 @@ def read_captioned_photos(data: Path, places: Places | None = None) -> Captioned
     """
     places = places or read_places(data)
     command = f"run python prepare_text.py --data {data}"
+    if places.captions:
+        command += f" --captions {' '.join(map(str, places.captions))}"
     reader = _CaptionsReader()
     files = captions_places(data, places)
     splits = _splits_by_name(files)

@@ -43,6 +43,7 @@ OWN_FILES = (
 
 # In MODEL.
 CAPTIONER = "captioner.keras"
+TRAINING_PHOTOS = "training-photos.json"
 RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 CURVES = "curves.png"

@@ -2,13 +2,13 @@
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from captioning.backend import keras
-from captioning.cli import UserError
+from captioning.cli import UserError, counted
 from captioning.encoders import JOIN, UNTRAINED
 from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.files import (
@@ -18,6 +18,7 @@ from captioning.files import (
     GENERATED_CAPTIONS,
     RECIPE,
     SCORES,
+    TRAINING_PHOTOS,
     VOCABULARY,
     find_captioner,
 )
@@ -29,7 +30,7 @@ from captioning.recipes import (
     read_recipe_of_model,
     write_recipe,
 )
-from captioning.storage import atomic_path, write_json
+from captioning.storage import atomic_path, read_json, write_json
 from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 
@@ -40,6 +41,7 @@ class SavedModel:
     captioner: keras.Model  # as `model.join_halves` builds it
     vocabulary: Vocabulary
     encoder_record: dict[str, Any]  # what made the features that it was trained on
+    training_photos: tuple[str, ...] = ()  # their photo ids; none where they are not known
 
 
 def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
@@ -75,6 +77,7 @@ def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
         (folder / name).unlink(missing_ok=True)
     write_vocabulary(folder, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record, FORMAT)
+    write_json(folder / TRAINING_PHOTOS, {"photos": list(model.training_photos)}, FORMAT)
     write_recipe(folder / RECIPE, recipe)
     name = model_name(model.vocabulary, model.encoder_record)
     named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=name)
@@ -113,7 +116,43 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
             f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
             f"they are: {remedy} again"
         )
-    return SavedModel(captioner, vocabulary, record)
+    return SavedModel(captioner, vocabulary, record, _read_training_photos(folder, remedy))
+
+
+def _read_training_photos(folder: Path, remedy: str) -> tuple[str, ...]:
+    path = folder / TRAINING_PHOTOS
+    # Models of earlier versions have no such file.
+    if not path.exists():
+        return ()
+    photos = read_json(path, FORMAT, remedy).get("photos")
+    if not isinstance(photos, list) or not all(isinstance(photo, str) for photo in photos):
+        raise UserError(f"{path} is damaged (photos is not a list of photo ids): {remedy} again")
+    return tuple(photos)
+
+
+def notes_on_training_photos(
+    model: SavedModel, data: Path, split: str, photos: Collection[str]
+) -> list[str]:
+    """Returns a note if scored photos of a split have the names of photos it was trained on.
+
+    Raises:
+        UserError: if they are those photos, since the features are those of the training.
+    """
+    seen = sorted(set(photos).intersection(model.training_photos))
+    # Whoever asks for the scores of the training split knows.
+    if split == "train" or not seen:
+        return []
+    record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    which = f"{len(seen):,d} of the {counted(len(photos), 'scored photo')}, such as {seen[0]!r},"
+    if record.get("features_sha256") == model.encoder_record.get("features_sha256"):
+        raise UserError(
+            f"the model was trained on {which} since the splits of {data} have changed: run python "
+            f"train.py --data {data} again, or put back the splits that it was trained with"
+        )
+    return [
+        f"warning: {which} have the names of photos that the model was trained on. Where they are "
+        "the same photos, it scores too high: train it anew on the splits as they are."
+    ]
 
 
 def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel:
@@ -137,7 +176,8 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
                 "were trained on the same words, with the same maximum length"
             )
     captioner = average_captioners([model.captioner for model in (first, *others)])
-    return SavedModel(captioner, first.vocabulary, first.encoder_record)
+    photos = {photo: None for model in (first, *others) for photo in model.training_photos}
+    return SavedModel(captioner, first.vocabulary, first.encoder_record, tuple(photos))
 
 
 def doubts_about(folder: Path) -> list[str]:
