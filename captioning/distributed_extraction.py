@@ -88,7 +88,10 @@ def cluster(address: str) -> Iterator[Encode]:
             )
     # Ray has no error of its own for a cluster that is not there, or has another version or key.
     except Exception as error:
-        raise UserError(f"no Ray cluster can be used at {address}: {_last_line(error)}") from error
+        raise UserError(
+            f"no Ray cluster can be used at {address} ({_last_line(error)}): if it asks for a key, "
+            "set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its first machine"
+        ) from error
     # Ray's handler would end the process before it has said that it was stopped.
     signal.signal(signal.SIGTERM, terminate)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
