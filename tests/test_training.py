@@ -96,6 +96,7 @@ def test_a_run_leaves_a_complete_model_folder(data, tmp_path, capsys, monkeypatc
     assert {path.name for path in folder.iterdir()} == {
         ".lock",
         "captioner.keras",
+        "training-photos.json",
         "vocabulary.json",
         "features.json",
         "recipe.toml",
