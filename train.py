@@ -32,10 +32,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captioning import devices
 from captioning.captions import read_captions_of, read_descriptions
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
-from captioning.devices import choose_devices, device_count, has_several_processes, is_first, using
 from captioning.features import features_path, read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
 from captioning.lookalikes import warn_of_lookalikes
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     text = "how many devices a batch is divided among, or all; with JAX alone more than 1"
-    parser.add_argument("--devices", type=device_count, default=1, metavar="N", help=text)
+    parser.add_argument("--devices", type=devices.count_or_all, default=1, metavar="N", help=text)
     options = parser.parse_settings(arguments)
     check_arguments(options)
     announce_loading("Keras")
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.saved_model import SavedModel
     from captioning.training import plan_steps
 
-    distribution = choose_devices(options.devices)
+    distribution = devices.choose(options.devices)
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
     captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
     planned = options.batch_size, options.epochs, options.min_steps
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"training   {training.summary()}\nvalidation {validation.summary()}")
     settings = parser.settings_in_force(options)
     lock = locked(options.model, "train.py or evaluate.py")
-    with using(distribution), lock if is_first() else nullcontext():
+    with devices.using(distribution, settings), lock if devices.is_first() else nullcontext():
         keras.utils.set_random_seed(options.seed)
         captioner = build_captioner(
             vocabulary.size,
@@ -140,7 +140,7 @@ def check_arguments(options: argparse.Namespace) -> None:
     """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
     if options.model.exists() and not options.model.is_dir():
         raise UserError(f"{options.model} is not a folder: name another with --model")
-    if options.reward_epochs and has_several_processes():
+    if options.reward_epochs and devices.has_several_processes():
         raise UserError("several processes cannot train by rewards: add --reward-epochs 0")
     if options.resume:
         require_checkpoint(options.model, start_anew(options))
@@ -191,6 +191,7 @@ def train(
         "inputs": digest(splits, model.vocabulary),
     }
     checkpoint = start_or_resume(options.model, run_settings, options.resume, start_anew(options))
+    devices.require_agreement([run_settings, checkpoint.history])
     history, limits = checkpoint.history, (options.epochs, options.patience)
     recipe = recipe_of_training(settings, model, options.data)
     save_best = partial(save_model, options.model, model, recipe)
@@ -199,7 +200,7 @@ def train(
         ShowCaptions(model.captioner, model.vocabulary, splits[1], captions, options.shown_photos),
         training.KeepHistory(history, *limits),
     ]
-    if is_first():
+    if devices.is_first():
         callbacks.append(training.SaveEpoch(options.model, history, run_settings, save_best))
     if not training.is_finished(history, *limits):
         batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
@@ -221,7 +222,7 @@ def train(
             seed=options.seed,
         )
         fine_tune(trainer, model, splits, reward_settings, checkpoint, options.model, callbacks)
-    if is_first():
+    if devices.is_first():
         remove_checkpoint(options.model)
     return history
 

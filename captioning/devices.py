@@ -6,15 +6,17 @@ steps are those of one device. All processes compute the same and keep the same 
 alone prints and writes.
 """
 
+import argparse
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from captioning.cli import UserError, counted
-from captioning.settings import positive_integer
 
 # Scripts read their arguments before they load Keras.
 if TYPE_CHECKING:
@@ -29,9 +31,13 @@ PROCESS_VARIABLES = tuple(
 )
 
 
-def device_count(text: str) -> int | str:
+def count_or_all(text: str) -> int | str:
     """Converts the text of a flag: ALL, or a whole number of at least 1."""
-    return ALL if text == ALL else positive_integer(text)
+    if text == ALL:
+        return ALL
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected all or a whole number of at least 1, got {text!r}")
 
 
 def has_several_processes() -> bool:
@@ -39,7 +45,7 @@ def has_several_processes() -> bool:
     return any(name in os.environ for name in PROCESS_VARIABLES)
 
 
-def choose_devices(count: int | str) -> "keras.distribution.Distribution | None":
+def choose(count: int | str) -> "keras.distribution.Distribution | None":
     """Finds the devices, and the other processes; returns None for one device.
 
     Nothing may have been computed by Keras before.
@@ -78,20 +84,24 @@ def choose_devices(count: int | str) -> "keras.distribution.Distribution | None"
 def _join_processes() -> None:
     from captioning.backend import keras
 
-    # With no seed set, Keras has the processes agree on one by a function that JAX gives up.
-    keras.utils.set_random_seed(0)
     try:
         keras.distribution.initialize()
     except (ValueError, RuntimeError) as error:
         raise UserError(
-            f"the processes did not find each other ({error}): see that "
-            f"{', '.join(PROCESS_VARIABLES)} are set as docs/scale.md says"
+            f"the processes did not find each other ({str(error).rstrip('.')}): set "
+            f"{', '.join(PROCESS_VARIABLES)} as docs/scale.md says"
         ) from error
 
 
 @contextlib.contextmanager
-def using(distribution: "keras.distribution.Distribution | None") -> Iterator[None]:
-    """Has Keras put what is built within on the devices; silences all processes but the first."""
+def using(
+    distribution: "keras.distribution.Distribution | None", settings: dict[str, Any]
+) -> Iterator[None]:
+    """Has Keras put what is built within on the devices; silences all processes but the first.
+
+    Raises:
+        UserError: if the processes have not the same settings.
+    """
     if distribution is None:
         yield
         return
@@ -99,6 +109,7 @@ def using(distribution: "keras.distribution.Distribution | None") -> Iterator[No
     print(f"devices    {devices}" + (f" in {processes} processes" if processes > 1 else ""))
     with contextlib.ExitStack() as stack:
         stack.enter_context(distribution.scope())
+        require_agreement(settings)
         if not is_first():
             process = distribution.data_shard_id
             print(f"process    {process}, computes along; process 0 prints and writes", flush=True)
@@ -113,6 +124,28 @@ def is_first() -> bool:
 
     distribution = keras.distribution.distribution()
     return distribution is None or distribution.data_shard_id == 0
+
+
+def require_agreement(run: Any) -> None:
+    """Raises `UserError` if what JSON can hold of a run is not the same in all processes.
+
+    Their captioners would part without a word.
+    """
+    from captioning.backend import keras
+
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return
+    digest = hashlib.sha256(json.dumps(run).encode()).digest()
+    layout = keras.distribution.TensorLayout([None], distribution.device_mesh)
+    try:
+        # JAX compares what is to be the same on the devices of all processes.
+        keras.distribution.distribute_tensor(np.frombuffer(digest, np.int32), layout)
+    except AssertionError as error:
+        raise UserError(
+            "the processes differ in their settings, data or checkpoint: run the same command in "
+            "all of them, on the same files"
+        ) from error
 
 
 def own_rows(

@@ -1,0 +1,135 @@
+"""Training on many devices gives what one gives; JAX takes one processor for several devices."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pandas as pd
+import pytest
+from support import ROOT, make_prepared_data
+
+import train
+from captioning.cli import run
+from captioning.saved_model import load_model
+
+needs_jax = pytest.mark.skipif(
+    find_spec("jax") is None, reason="JAX is not installed: python -m pip install jax"
+)
+
+# A batch of 6 is divided among 2 devices, and among 4 only with two empty rows.
+SMALL = ["--units", "8", "--min-steps", "1", "--batch-size", "6", "--shown-photos", "0"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Returns a data folder that is ready to train on."""
+    folder = tmp_path_factory.mktemp("devices") / "data"
+    make_prepared_data(folder)
+    return folder
+
+
+def start(data, model, *flags, virtual=1, **environment):
+    """Starts train.py on JAX with so many virtual devices."""
+    flag = f"--xla_force_host_platform_device_count={virtual}"
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), "--data", data, "--model", model, *SMALL, *flags],
+        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flag, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(*processes):
+    """Waits for processes and returns what they have printed, once they have all succeeded."""
+    outputs = [process.communicate(timeout=280) for process in processes]
+    for process, (_, errors) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, errors
+    return [printed for printed, _ in outputs]
+
+
+def losses(model):
+    """Returns the losses of all epochs of a model folder."""
+    return pd.read_csv(model / "history.csv")[["loss", "val_loss"]].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def of_one_device(data, tmp_path_factory):
+    """Returns the losses of two epochs on one device."""
+    model = tmp_path_factory.mktemp("one") / "model"
+    finish(start(data, model, "--epochs", "2"))
+    return losses(model)
+
+
+@needs_jax
+@pytest.mark.parametrize(("count", "virtual"), [("2", 2), ("all", 4)])
+def test_the_losses_are_those_of_one_device(data, tmp_path, of_one_device, count, virtual):
+    flags = ["--epochs", "2", "--devices", count]
+    (printed,) = finish(start(data, tmp_path / "model", *flags, virtual=virtual))
+    assert f"devices    {virtual if count == 'all' else count}\n" in printed
+    assert losses(tmp_path / "model") == pytest.approx(of_one_device, abs=1e-4)
+    # What was saved knows nothing of devices, nor of JAX.
+    assert load_model(tmp_path / "model").captioner.count_params() > 0
+
+
+@needs_jax
+def test_two_processes_train_one_model(data, tmp_path, of_one_device):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    variables = {"JOB_ADDRESSES": address, "NUM_PROCESSES": "2"}
+    processes = []
+    for number in ("0", "1"):
+        own = {**variables, "PROCESS_ID": number}
+        environment = {f"KERAS_DISTRIBUTION_{name}": value for name, value in own.items()}
+        flags = ["--epochs", "2", "--devices", "all"]
+        processes.append(start(data, tmp_path / "model", *flags, **environment))
+    first, second = finish(*processes)
+    assert "devices    2 in 2 processes\n" in first
+    assert "wrote captioner.keras" in first
+    assert "wrote" not in second
+    assert losses(tmp_path / "model") == pytest.approx(of_one_device, abs=1e-4)
+
+
+@needs_jax
+def test_a_run_is_resumed_on_another_number_of_devices(data, tmp_path):
+    flags = ["--epochs", "40", "--patience", "40"]
+    finish(start(data, tmp_path / "whole", *flags))
+    model = tmp_path / "resumed"
+    process = start(data, model, *flags, "--devices", "2", virtual=2)
+    while process.poll() is None and not (model / "checkpoint.npz").is_file():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert (model / "checkpoint.npz").is_file()
+    finish(start(data, model, *flags, "--resume", "--devices", "4", virtual=4))
+    assert losses(model) == pytest.approx(losses(tmp_path / "whole"), abs=1e-3)
+
+
+@needs_jax
+def test_more_devices_than_there_are_is_refused(data, tmp_path):
+    process = start(data, tmp_path / "model", "--devices", "3", virtual=2)
+    printed, errors = process.communicate(timeout=100)
+    assert (process.returncode, printed) == (2, "")
+    assert "--devices 3 is more than the 2 devices that jax finds" in errors
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_engine_without_distribution_is_refused(data, tmp_path, capsys):
+    arguments = ["--data", str(data), "--model", str(tmp_path / "model"), "--devices", "2"]
+    assert run(train.main, arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--devices 2 needs the engine jax, not " in line
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", ""])
+def test_what_is_no_number_of_devices_is_refused(data, tmp_path, capsys, count):
+    arguments = ["--data", str(data), "--model", str(tmp_path / "model"), "--devices", count]
+    assert run(train.main, arguments) == 2
+    assert "expected all or a whole number of at least 1" in capsys.readouterr().err
