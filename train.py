@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    text = "how many devices a batch is divided among, or all; with JAX alone more than 1"
+    text = "how many devices a batch is divided among, or all; more than 1 with JAX alone"
     parser.add_argument("--devices", type=devices.count_or_all, default=1, metavar="N", help=text)
     options = parser.parse_settings(arguments)
     check_arguments(options)
@@ -125,9 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             word_dropout=options.word_dropout,
             output_dropout=options.output_dropout,
         )
-        print(
-            f"network    {captioner.count_params():,d} parameters, {vocabulary.size:,d} token ids"
-        )
+        parameters = captioner.count_params()
+        print(f"network    {parameters:,d} parameters, {vocabulary.size:,d} token ids")
         warn_of_lookalikes(options.data)
         model = SavedModel(captioner, vocabulary, encoder_record, tuple(training.photo_ids))
         with resumable(options.model, "train.py", arguments):
