@@ -82,8 +82,12 @@ def choose(count: int | str) -> "keras.distribution.Distribution | None":
 
 
 def _join_processes() -> None:
+    import jax
+
     from captioning.backend import keras
 
+    # JAX would take SIGTERM for itself, and go on training.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         keras.distribution.initialize()
     except (ValueError, RuntimeError) as error:

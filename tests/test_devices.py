@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from importlib.util import find_spec
 
@@ -76,8 +77,8 @@ def test_the_losses_are_those_of_one_device(data, tmp_path, of_one_device, count
     assert load_model(tmp_path / "model").captioner.count_params() > 0
 
 
-@needs_jax
-def test_two_processes_train_one_model(data, tmp_path, of_one_device):
+def start_two(data, model, *flags):
+    """Starts train.py as two processes that find each other on this computer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -86,13 +87,35 @@ def test_two_processes_train_one_model(data, tmp_path, of_one_device):
     for number in ("0", "1"):
         own = {**variables, "PROCESS_ID": number}
         environment = {f"KERAS_DISTRIBUTION_{name}": value for name, value in own.items()}
-        flags = ["--epochs", "2", "--devices", "all"]
-        processes.append(start(data, tmp_path / "model", *flags, **environment))
-    first, second = finish(*processes)
+        processes.append(start(data, model, *flags, "--devices", "all", **environment))
+    return processes
+
+
+@needs_jax
+def test_two_processes_train_one_model(data, tmp_path, of_one_device):
+    first, second = finish(*start_two(data, tmp_path / "model", "--epochs", "2"))
     assert "devices    2 in 2 processes\n" in first
     assert "wrote captioner.keras" in first
     assert "wrote" not in second
     assert losses(tmp_path / "model") == pytest.approx(of_one_device, abs=1e-4)
+
+
+@needs_jax
+def test_sigterm_stops_one_of_two_processes(data, tmp_path):
+    processes = start_two(data, tmp_path / "model", "--epochs", "900", "--patience", "900")
+    # JAX has a stopped process wait for the others, too long for a test.
+    limit = threading.Timer(120, lambda: [process.kill() for process in processes])
+    limit.start()
+    try:
+        while processes[0].poll() is None and not (tmp_path / "model" / "checkpoint.npz").is_file():
+            time.sleep(0.02)
+        processes[0].terminate()
+        assert any("train.py: stopped" in line for line in processes[0].stderr)
+    finally:
+        limit.cancel()
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 @needs_jax
