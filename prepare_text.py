@@ -128,9 +128,8 @@ def clean(
         training, options.min_word_length, options.min_word_count, options.language
     )
     if set(vocabulary.words) == {START_TOKEN, END_TOKEN}:
-        files = " and ".join(map(str, captioned.kinds))
         raise UserError(
-            f"no word of the training captions in {files} is left: run python "
+            f"no word of the training captions in {captioned.files} is left: run python "
             f"prepare_text.py --data {options.data} with less than --min-word-length "
             f"{options.min_word_length} or --min-word-count {options.min_word_count}, or write "
             "captions that have words"

@@ -26,9 +26,13 @@ _WORDS_OF_CAPTIONS = 3
 # Columns that a message names.
 _COLUMNS_NAMED = 8
 
-PHOTO_NAME = re.compile(
-    r".+\.(avif|bmp|gif|heic|heif|jpe?g|jp2|png|ppm|tiff?|webp)(\.[0-9]+)?\s*", re.IGNORECASE
+# What `photos.photo_extensions` returns, written out so that nobody waits for Pillow's readers.
+_PHOTO_EXTENSIONS = (
+    *("apng", "avif", "avifs", "bmp", "gif", "heic", "heics", "heif", "heifs", "hif", "j2c"),
+    *("j2k", "jfif", "jp2", "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx", "mpo", "pbm", "pfm"),
+    *("pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
 )
+PHOTO_NAME = re.compile(rf".+\.({'|'.join(_PHOTO_EXTENSIONS)})(\.[0-9]+)?\s*", re.IGNORECASE)
 
 
 class KindError(Exception):

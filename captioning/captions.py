@@ -15,21 +15,20 @@ from captioning.cli import UserError, counted
 from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
-from captioning.text_files import read_lines
+from captioning.text_files import BYTE_ORDER_MARK, read_lines
 from captioning.vocabulary import check_sources, read_vocabulary
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
 MAXIMUM_WORDS = 200
 MAXIMUM_CHARACTERS = 4000
+_WORD_LIMIT = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
 _SECOND_CAPTION = re.compile(r"#[0-9]+\t")
 
 # What the Flickr8k file has once after an extension, as in dog.jpg.1.
 _COPY_NUMBER = re.compile(r"\.[0-9]+$")
-
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,11 @@ class CaptionedPhotos:
     file_names: dict[str, str]  # photo id -> file name
     splits: dict[str, list[str]]  # split -> photo ids; empty where the files name no splits
     kinds: dict[Path, str]  # what each file was taken for
+
+    @property
+    def files(self) -> str:
+        """The captions files, as a message names them."""
+        return " and ".join(map(str, self.kinds))
 
 
 def read_captions(data: Path) -> dict[str, list[str]]:
@@ -173,8 +177,7 @@ def _fault_of_caption(caption: str) -> str | None:
         return "holds two captions, since a line end is missing"
     words = len(caption.split()) if len(caption) > MAXIMUM_WORDS else 0
     if words > MAXIMUM_WORDS:
-        limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
-        return f"has a caption of {words:,d} words, more than {limit}"
+        return f"has a caption of {words:,d} words, more than {_WORD_LIMIT}"
     if len(caption) > MAXIMUM_CHARACTERS:
         limit = f"the {MAXIMUM_CHARACTERS:,d} of MAXIMUM_CHARACTERS in captioning/captions.py"
         return f"has a caption of {len(caption):,d} characters, more than {limit}"
@@ -189,10 +192,9 @@ def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
     for photo, of_photo in descriptions.items():
         longest = max(map(len, of_photo))
         if longest > MAXIMUM_WORDS:
-            limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
             raise UserError(
-                f"a caption of {photo!r} is split into {longest:,d} words, more than {limit}: "
-                f"shorten it, then run python prepare_text.py --data {data}"
+                f"a caption of {photo!r} is split into {longest:,d} words, more than "
+                f"{_WORD_LIMIT}: shorten it, then run python prepare_text.py --data {data}"
             )
 
 
@@ -231,4 +233,4 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
 
 def _quote_photo_id(photo: str) -> str:
     # A byte-order mark at its start would be taken for one of the file.
-    return re.sub(rf"[\s%{_BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)
+    return re.sub(rf"[\s%{BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)

@@ -26,9 +26,6 @@ from captioning.photos import Photo, PhotoError, encode_photos
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
 
-# The signature of a photo that has gone.
-MISSING = "missing"
-
 # Photos that a kill can cost: features are saved whenever there are so many new ones.
 PHOTOS_AT_RISK = 256
 

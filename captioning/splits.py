@@ -134,10 +134,9 @@ def decide_splits(data: Path, captioned: CaptionedPhotos, settings: SplitSetting
                 )
         return Splits(splits, f"from {', '.join(SPLITS.values())}", False)
     if len(photos) < len(SPLITS):
-        files = " and ".join(map(str, captioned.kinds))
         raise UserError(
-            f"{files} has captions of {counted(len(photos), 'photo')}, too few to split: add "
-            f"photos, then run python prepare_text.py --data {data}"
+            f"{captioned.files} has captions of {counted(len(photos), 'photo')}, too few to split: "
+            f"add photos, then run python prepare_text.py --data {data}"
         )
     if "train" not in captioned.splits:
         return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}", True)
@@ -161,10 +160,9 @@ def _complete_splits(
         count = max(1, math.floor(len(order) * share))
         parts |= {split: order[:count], "train": order[count:]}
     if not all(parts.values()):
-        files = " and ".join(map(str, captioned.kinds))
         raise UserError(
-            f"{files} names too few training photos to draw others from: add some, or put the "
-            f"names of the photos of each split into {', '.join(SPLITS.values())}"
+            f"{captioned.files} names too few training photos to draw others from: add some, or "
+            f"put the names of the photos of each split into {', '.join(SPLITS.values())}"
         )
     if missing:
         drawn = " and ".join(missing)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from captioning.cli import UserError
 
-_BYTE_ORDER_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 
 # What no text holds, and what a message says of it.
 _DAMAGE = {
@@ -28,4 +28,4 @@ def read_lines(path: Path) -> Iterator[str]:
                 if re.search(pattern, line):
                     raise UserError(f"{path} line {number} {fault}")
             # A byte-order mark is no part of a name; files that were joined have it further down.
-            yield line.removesuffix("\n").removeprefix(_BYTE_ORDER_MARK)
+            yield line.removesuffix("\n").removeprefix(BYTE_ORDER_MARK)

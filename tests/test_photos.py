@@ -11,6 +11,7 @@ from PIL import EpsImagePlugin, Image, features
 from support import StandIn, write_tiny_data
 
 from captioning import photos
+from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import UserError
 from captioning.encoders import Encoder
 from captioning.features import read_features, write_features
@@ -21,6 +22,7 @@ from captioning.photos import (
     encode_photos,
     expand_places,
     find_photos,
+    photo_extensions,
     read_photo,
 )
 
@@ -368,3 +370,9 @@ def test_a_copy_is_counted_and_another_photo_of_the_same_name_is_named(tmp_path)
     assert found == {"a.png": tmp_path / "one" / "a.png"}
     assert describe_left_out(left_out) == "left out: 1 copied"
     assert skipped == {str(tmp_path / "two" / "below" / "a.png"): "a.png has the same photo id"}
+
+
+def test_a_captions_file_knows_the_names_of_all_photos():
+    unknown = [end for end in photo_extensions() if not PHOTO_NAME.fullmatch(f"dog{end.upper()}")]
+    assert unknown == []
+    assert not PHOTO_NAME.fullmatch("dog.mov")
