@@ -113,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     places = name_places(options.data, options.photos)
     photos = list_photos(photo_places(options.data, places), skipped, left_out)
     with locked(options.data, "prepare_photos.py"):
-        write_places(options.data, places)
+        # Read again: prepare_text.py may have named captions meanwhile.
+        write_places(options.data, name_places(options.data, options.photos))
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
         is_local = options.ray == NO_CLUSTER or not missing
