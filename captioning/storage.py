@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Empty files that stay: a lock that is removed while another run waits for it locks nothing. Text
 # may be prepared while photos are, so it has a lock of its own.
 LOCK = ".lock"
+PHOTO_SCRIPTS = "prepare_photos.py, download.py or draw.py"  # which hold it in a data folder
 TEXT_LOCK = ".lock-text"
 
 # Begins the names of files that are being written.
