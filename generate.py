@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
-from captioning.outputs import check_outputs, keep_photos
+from captioning.outputs import check_outputs, file_behind, keep_photos
 from captioning.settings import SettingsParser, whole_number
 
 # The rest is imported where it is used: nobody should wait for TensorFlow to read --help.
@@ -233,12 +233,13 @@ def write_results(
     if options.csv == _STANDARD_OUTPUT:
         print_table(captions)
     elif options.csv:
-        write_captions(options.csv, captions)
+        write_captions(file_behind(options.csv), captions)
     if options.html:
         from captioning.gallery import captioned, write_gallery
 
         decoding = captioned.decoding_name(options.beam, options.consensus)
-        write_gallery(options.html, captioned.make_page(captions, decoding, skipped))
+        page = captioned.make_page(captions, decoding, skipped)
+        write_gallery(file_behind(options.html), page)
     for path in outputs_of(options).values():
         print(f"wrote {path}", file=sys.stderr)
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from captioning.cli import UserError
-from captioning.storage import file_behind
 
 
 def check_outputs(outputs: Mapping[str, Path]) -> None:
@@ -15,16 +14,23 @@ def check_outputs(outputs: Mapping[str, Path]) -> None:
         UserError: if one is a folder, a device or a pipe, or has another extension, as a photo has
             that was meant to be read; or if two are the same file.
     """
-    flag_of: dict[str, str] = {}
+    flag_of: dict[Path, str] = {}
     for flag, path in outputs.items():
         extension = f".{flag.removeprefix('--')}"
         if path.is_dir() or path.suffix.lower() != extension:
             kind = "is a folder" if path.is_dir() else f"does not end in {extension}"
             raise UserError(f"{path} {kind}: name a file with {flag}, such as captions{extension}")
-        place = os.path.realpath(file_behind(path))
-        if place in flag_of:
-            raise UserError(f"{flag_of[place]} and {flag} lead to one file, {place}: name two")
-        flag_of[place] = flag
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is a device or a pipe, or links to one: name a file")
+        target = file_behind(path)
+        if target in flag_of:
+            raise UserError(f"{flag_of[target]} and {flag} lead to one file, {target}: name two")
+        flag_of[target] = flag
+
+
+def file_behind(path: Path) -> Path:
+    """Returns the file that a path leads to, there or not: what the user has linked stays linked."""
+    return Path(os.path.realpath(path))
 
 
 def keep_photos(outputs: Mapping[str, Path], photos: Collection[Path]) -> None:

@@ -45,21 +45,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside the final one, and moves the file there once it is complete.
 
     Whatever stops the writing, a full disk or a power cut too, the final path holds either the old
-    file or the new one. The folder is created if it is missing. A link stays one: the file that it
-    points to is replaced.
-
-    Raises:
-        UserError: if a device or a pipe is there.
+    file or the new one. The folder is created if it is missing. A link is replaced, not followed: a
+    stranger's folder could have one that leads to any file of the user's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    target = file_behind(path)
-    partial = target.with_name(f"{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
+    partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
     try:
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(partial, target)
-        _flush_folder_to_disk(target.parent)
+        os.replace(partial, path)
+        _flush_folder_to_disk(path.parent)
     except OSError as error:
         # A full disk names no file.
         if error.filename is None:
@@ -67,17 +63,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
-
-
-def file_behind(path: Path) -> Path:
-    """Returns the path itself, or where it is a link the file that it leads to, there or not.
-
-    Raises:
-        UserError: if a device or a pipe is there, which a file must not replace.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{path} is a device or a pipe, or links to one: name a file in its place")
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _flush_folder_to_disk(folder: Path) -> None:
