@@ -29,7 +29,7 @@ def check_outputs(outputs: Mapping[str, Path]) -> None:
 
 
 def file_behind(path: Path) -> Path:
-    """Returns the file that a path leads to, there or not: what the user has linked stays linked."""
+    """Returns the file that a path leads to, there or not, so that a link can stay one."""
     return Path(os.path.realpath(path))
 
 
