@@ -129,7 +129,9 @@ def digest_results(data: Path) -> dict[str, str]:
 
 
 def _digest_files(data: Path, files: Iterable[Path]) -> dict[str, str]:
-    return {portable_path(data, path): digest_place(path) for path in files if path.exists()}
+    # A pipe would be waited for; whatever reads it refuses it.
+    found = [path for path in files if path.is_file() or path.is_dir()]
+    return {portable_path(data, path): digest_place(path) for path in found}
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
