@@ -4,6 +4,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 SAMPLE := data/sample
+SAMPLE_CAPTIONS := $(SAMPLE)/Flickr8k.token.txt
 SAMPLE_MODEL := models/sample
 FLICKR8K := data/flickr8k
 FLICKR8K_MODEL := models/flickr8k
@@ -19,7 +20,7 @@ PHOTOS ?= $$($(RUN) -c "from matplotlib import cbook; print(cbook.get_sample_dat
 RECIPE ?= classic
 
 # The steps of the demo, by what each writes last.
-STEPS := $(SAMPLE)/scenes.csv $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
+STEPS := $(SAMPLE_CAPTIONS) $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
          $(SAMPLE_MODEL)/curves.png $(SAMPLE_MODEL)/scores.json $(SAMPLE_MODEL)/truth.json
 
 .PHONY: help demo flickr8k test venv clean
@@ -53,15 +54,15 @@ demo: .venv/installed
 	@echo "next: . .venv/bin/activate, then python generate.py on photos of your own, or"
 	@echo "python generate.py --serve; to train on real photos, make flickr8k"
 
-$(SAMPLE)/scenes.csv: $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
+$(SAMPLE_CAPTIONS): $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
 	@echo; echo "== data/sample/draw.py draws captioned scenes to learn from =="
 	$(RUN) data/sample/draw.py --data $(SAMPLE)
 
-$(SAMPLE)/features.json: $(SAMPLE)/scenes.csv prepare_photos.py $(LIBRARY) $(SAMPLE_RECIPE)
+$(SAMPLE)/features.json: $(SAMPLE_CAPTIONS) prepare_photos.py $(LIBRARY) $(SAMPLE_RECIPE)
 	@echo; echo "== prepare_photos.py turns each scene into features, by a pretrained network =="
 	$(RUN) prepare_photos.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
-$(SAMPLE)/vocabulary.json: $(SAMPLE)/scenes.csv prepare_text.py $(LIBRARY) $(SAMPLE_RECIPE)
+$(SAMPLE)/vocabulary.json: $(SAMPLE_CAPTIONS) prepare_text.py $(LIBRARY) $(SAMPLE_RECIPE)
 	@echo; echo "== prepare_text.py cleans the captions and numbers the words =="
 	$(RUN) prepare_text.py --data $(SAMPLE) --recipe $(SAMPLE_RECIPE)
 
@@ -107,5 +108,5 @@ test: .venv/installed-dev
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info $(SAMPLE_MODEL)
-	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock features-cache)
+	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock* .partial-* features-cache)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

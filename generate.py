@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
+from captioning.outputs import check_outputs, file_behind, keep_photos
 from captioning.settings import SettingsParser, whole_number
 
 # The rest is imported where it is used: nobody should wait for TensorFlow to read --help.
@@ -63,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.model = default_model() if is_default else options.model
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
-    if options.csv != _STANDARD_OUTPUT:
-        check_output("--csv", options.csv)
-    check_output("--html", options.html)
+    check_outputs(outputs_of(options))
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
@@ -76,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return serve_page(load(options, is_default), options, parser)
     skipped, left_out = {}, Counter()
     photos = expand_places(options.photos, skipped.__setitem__, left_out)
+    keep_photos(outputs_of(options), photos)
     captioner = load(options, is_default)
     print_changed_settings(parser, options)
     warn_of_doubts(captioner, photos)
@@ -108,11 +108,11 @@ def separate_photos(options: argparse.Namespace) -> None:
         raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
 
 
-def check_output(flag: str, path: Path | None) -> None:
-    """Refuses a folder, and a photo after the flag, which must not be overwritten."""
-    if path and (path.is_dir() or path.suffix.lower() != f".{flag[2:]}"):
-        kind = "is a folder" if path.is_dir() else f"does not end in .{flag[2:]}"
-        raise UserError(f"{path} {kind}: name a file with {flag}, such as captions.{flag[2:]}")
+def outputs_of(options: argparse.Namespace) -> dict[str, Path]:
+    """Returns flag -> file of what is to be written."""
+    table = None if options.csv == _STANDARD_OUTPUT else options.csv
+    outputs = {"--csv": table, "--html": options.html}
+    return {flag: path for flag, path in outputs.items() if path}
 
 
 def make_parser() -> SettingsParser:
@@ -233,15 +233,15 @@ def write_results(
     if options.csv == _STANDARD_OUTPUT:
         print_table(captions)
     elif options.csv:
-        write_captions(options.csv, captions)
+        write_captions(file_behind(options.csv), captions)
     if options.html:
         from captioning.gallery import captioned, write_gallery
 
         decoding = captioned.decoding_name(options.beam, options.consensus)
-        write_gallery(options.html, captioned.make_page(captions, decoding, skipped))
-    for path in (options.csv, options.html):
-        if path and path != _STANDARD_OUTPUT:
-            print(f"wrote {path}", file=sys.stderr)
+        page = captioned.make_page(captions, decoding, skipped)
+        write_gallery(file_behind(options.html), page)
+    for path in outputs_of(options).values():
+        print(f"wrote {path}", file=sys.stderr)
 
 
 command = partial(run, main)

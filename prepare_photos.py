@@ -73,7 +73,7 @@ from captioning.photos import (
 from captioning.places import name_places, photo_places, write_places
 from captioning.remote_photos import place_of
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import locked
+from captioning.storage import PHOTO_SCRIPTS, locked
 
 if TYPE_CHECKING:
     from captioning.encoders import Encoder
@@ -112,8 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Where there are no photos no lock should be left.
     places = name_places(options.data, options.photos)
     photos = list_photos(photo_places(options.data, places), skipped, left_out)
-    with locked(options.data, "prepare_photos.py"):
-        write_places(options.data, places)
+    with locked(options.data, PHOTO_SCRIPTS):
+        # Read again: prepare_text.py may have named captions meanwhile.
+        write_places(options.data, name_places(options.data, options.photos))
         cache = open_cache(options.data, photos)
         missing = retry_unreadable(cache, skipped)
         is_local = options.ray == NO_CLUSTER or not missing

@@ -35,17 +35,26 @@ from captioning.captions import (
 from captioning.cli import DONE, UserError, run, wrapped
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH, language_code
-from captioning.places import Places, has_split_files, name_places, photo_folders, write_places
+from captioning.places import (
+    Places,
+    captions_places,
+    has_split_files,
+    name_places,
+    photo_folders,
+    write_places,
+)
 from captioning.remote_photos import place_of
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.splits import Splits, SplitSettings, decide_splits, write_splits
+from captioning.storage import TEXT_LOCK, locked
 from captioning.text_summary import doubts_about_cleaning, summarize_photos, summarize_text
 from captioning.vocabulary import (
     END_TOKEN,
     START_TOKEN,
     Vocabulary,
     build_vocabulary,
-    digest_sources,
+    digest_inputs,
+    digest_results,
     write_vocabulary,
 )
 from captioning.words import clean_captions
@@ -86,21 +95,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = options.data
     check_arguments(options, parser.typed(arguments))
     columns = options.photo_column, options.caption_column
-    places = name_places(data, options.photos, options.captions, *columns)
+    named = options.photos, options.captions, *columns
+    # Where there are no captions no lock should be left.
+    captions_places(data, name_places(data, *named))
+    with locked(data, "prepare_text.py", TEXT_LOCK):
+        places = name_places(data, *named)
+        # Digests of before the reading: what changes from here on no longer has them.
+        inputs = digest_inputs(data, places)
+        captioned = read_captioned_photos(data, places)
+        shares = options.validation_share, options.test_share
+        splits = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
 
-    captioned = read_captioned_photos(data, places)
-    shares = options.validation_share, options.test_share
-    splits = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
+        descriptions, training, vocabulary = clean(options, captioned, splits)
 
-    descriptions, training, vocabulary = clean(options, captioned, splits)
-
-    # Nothing is written before everything is checked. The vocabulary comes last: it tells by their
-    # digests whether the other files are those that it belongs to.
-    write_places(data, places)
-    write_splits(data, splits, captioned.file_names)
-    write_descriptions(data, descriptions)
-    vocabulary = dataclasses.replace(vocabulary, sources=digest_sources(data))
-    write_vocabulary(data, vocabulary)
+        # Nothing is written before everything is checked. The vocabulary comes last: it tells by
+        # their digests whether the other files are those that it belongs to. The places are read
+        # again, since prepare_photos.py may have named some meanwhile.
+        write_places(data, name_places(data, *named))
+        write_splits(data, splits, captioned.file_names)
+        write_descriptions(data, descriptions)
+        sources = inputs | digest_results(data)
+        vocabulary = dataclasses.replace(vocabulary, sources=sources)
+        write_vocabulary(data, vocabulary)
 
     print(parser.describe(options))
     print_found(data, places, captioned, splits)

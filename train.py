@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning import devices
-from captioning.captions import read_captions_of, read_descriptions
+from captioning.captions import read_captions_of
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, run, wrapped
 from captioning.features import features_path, read_encoder_record, read_features
@@ -41,7 +41,7 @@ from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, r
 from captioning.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.vocabulary import Vocabulary
 
 # Keras takes seconds to load: all that needs it is imported after the arguments are read.
 if TYPE_CHECKING:
@@ -157,15 +157,11 @@ def read_inputs(
     data: Path,
 ) -> "tuple[CaptionedSplit, CaptionedSplit, Vocabulary, dict[str, Any]]":
     """Reads the training and validation splits, the vocabulary, and what made the features."""
-    from captioning.dataset import load_split
+    from captioning.dataset import load_training
 
     features = read_features(data)
     encoder_record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
-    descriptions = read_descriptions(data)
-    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
-    training = load_split(data, "train", features, descriptions, vocabulary)
-    validation = load_split(data, "dev", features, descriptions, vocabulary)
-    return training, validation, vocabulary, encoder_record
+    return *load_training(data, features), encoder_record
 
 
 def train(

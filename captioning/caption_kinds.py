@@ -159,7 +159,7 @@ def _open_folder(folder: Path) -> Kind:
         for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
             if PHOTO_NAME.fullmatch(path.name):
                 photos.setdefault(path.with_suffix(""), path)
-            elif path.suffix.lower() == ".txt" and path.name not in OWN_FILES:
+            elif path.suffix.lower() == ".txt" and path.name not in OWN_FILES and path.is_file():
                 texts.append(path)
     pairs = [
         (photos[path.with_suffix("")], path) for path in texts if path.with_suffix("") in photos

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from captioning.backend import keras
+from captioning.captions import read_descriptions
 from captioning.devices import own_rows
 from captioning.features import FeatureRows, Features
 from captioning.splits import usable_photos
-from captioning.vocabulary import Vocabulary
+from captioning.vocabulary import Vocabulary, check_sources, read_vocabulary
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,23 @@ def load_split(
         [token_ids for _, token_ids in pairs],
         np.array([row for row, _ in pairs]),
     )
+
+
+def load_training(
+    data: Path, features: Features
+) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary]:
+    """Reads the training and validation splits and the vocabulary, which belong together.
+
+    Raises:
+        UserError: if anything is missing or damaged, or python prepare_text.py ran meanwhile.
+    """
+    # What is replaced once the vocabulary was read no longer has the digests that it holds.
+    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
+    descriptions = read_descriptions(data)
+    training = load_split(data, "train", features, descriptions, vocabulary)
+    validation = load_split(data, "dev", features, descriptions, vocabulary)
+    check_sources(data, vocabulary)
+    return training, validation, vocabulary
 
 
 def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from captioning.cli import UserError, one_line
 from captioning.files import photo_id
-from captioning.photos import describe_left_out, find_photos, photo_extensions
+from captioning.photos import find_photos, no_photos, photo_extensions
 from captioning.remote_photos import RemoteFolder, RemotePhoto
 
 
@@ -28,14 +28,12 @@ def list_photos(
     first: dict[str, Path | RemotePhoto] = {}
     names: dict[str, Path | RemotePhoto] = {}
     for folder in folders:
-        found = _find_photos(folder, skipped, left_out)
+        of_folder: dict[str, str] = {}
+        found = _find_photos(folder, of_folder, left_out)
         if not found:
-            reason = next(iter(skipped.values()), describe_left_out(left_out))
-            why = f" ({reason})" if reason else ""
-            raise UserError(
-                f"{folder} holds no photos{why}: put some there, such as dog.jpg, or name their "
-                "folder with --photos"
-            )
+            remedy = "put some there, such as dog.jpg, or name their folder with --photos"
+            raise no_photos(folder, of_folder, left_out, remedy)
+        skipped |= of_folder
         for name, path in found.items():
             kept = first.setdefault(photo_id(path.name), path)
             if kept is path:

@@ -8,7 +8,7 @@ import stat
 import threading
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +110,16 @@ def describe_left_out(left_out: Counter[str]) -> str:
     if rest := sum(count for _, count in by_count[KINDS_NAMED:]):
         texts.append(f"{rest:,d} of other kinds")
     return f"left out: {', '.join(texts)}" if texts else ""
+
+
+def no_photos(
+    folder: Path, skipped: Mapping[str, str], left_out: Counter[str], remedy: str
+) -> UserError:
+    """Makes the error for a folder in which `find_photos` found none, from what it reported."""
+    if reason := skipped.get(str(folder)):
+        return UserError(f"{folder} cannot be read ({reason}): allow it, or name another folder")
+    reason = next(iter(skipped.values()), describe_left_out(left_out))
+    return UserError(f"{folder} holds no photos{f' ({reason})' if reason else ''}: {remedy}")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -295,13 +305,13 @@ def expand_places(
     photos, others = [], Counter() if left_out is None else left_out
     for place in dict.fromkeys(places):
         if place.is_dir():
-            kinds = Counter()
-            found = find_photos(place, on_skip, kinds)
+            skipped, kinds = {}, Counter()
+            found = find_photos(place, skipped.__setitem__, kinds)
             if not found:
-                why = f" ({describe_left_out(kinds)})" if kinds else ""
-                raise UserError(
-                    f"{place} holds no photos{why}: name a photo, or a folder with some"
-                )
+                remedy = "name a photo, or a folder with some"
+                raise no_photos(place, skipped, kinds, remedy)
+            for item in skipped.items() if on_skip else ():
+                on_skip(*item)
             others.update(kinds)
             photos += found
         elif place.exists():

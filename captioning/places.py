@@ -150,13 +150,18 @@ def captions_places(data: Path, places: Places | None = None) -> list[Path]:
 
     Raises:
         UserError: if none are found, if it cannot be told which of several files holds them, or if
-            one that was named is missing.
+            one that was named is missing or no file.
     """
     places = places or read_places(data)
     command = f"run python prepare_text.py --data {data} --captions FILE"
     for path in places.captions:
         if not path.exists():
             raise UserError(f"{path} is missing: put it there again, or {command}")
+        # It is read twice, and a device may have no end.
+        if not path.is_file() and not path.is_dir():
+            raise UserError(
+                f"{path} is a device or a pipe: save the captions as a file and {command}"
+            )
     if places.captions:
         return list(places.captions)
     if (data / CAPTIONS).is_file():
@@ -189,7 +194,8 @@ def _find_captions_files(data: Path) -> list[Path]:
         found += [Path(place, name) for name in names if name not in own and name[0] != "."]
     found = [path for path in found if not _matches(path, _NO_CAPTIONS)]
     for patterns in (_KNOWN_NAMES, _OTHER_NAMES):
-        if matching := sorted(path for path in found if _matches(path, patterns)):
+        matching = sorted(path for path in found if _matches(path, patterns) and path.is_file())
+        if matching:
             return _without_copies(matching)
     return []
 
@@ -233,7 +239,7 @@ def digest_place(place: Path) -> str:
         return digest_of_file(place)
     whole = hashlib.sha256()
     for path in sorted(place.rglob("*.[tT][xX][tT]")):
-        if path.parent == place and path.name in OWN_FILES:
+        if not path.is_file() or (path.parent == place and path.name in OWN_FILES):
             continue
         content = path.read_bytes()
         name = str(path.relative_to(place)).encode("utf-8", "surrogateescape")

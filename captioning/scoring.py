@@ -20,7 +20,13 @@ from captioning.languages import ENGLISH
 from captioning.metrics import Caption, Captions, PhotoStatistics
 from captioning.splits import read_split, usable_photos
 from captioning.storage import read_json, write_json
-from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary, read_vocabulary
+from captioning.vocabulary import (
+    END_TOKEN,
+    START_TOKEN,
+    Vocabulary,
+    check_sources,
+    read_vocabulary,
+)
 from captioning.words import word_splitter
 
 # The titles of the rows.
@@ -64,20 +70,21 @@ def read_references(data: Path, split: str, features: Collection[str]) -> SplitR
         UserError: if a file is missing or damaged, no photo can be used, or the captions have
             changed since they were cleaned.
     """
-    # The descriptions come first, since they know whether the captions have changed.
+    # What is replaced once the vocabulary was read no longer has the digests that it holds.
+    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
     descriptions, captions = read_descriptions(data), read_captions(data)
     photo_ids = usable_photos(data, split, features, captions)
     texts = [captions[photo] for photo in photo_ids]
     training = [descriptions.get(photo, []) for photo in read_split(data, "train")]
-    language = read_vocabulary(data, f"run python prepare_text.py --data {data}").language
-    split_into_words = word_splitter(language)
+    check_sources(data, vocabulary)
+    split_into_words = word_splitter(vocabulary.language)
     return SplitReferences(
         photo_ids,
         texts,
         [[split_into_words(text) for text in of_photo] for of_photo in texts],
         [descriptions[photo] for photo in photo_ids],
         {tuple(words) for of_photo in training for words in of_photo},
-        language,
+        vocabulary.language,
     )
 
 

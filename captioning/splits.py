@@ -69,7 +69,10 @@ def _read_drawn_splits(data: Path) -> dict[str, list[str]]:
         isinstance(name, str) for part in names for name in part
     ):
         raise UserError(f"{path} is damaged: {remedy}")
-    return {split: [photo_id(name) for name in content[split]] for split in SPLITS}
+    splits = {split: [photo_id(name) for name in content[split]] for split in SPLITS}
+    if len(set().union(*splits.values())) < sum(map(len, splits.values())):
+        raise UserError(f"{path} is damaged (it names a photo twice): {remedy}")
+    return splits
 
 
 def _read_photo_ids(path: Path) -> list[str]:

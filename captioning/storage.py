@@ -19,8 +19,14 @@ from captioning.files import require
 if TYPE_CHECKING:
     import pandas as pd
 
-# An empty file that stays: a lock that is removed while another run waits for it locks nothing.
+# Empty files that stay: a lock that is removed while another run waits for it locks nothing. Text
+# may be prepared while photos are, so it has a lock of its own.
 LOCK = ".lock"
+PHOTO_SCRIPTS = "prepare_photos.py, download.py or draw.py"  # which hold it in a data folder
+TEXT_LOCK = ".lock-text"
+
+# Begins the names of files that are being written.
+_PARTIAL = ".partial-"
 
 # Temporary files of killed runs are removed after so many seconds; scripts that take no lock may be
 # writing younger ones now.
@@ -39,10 +45,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside the final one, and moves the file there once it is complete.
 
     Whatever stops the writing, a full disk or a power cut too, the final path holds either the old
-    file or the new one. The folder is created if it is missing.
+    file or the new one. The folder is created if it is missing. A link is replaced, not followed: a
+    stranger's folder could have one that leads to any file of the user's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{uuid.uuid4().hex}{path.suffix}")
+    partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
     try:
         yield partial
         with open(partial, "rb") as file:
@@ -142,11 +149,12 @@ def _digest(content: dict) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, purpose: str) -> Iterator[None]:
+def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
     """Holds a folder for one run; the operating system releases it when the run is killed.
 
     The folder is created if missing; temporary files that killed runs left in it are removed.
-    `purpose`, such as `train.py`, is named in the message to a second run.
+    `purpose`, such as `train.py`, is named in the message to a second run. Runs with another `lock`
+    do not hinder each other.
 
     Raises:
         UserError: if another run holds it.
@@ -154,14 +162,19 @@ def locked(folder: Path, purpose: str) -> Iterator[None]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(folder / LOCK, timeout=0).acquire()
+        held = FileLock(folder / lock, timeout=0).acquire()
     except Timeout as error:
         raise UserError(
             f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
         ) from error
     with held:
-        newest = time.time() - TEMPORARY_FILE_LIFETIME
-        for path in folder.glob(".partial-*"):
-            if path.is_file() and path.stat().st_mtime < newest:
-                path.unlink(missing_ok=True)
+        remove_leftovers(folder)
         yield
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that killed runs left in a folder."""
+    newest = time.time() - TEMPORARY_FILE_LIFETIME
+    for path in folder.glob(f"{_PARTIAL}*"):
+        if path.is_file() and path.stat().st_mtime < newest:
+            path.unlink(missing_ok=True)

@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError
-from captioning.files import DESCRIPTIONS, VOCABULARY
+from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH
-from captioning.places import captions_places, digest_place, portable_path, split_file
+from captioning.places import (
+    Places,
+    captions_places,
+    digest_place,
+    has_split_files,
+    portable_path,
+)
 from captioning.storage import read_json, write_json
 
 FORMAT = 2
@@ -31,7 +37,7 @@ class Vocabulary:
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end
     cleaning: dict[str, Any]  # the settings that the words were cleaned with
-    sources: dict[str, str] = field(default_factory=dict)  # from `digest_sources`
+    sources: dict[str, str] = field(default_factory=dict)  # digests of the files that belong to it
 
     @property
     def language(self) -> str:
@@ -103,16 +109,29 @@ def build_vocabulary(
     return Vocabulary(tuple(words), maximum_length, cleaning)
 
 
-def digest_sources(data: Path) -> dict[str, str]:
-    """Returns SHA-256 of those files that belong to a vocabulary and are there.
+def digest_inputs(data: Path, places: Places | None = None) -> dict[str, str]:
+    """Returns SHA-256 of the files of a person's that a vocabulary is made from: path -> digest.
 
-    The names are paths as seen from the data folder, or absolute ones.
+    These are the captions, at `places` or where those of `data` say, and the training split. The
+    paths are as seen from the data folder, or absolute ones; files that are missing are left out.
     """
-    files = [split_file(data, "train"), data / DESCRIPTIONS]
+    files = [data / SPLITS["train"]]
     # Whatever reads the captions says that there are none.
     with contextlib.suppress(UserError):
-        files = [*captions_places(data), *files]
-    return {portable_path(data, path): digest_place(path) for path in files if path.exists()}
+        files = [*captions_places(data, places), *files]
+    return _digest_files(data, files)
+
+
+def digest_results(data: Path) -> dict[str, str]:
+    """Returns the same of the files that belong to a vocabulary and are made with it."""
+    drawn = [] if has_split_files(data) else [data / DRAWN_SPLITS]
+    return _digest_files(data, [*drawn, data / DESCRIPTIONS])
+
+
+def _digest_files(data: Path, files: Iterable[Path]) -> dict[str, str]:
+    # A pipe would be waited for; whatever reads it refuses it.
+    found = [path for path in files if path.is_file() or path.is_dir()]
+    return {portable_path(data, path): digest_place(path) for path in found}
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
@@ -120,7 +139,7 @@ def check_sources(data: Path, vocabulary: Vocabulary) -> None:
 
     A missing file passes: whatever reads it reports that.
     """
-    for name, digest in digest_sources(data).items():
+    for name, digest in (digest_inputs(data) | digest_results(data)).items():
         if vocabulary.sources.get(name) != digest:
             hint = "; to change a description, edit the captions" if name == DESCRIPTIONS else ""
             raise UserError(

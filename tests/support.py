@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 import prepare_text
 from captioning.cli import run
 from captioning.features import write_features
+from captioning.storage import LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,8 +48,10 @@ def prepare(data, *flags):
 
 
 def contents(folder):
-    """Reads the files of a folder and of those below it: path -> bytes."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
+    """Reads the files of a folder and of those below it, without locks: path -> bytes."""
+    paths = (
+        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(LOCK)
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 

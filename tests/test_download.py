@@ -20,6 +20,7 @@ from support import ROOT, assert_refused
 
 from captioning.cli import run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
+from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
 
 SCRIPT = ROOT / "data" / "flickr8k" / "download.py"
 PHOTO_ARCHIVE, TEXT_ARCHIVE = "Flickr8k_Dataset.zip", "Flickr8k_text.zip"
@@ -75,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         """Answers a request, and counts it and what is sent."""
         server = self.server
         server.requests += 1
+        server.asked.set()
+        server.may_answer.wait(60)
         folder, _, name = self.path[1:].partition("/")
         if folder == "releases":
             return self.answer(302, {"Location": f"/files/{name}"})
@@ -121,7 +124,8 @@ def server(monkeypatch):
     }
     server.requests, server.sent = 0, 0
     server.ranges, server.cut_after, server.stalls = True, None, False
-    server.stopped = threading.Event()
+    server.stopped, server.asked, server.may_answer = (threading.Event() for _ in range(3))
+    server.may_answer.set()
     server.url = f"http://127.0.0.1:{server.server_port}/releases"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -163,21 +167,31 @@ def download(server, tmp_path, monkeypatch, capsys):
     return run_in_process
 
 
-def run_process(server, tmp_path, limit=None):
-    """Does the same in a process of its own, whose files cannot outgrow a limit."""
+def start_process(server, tmp_path, limit=None):
+    """Starts the same in a process of its own, whose files cannot outgrow a limit."""
     driver = tmp_path / "driver.py"
     fields = archive_fields(server.files)
     driver.write_text(DRIVER.format(archives=fields, expected=EXPECTED, limit=limit))
     command = [sys.executable, driver, "--data", tmp_path / "data", "--base-url", server.url]
-    return subprocess.run(
+    return subprocess.Popen(
         command,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
         cwd=ROOT,
         env={"PYTHONPATH": f"{ROOT}{os.pathsep}{SCRIPT.parent}", "no_proxy": "127.0.0.1"},
     )
+
+
+def finish(process):
+    """Waits for a process and returns how it ended."""
+    stdout, stderr = process.communicate(timeout=60)
+    return SimpleNamespace(returncode=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def run_process(server, tmp_path, limit=None):
+    """Runs it to its end."""
+    return finish(start_process(server, tmp_path, limit))
 
 
 def total_size(server):
@@ -185,7 +199,8 @@ def total_size(server):
 
 
 def entries(folder):
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+    """Lists the names in a folder, but for its lock."""
+    return {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
 
 
 def assert_finished(process, data):
@@ -223,6 +238,28 @@ def test_a_process_of_its_own_from_beginning_to_end(server, tmp_path):
     process = run_process(server, tmp_path)
     assert_finished(process, tmp_path / "data")
     assert "next: python prepare_photos.py" in process.stdout
+
+
+def test_of_two_processes_at_once_the_second_is_refused(server, tmp_path):
+    server.may_answer.clear()
+    first = start_process(server, tmp_path)
+    assert server.asked.wait(60)
+    second = run_process(server, tmp_path)
+    assert_failed(second, tmp_path / "data", PHOTO_SCRIPTS, "is at work in", tmp_path / "data")
+    server.may_answer.set()
+    assert_finished(finish(first), tmp_path / "data")
+    assert server.sent == total_size(server)
+
+
+def test_a_run_that_works_with_the_photos_is_not_disturbed(download, server, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / f"{TEXT_ARCHIVE}.partial").write_bytes(b"of the other run")
+    with locked(data, "a test"):
+        assert_failed(download(), data, "another run", "is at work", partial=[TEXT_ARCHIVE])
+    assert server.requests == 0
+    (data / f"{TEXT_ARCHIVE}.partial").unlink()
+    assert_finished(download(), data)
 
 
 def test_help_shows_the_flags_from_any_folder(tmp_path):

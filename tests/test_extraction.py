@@ -14,7 +14,7 @@ from support import PHOTO_RESULTS as RESULTS
 from support import PhotoBench, StandIn, draw_photos
 
 from captioning.features import read_features, write_features
-from captioning.storage import LOCK, locked
+from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
 
 
 @pytest.fixture
@@ -276,11 +276,11 @@ def test_a_full_disk_keeps_what_there_is(bench, undisturbed, monkeypatch):
 
 
 def test_a_second_run_says_so_and_does_nothing(bench, undisturbed):
-    with locked(bench.folder, "prepare_photos.py"):
+    with locked(bench.folder, "a test"):
         status, output, errors = bench.run()
     assert (status, output) == (2, "")
     (sentence,) = errors.splitlines()
-    assert f"another run of prepare_photos.py is at work in {bench.folder}" in sentence
+    assert f"another run of {PHOTO_SCRIPTS} is at work in {bench.folder}" in sentence
     assert bench.results() == undisturbed
     assert bench.run()[0] == 1
 

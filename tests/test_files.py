@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from captioning.storage import atomic_path, write_table
+from captioning.storage import atomic_path, write_table, write_text
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         partial.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_of_a_strangers_is_replaced_and_not_followed(tmp_path):
+    target, link = tmp_path / "mine.txt", tmp_path / "data" / "file.txt"
+    target.write_text("mine")
+    link.parent.mkdir()
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "new", "mine")

@@ -3,18 +3,20 @@
 import html
 import io
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import ENCODER_RECORD, StandIn, draw_photo
+from support import ENCODER_RECORD, StandIn, contents, draw_photo
 
 import generate
 from captioning import captioner
 from captioning.backend import keras
-from captioning.cli import UserError
+from captioning.cli import UserError, run
 from captioning.decoding import CaptionDecoder, generate_desc
 from captioning.model import build_captioner
 from captioning.photos import expand_places
@@ -70,6 +72,60 @@ def test_a_photo_after_a_flag_is_not_overwritten(tiny_data, flag):
     with pytest.raises(UserError, match=f"red_ball_snow.png does not end in .{flag[2:]}: name"):
         generate.main([flag, str(photo), str(tiny_data / "photos")])
     assert photo.read_bytes() == content
+    with pytest.raises(UserError, match=r"- does not end in \.html: name a file with --html"):
+        generate.main(["--html", "-", str(tiny_data / "photos")])
+
+
+def refuse(capsys, folder, *arguments):
+    """Checks that arguments are refused before anything is done, and returns the sentence."""
+    before = contents(folder)
+    assert run(generate.main, [str(argument) for argument in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert contents(folder) == before
+    return line
+
+
+@pytest.mark.parametrize("flag", ["--csv", "--html"])
+def test_a_photo_with_the_extension_of_a_table_is_not_overwritten(tiny_data, capsys, flag):
+    photos = tiny_data / "photos"
+    photo, link = photos / f"photo.{flag[2:]}", tiny_data / f"link.{flag[2:].upper()}"
+    shutil.copy(photos / "red_ball_snow.png", photo)
+    link.symlink_to(photos / "red_box_snow.png")
+    for output, named in (
+        (photo, photo),
+        (photos / ".." / "photos" / photo.name, photo),
+        (link, photos),
+    ):
+        line = refuse(capsys, tiny_data, named, flag, output)
+        assert f"{output} is one of the photos: name another file with {flag}" in line
+    assert link.is_symlink()
+
+
+def test_table_and_page_that_are_one_file_are_refused(tiny_data, capsys):
+    for name in ("out.csv", "out.html"):
+        (tiny_data / name).symlink_to("../tiny/out")
+    line = refuse(
+        capsys,
+        tiny_data,
+        tiny_data,
+        "--csv",
+        tiny_data / "out.csv",
+        "--html",
+        tiny_data / "out.html",
+    )
+    assert f"--csv and --html lead to one file, {tiny_data / 'out'}: name two" in line
+
+
+def test_a_device_or_a_pipe_is_refused_at_once(tiny_data, capsys):
+    os.mkfifo(tiny_data / "pipe.csv")
+    (tiny_data / "null.html").symlink_to(os.devnull)
+    for flag, name in (("--csv", "pipe.csv"), ("--html", "null.html")):
+        line = refuse(capsys, tiny_data, tiny_data, flag, tiny_data / name)
+        assert f"{tiny_data / name} is a device or a pipe, or links to one" in line
+    assert (tiny_data / "pipe.csv").is_fifo()
+    assert (tiny_data / "null.html").is_symlink()
 
 
 def test_a_consensus_of_one_caption_is_refused(tmp_path):
@@ -111,12 +167,12 @@ def run_generate(tmp_path, monkeypatch, capsys):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
-    def run(*arguments):
+    def run_in_process(*arguments):
         capsys.readouterr()
         status = generate.main([str(argument) for argument in arguments])
         return status, *capsys.readouterr()
 
-    return run
+    return run_in_process
 
 
 def test_json_and_csv_on_standard_output(trained, tiny_data, run_generate):
@@ -136,6 +192,22 @@ def test_json_and_csv_on_standard_output(trained, tiny_data, run_generate):
     _, text, _ = run_generate(tiny_data / "photos", *model, "--csv", "-")
     table = pd.read_csv(io.StringIO(text), keep_default_na=False)
     assert table.to_dict("records") == found
+
+
+def test_links_are_followed_to_the_files_that_are_written(
+    trained, tiny_data, run_generate, tmp_path
+):
+    photo, model = tiny_data / "photos" / "red_ball_snow.png", ["--model", trained / "photographs"]
+    outputs = ["--csv", "table.csv", "--html", "page.html"]
+    run_generate(photo, *model, *outputs)
+    expected = [Path(name).read_bytes() for name in outputs[1::2]]
+    for name in outputs[1::2]:
+        Path(name).rename(tmp_path / name)
+        (tmp_path / name).write_text("old")
+        Path(name).symlink_to(tmp_path / name)
+    assert run_generate(photo, *model, *outputs)[2] == "wrote table.csv\nwrote page.html\n"
+    assert all(Path(name).is_symlink() for name in outputs[1::2])
+    assert [(tmp_path / name).read_bytes() for name in outputs[1::2]] == expected
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Reading photos of every kind, and encoding them."""
 
+import errno
 import io
 import json
 import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -359,6 +361,32 @@ def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path):
         list_photos([tmp_path], {}, Counter())
     with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): name a photo"):
         expand_places([tmp_path])
+
+
+def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    """Has the system refuse, since root, who may run the tests, can read everything."""
+    for place in ("open/below", "closed"):
+        (tmp_path / place).mkdir(parents=True)
+        touch(tmp_path / place, "a.jpg")
+    touch(tmp_path / "open", "b.jpg")
+    ordinary, closed = os.scandir, {tmp_path / "closed", tmp_path / "open" / "below"}
+
+    def scan(path):
+        if Path(path) in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return ordinary(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    refusal = r"closed cannot be read \(Permission denied\): allow it, or name another folder$"
+    with pytest.raises(UserError, match=refusal):
+        list_photos([tmp_path / "open", tmp_path / "closed"], {}, Counter())
+    with pytest.raises(UserError, match=refusal):
+        expand_places([tmp_path / "closed"])
+    # Where there are other photos it is skipped.
+    skipped, also_skipped = {}, {}
+    found = list_photos([tmp_path / "open"], skipped, Counter())
+    assert expand_places([tmp_path / "open"], also_skipped.__setitem__) == [*found.values()]
+    assert skipped == also_skipped == {str(tmp_path / "open" / "below"): "Permission denied"}
 
 
 def test_a_copy_is_counted_and_another_photo_of_the_same_name_is_named(tmp_path):

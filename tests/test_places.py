@@ -13,8 +13,10 @@ import prepare_photos
 from captioning.captions import read_captions, read_descriptions
 from captioning.cli import DONE, UserError, run
 from captioning.features import read_features
-from captioning.files import CAPTIONS, DESCRIPTIONS, DRAWN_SPLITS, PLACES, VOCABULARY
+from captioning.files import CAPTIONS, DESCRIPTIONS, DRAWN_SPLITS, PLACES, SPLITS, VOCABULARY
 from captioning.places import photo_folders, read_places
+from captioning.splits import read_split
+from captioning.storage import write_json
 
 NAMES = [f"photo {number:04d}.png" for number in range(6)]
 TEXTS = {name: [f"A dog number {number} runs ."] for number, name in enumerate(NAMES)}
@@ -187,6 +189,96 @@ def test_a_place_that_is_none_is_not_remembered(tmp_path, capsys):
         assert_nothing_done(data, capsys, flags[1], flags=flags)
     assert encode(data, "--photos", data / "nowhere") == 2
     assert names_in(data) == set()
+
+
+# Content of places.json and of splits.json whose digest is right, as a stranger can make it.
+ODD_TEXTS = ["\0", "\ud800", "x" * 5000, "nowhere", "\x1b[2J\n", "nowhere://x", "/dev/zero"]
+ODD_PLACES = [
+    {"photos": ["."], "captions": "x", "photo_column": "", "caption_column": ""},
+    {"photos": ["."], "captions": [3], "photo_column": "", "caption_column": ""},
+    {"photos": {}, "captions": [], "photo_column": "", "caption_column": ""},
+    {"photos": [], "captions": [], "photo_column": None, "caption_column": ""},
+    {"photos": [], "captions": []},
+    *(
+        {"photos": [], "captions": [text], "photo_column": "", "caption_column": ""}
+        for text in ODD_TEXTS
+    ),
+]
+ODD_SPLITS = [
+    {},
+    {"train": ["a.png"], "dev": ["b.png"]},
+    {"train": ["a.png"], "dev": ["b.png"], "test": []},
+    {"train": ["a.png"], "dev": ["b.png"], "test": "c.png"},
+    {"train": ["a.png"], "dev": ["b.png"], "test": [{"c": 1}]},
+    {"train": ["a.png"], "dev": ["b.png"], "test": ["b.png"]},
+    {"train": ["a.png"], "dev": ["b.png"], "test": ["c.png"]},
+]
+
+
+@pytest.mark.parametrize("number", range(len(ODD_PLACES)))
+def test_odd_places_are_refused(outside, tmp_path, capsys, number):
+    data = tmp_path / "data"
+    data.mkdir()
+    write_json(data / PLACES, ODD_PLACES[number], 1)
+    assert_nothing_done(data, capsys)
+
+
+@pytest.mark.parametrize("text", [text for text in ODD_TEXTS if "://" not in text])
+def test_odd_places_of_photos_are_refused(outside, tmp_path, capsys, text):
+    data = tmp_path / "data"
+    (data / "photos").mkdir(parents=True)
+    columns = {"photo_column": "", "caption_column": ""}
+    write_json(data / PLACES, {"photos": [text], "captions": [], **columns}, 1)
+    assert encode(data) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, len(printed.err.splitlines())) == ("", 1)
+
+
+def test_captions_from_a_pipe_are_refused(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    flags = ["--captions", str(tmp_path / "pipe.csv")]
+    words = [flags[1], "is a device or a pipe: save the captions as a file"]
+    assert_nothing_done(tmp_path / "data", capsys, *words, flags=flags)
+
+
+@pytest.mark.parametrize("name", ["captions.txt", SPLITS["train"], "pictures/photo 0001.txt"])
+def test_pipes_in_the_data_folder_are_not_waited_for(outside, capsys, name):
+    (outside / "texts.dat").rename(outside / "texts.csv")
+    os.mkfifo(outside / name)
+    if name.startswith("pictures"):
+        (outside / "texts.csv").unlink()
+        for number in (0, 2, 3, 4):
+            (outside / "pictures" / f"photo {number:04d}.txt").write_text("A dog runs .")
+    status = prepare(outside, "--photos", str(outside / "pictures"))
+    assert status == (2 if name == SPLITS["train"] else DONE)
+    if status == 2:
+        assert f"{name} is missing: put the names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [PLACES, DRAWN_SPLITS])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_refused_or_replaced(outside, tmp_path, capsys, name, kind):
+    """A pipe would have whoever reads it wait for ever."""
+    data = tmp_path / "data"
+    flags = ["--captions", f"{outside}/texts.dat"]
+    assert prepare(data, *flags) == DONE
+    (data / name).unlink()
+    os.mkfifo(data / name) if kind == "pipe" else (data / name).mkdir()
+    with pytest.raises(UserError, match=f"{name} is missing: .*prepare_text"):
+        read_split(data, "test") if name == DRAWN_SPLITS else read_places(data)
+    status = prepare(data, *flags)
+    assert status == (DONE if (name, kind) == (DRAWN_SPLITS, "pipe") else 2)
+
+
+@pytest.mark.parametrize("number", range(len(ODD_SPLITS)))
+def test_odd_drawn_splits_are_refused(tmp_path, number):
+    write_json(tmp_path / DRAWN_SPLITS, ODD_SPLITS[number], 1)
+    if number == len(ODD_SPLITS) - 1:
+        assert read_split(tmp_path, "test") == ["c"]
+        return
+    with pytest.raises(UserError, match=r"splits\.json is damaged.*: run python prepare_text\.py"):
+        read_split(tmp_path, "test")
 
 
 @pytest.mark.parametrize(

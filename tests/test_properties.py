@@ -16,7 +16,7 @@ from captioning.vocabulary import (
     END_TOKEN,
     START_TOKEN,
     Vocabulary,
-    digest_sources,
+    digest_results,
     read_vocabulary,
     write_vocabulary,
 )
@@ -156,7 +156,7 @@ def test_a_vocabulary_survives_writing(tmp_path, others, maximum_length, cleanin
 )
 def test_descriptions_survive_writing(tmp_path, descriptions):
     write_descriptions(tmp_path, descriptions)
-    vocabulary = Vocabulary((START_TOKEN, END_TOKEN), 5, {}, digest_sources(tmp_path))
+    vocabulary = Vocabulary((START_TOKEN, END_TOKEN), 5, {}, digest_results(tmp_path))
     write_vocabulary(tmp_path, vocabulary)
     assert read_descriptions(tmp_path) == descriptions
     assert list(read_descriptions(tmp_path)) == list(descriptions)

@@ -2,7 +2,9 @@
 
 import csv
 import itertools
+import os
 import re
+import shutil
 from collections import Counter
 
 import draw
@@ -12,12 +14,13 @@ import pytest
 import scenes
 import wording
 from PIL import Image
-from support import assert_refused, run_script
+from support import assert_refused, contents, run_script
 
 from captioning.captions import read_captions
-from captioning.cli import UserError
+from captioning.cli import UserError, run
 from captioning.files import SPLITS, photo_id
 from captioning.splits import read_split
+from captioning.storage import PHOTO_SCRIPTS, locked
 from captioning.words import split_into_words
 
 SCRIPT = "data/sample/draw.py"
@@ -102,11 +105,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not(tmp_path, capsys
     for name, seed in (("one", 5), ("again", 5), ("other", 6)):
         folder = tmp_path / name
         assert draw.main(["--data", str(folder), "--scenes", "20", "--seed", str(seed)]) == 0
-        folders[name] = {
-            str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file()
-        }
+        folders[name] = contents(folder)
     capsys.readouterr()
     assert folders["one"] == folders["again"]
     assert set(folders["one"]) == set(folders["other"])
@@ -120,11 +119,85 @@ def test_fewer_scenes_leave_no_old_photo_behind(tmp_path, capsys):
     assert len(list((tmp_path / "photos").iterdir())) == len(read_captions(tmp_path)) == 20
 
 
-def test_captions_that_it_did_not_write_are_kept(tmp_path):
-    captions = tmp_path / "Flickr8k.token.txt"
-    captions.write_text("mine.jpg#0\tMy own photo .\n")
-    assert_refused(run_script(SCRIPT, "--data", tmp_path, "--scenes", 20), captions)
-    assert [path.name for path in tmp_path.iterdir()] == [captions.name]
+@pytest.mark.parametrize("name", ["Flickr8k.token.txt", "photos/scene_0001.jpg", "scenes.csv"])
+def test_what_it_did_not_draw_is_kept(tmp_path, name):
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine.jpg#0\tMy own photo .\n")
+    assert_refused(run_script(SCRIPT, "--data", tmp_path, "--scenes", 20), own, "--data")
+    assert own.read_text() == "mine.jpg#0\tMy own photo .\n"
+    assert [path.name for path in tmp_path.iterdir()] == [name.split("/")[0]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"photo\n../keep.jpg\n", b"\xff\x00\n", b"photo," + b"x" * 200_000, b'"open\n'],
+    ids=["empty", "one column", "binary", "huge", "open quote"],
+)
+def test_a_table_of_scenes_that_it_did_not_write_is_refused(tmp_path, capsys, content):
+    (tmp_path / "scenes.csv").write_bytes(content)
+    (tmp_path / "keep.jpg").write_text("mine")
+    before = contents(tmp_path)
+    assert run(draw.main, ["--data", str(tmp_path), "--scenes", "20"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'scenes.csv'} was not drawn by this script" in line
+    assert contents(tmp_path) == before
+
+
+def test_only_photos_that_it_drew_are_removed(tmp_path, capsys):
+    """Gives it a table of its own form that names other photos: those stay."""
+    data = tmp_path / "data"
+    assert draw.main(["--data", str(data), "--scenes", "21"]) == 0
+    kept = [data / "photos" / "dog.jpg", data / "photos" / "scene_beach.jpg"]
+    kept += [tmp_path / "scene_9999.jpg", data / "scene_9999.jpg"]
+    rows = ["../../scene_9999.jpg", "../scene_9999.jpg", str(tmp_path / "scene_9999.jpg")]
+    with open(data / "scenes.csv", "a") as table:
+        for name in [*rows, "dog.jpg", "scene_beach.jpg"]:
+            table.write(f"{name},train,beach,dog,1,brown,running\n")
+    for path in kept:
+        path.write_text("mine")
+    half = data / "photos" / ".partial-of-a-killed-run.jpg"
+    half.write_text("half")
+    os.utime(half, (0, 0))
+    assert draw.main(["--data", str(data), "--scenes", "20"]) == 0
+    assert all(path.read_text() == "mine" for path in kept)
+    assert not (data / "photos" / "scene_0021.jpg").exists()
+    assert not half.exists()
+
+
+def test_a_second_drawing_is_refused(tmp_path, capsys):
+    assert draw.main(["--data", str(tmp_path), "--scenes", "20"]) == 0
+    before = contents(tmp_path)
+    capsys.readouterr()
+    with locked(tmp_path, "a test"):
+        assert run(draw.main, ["--data", str(tmp_path), "--scenes", "20", "--seed", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"another run of {PHOTO_SCRIPTS} is at work in {tmp_path}" in line
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("is_first_run", [True, False])
+def test_a_drawing_that_was_stopped_is_not_gone_on_with(
+    tmp_path, capsys, monkeypatch, is_first_run
+):
+    assert draw.main(["--data", str(tmp_path / "whole"), "--scenes", "20"]) == 0
+    data, arguments = tmp_path / "data", ["--scenes", "20"]
+    for name in ("paint_scene", "write_text", "write_captions", "remove_old_scenes"):
+        if not is_first_run:
+            assert draw.main(["--data", str(data), "--scenes", "22", "--seed", "2"]) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(draw, name, stop)
+            assert run(draw.main, ["--data", str(data), *arguments]) == 130
+        if name != "remove_old_scenes":
+            with pytest.raises(UserError, match=r"Flickr8k\.token\.txt is missing"):
+                read_captions(data)
+        assert draw.main(["--data", str(data), *arguments]) == 0
+        assert contents(data) == contents(tmp_path / "whole")
+        shutil.rmtree(data)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -25,7 +25,7 @@ from captioning.vocabulary import (
     FORMAT,
     Vocabulary,
     build_vocabulary,
-    digest_sources,
+    digest_results,
     read_vocabulary,
     write_vocabulary,
 )
@@ -215,7 +215,7 @@ def test_the_digest_is_of_the_content_not_of_its_layout(tmp_path):
 def test_descriptions_survive_writing(tmp_path):
     descriptions = {"my dog 100%": [["dog"], []], "b": [["cat", "sat"]], "tab\tname": [["x"]]}
     write_descriptions(tmp_path, descriptions)
-    sources = digest_sources(tmp_path)
+    sources = digest_results(tmp_path)
     write_vocabulary(tmp_path, Vocabulary(("startseq", "endseq"), 5, {}, sources))
     assert read_descriptions(tmp_path) == descriptions
 

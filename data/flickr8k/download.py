@@ -35,6 +35,7 @@ from captioning.cli import DONE, UserError, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos import find_photos
 from captioning.settings import SettingsParser
+from captioning.storage import PHOTO_SCRIPTS, locked
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,16 @@ def _check_content(archive: Archive, path: Path, unpacked: Path, expected: dict[
             raise _damaged(path, f"{path} does not contain all of {name} ({found:,d} entries)")
 
 
+def _fetch(missing: Sequence[Archive], data: Path, folder: Path | None, address: str) -> None:
+    """Puts into DATA what archives provide, and removes what was left on the way there."""
+    shutil.rmtree(data / _UNPACKING, ignore_errors=True)  # of a run that was killed
+    if missing:
+        paths = {archive: _find_or_fetch(archive, data, folder, address) for archive in missing}
+        _install(paths, data, _EXPECTED)
+    for archive in _ARCHIVES:
+        (data / f"{archive.name}{_PARTIAL}").unlink(missing_ok=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Downloads, checks, unpacks, cleans up, and says what to do next."""
     parser = SettingsParser(globals())
@@ -258,15 +269,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if folder is not None and not folder.is_dir():
         raise UserError(f"{folder} is not a folder: name that of the archives with --archives")
     try:
-        missing = _missing_archives(data, _ARCHIVES, _EXPECTED)
-        shutil.rmtree(data / _UNPACKING, ignore_errors=True)  # left by a run that was killed
-        if missing:
-            data.mkdir(parents=True, exist_ok=True)
-            address = options.base_url.rstrip("/")
-            paths = {archive: _find_or_fetch(archive, data, folder, address) for archive in missing}
-            _install(paths, data, _EXPECTED)
-        for archive in _ARCHIVES:
-            (data / f"{archive.name}{_PARTIAL}").unlink(missing_ok=True)
+        # Photos must not appear, nor partial archives go, while another run works with them.
+        with locked(data, PHOTO_SCRIPTS):
+            missing = _missing_archives(data, _ARCHIVES, _EXPECTED)
+            _fetch(missing, data, folder, options.base_url.rstrip("/"))
     except OSError as error:
         raise UserError(
             f"{error.filename or data} could not be read or written ({_reason(error)}): check that "

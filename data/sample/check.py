@@ -17,15 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from brush import SIZE
 from scenes import SCENE_TABLE
 from wording import WORDS
 
 from captioning.cli import DONE, UserError, run
 from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
+from captioning.photos import PhotoError, read_photo
 from captioning.settings import SettingsParser
 from captioning.storage import atomic_path, write_json
 
@@ -33,6 +34,8 @@ DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there
 DECODING = "beam 3"  # whose captions: those of a row that evaluate.py was asked for
 SHUFFLES = 200  # orders of the photos over which the column of shuffled photos is averaged
+
+_LONGEST_CAPTION = 200  # characters of a caption that the picture shows
 
 
 def named_values(caption: str, words: dict[str, list[str]]) -> set[str]:
@@ -62,37 +65,63 @@ def check_property(
     }
 
 
+def read_table(path: Path, columns: set[str], remedy: str) -> pd.DataFrame:
+    """Reads a CSV file as texts.
+
+    Raises:
+        UserError: if it is missing, damaged, or has not all of the columns, with the remedy.
+    """
+    try:
+        table = pd.read_csv(require(path, remedy), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}): {remedy}") from error
+    if missing := columns.difference(table):
+        raise UserError(f"{path} has no column {min(missing)}: {remedy}")
+    return table
+
+
 def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads the scenes with their captions, and all training scenes.
 
     Raises:
         UserError: if a file is missing or they do not fit together.
     """
-    scenes_path = require(data / SCENE_TABLE, "run python data/sample/draw.py first")
+    scenes_path, captions_path = data / SCENE_TABLE, model / GENERATED_CAPTIONS
+    drawing = f"run python data/sample/draw.py --data {data} first"
     remedy = f"run python evaluate.py --data {data} --model {model}"
-    captions_path = require(model / GENERATED_CAPTIONS, f"{remedy} first")
-    scenes = pd.read_csv(scenes_path, dtype=str, keep_default_na=False)
-    captions = pd.read_csv(captions_path, dtype=str, keep_default_na=False)
+    scenes = read_table(scenes_path, {"photo", "split", *WORDS}, drawing)
+    captions = read_table(captions_path, set(), f"{remedy} first")
     if decoding not in captions:
         ways = ", ".join(name for name in captions.columns[1:] if name != "references")
         raise UserError(f"{captions_path} has no captions by {decoding}: choose one of {ways}")
     # The first column has the photos' ids.
     by_id = dict(zip(captions.iloc[:, 0], captions[decoding], strict=True))
     scenes["caption"] = scenes["photo"].map(photo_id).map(by_id)
-    captioned = scenes.dropna()
+    captioned, training = scenes.dropna(), scenes[scenes["split"] == "train"]
     if captioned.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
-    return captioned, scenes[scenes["split"] == "train"]
+    if training.empty:
+        raise UserError(f"{scenes_path} has no training scene: {drawing}")
+    return captioned, training
 
 
 def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:
-    """Draws ten of the scenes with their captions."""
+    """Draws ten of the scenes with their captions.
+
+    Raises:
+        UserError: if a photo cannot be read.
+    """
     figure = Figure(figsize=(13, 6.2), layout="constrained")
     rows = table.iloc[np.linspace(0, len(table) - 1, 10).astype(int)]
     for axis, row in zip(figure.subplots(2, 5).ravel(), rows.itertuples(), strict=True):
-        with Image.open(photos / row.photo) as image:
-            axis.imshow(np.asarray(image))
-        axis.set_title(textwrap.fill(row.caption, 28), y=-0.02, va="top", fontsize=11)
+        photo = photos / Path(row.photo).name
+        try:
+            axis.imshow(read_photo(photo, (SIZE, SIZE)))
+        except PhotoError as error:
+            remedy = f"run python data/sample/draw.py --data {photos.parent} again"
+            raise UserError(f"{photo} cannot be read ({error}): {remedy}") from error
+        title = textwrap.fill(textwrap.shorten(row.caption, _LONGEST_CAPTION), 28)
+        axis.set_title(title, y=-0.02, va="top", fontsize=11, parse_math=False)
         axis.set_axis_off()
     figure.savefig(path, dpi=90)
 
@@ -107,9 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, words in WORDS.items():
         truths, blind = table[name].to_numpy(), training[name].mode()[0]
         results[name] = check_property(table["caption"], truths, blind, words, orders)
-    write_json(options.model / "truth.json", {"captions": len(table), **results}, version=2)
     with atomic_path(options.model / "captions.png") as partial:
         draw_picture(table, options.data / PHOTOS, partial)
+    write_json(options.model / "truth.json", {"captions": len(table), **results}, version=2)
     print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
     columns = ["name any", "of those right", "photos shuffled", "blind guess"]
     print((100 * pd.DataFrame(results).T).round(1).set_axis(columns, axis=1).to_string())

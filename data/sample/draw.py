@@ -25,45 +25,60 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from painting import paint_scene
-from scenes import SCENE_TABLE, Scene, all_combinations, hold_out, plan_scenes
+from scenes import PHOTO_NAME, SCENE_TABLE, Scene, all_combinations, hold_out, plan_scenes
 from wording import write_captions
 
 from captioning.cli import DONE, UserError, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.settings import SettingsParser, seed_number, whole_number
-from captioning.storage import atomic_path, write_table, write_text
+from captioning.storage import (
+    PHOTO_SCRIPTS,
+    atomic_path,
+    locked,
+    remove_leftovers,
+    write_table,
+    write_text,
+)
 
 DATA = Path("data/sample")  # the data folder
 SCENES = 700  # photos to draw
 SEED = 1  # another seed draws other scenes, and holds out other combinations
 
-
-def remove_old_photos(data: Path, scenes: list[Scene]) -> None:
-    """Removes the photos of an earlier run that this one does not draw again.
-
-    Raises:
-        UserError: if the folder holds captions that this script did not write.
-    """
-    if (data / SCENE_TABLE).is_file():
-        old = {Path(name).name for name in pd.read_csv(data / SCENE_TABLE)["photo"]}
-        for name in old - {scene.photo for scene in scenes}:
-            (data / PHOTOS / name).unlink(missing_ok=True)
-    elif (data / CAPTIONS).exists():
-        raise UserError(f"{data / CAPTIONS} was not drawn by this script: choose another --data")
+_COLUMNS = [name for name in Scene._fields if name != "seed"]  # of the table
 
 
-def write_texts(data: Path, scenes: list[Scene]) -> None:
-    """Writes the table of scenes, the captions and the splits."""
-    # The table comes first: it marks the captions as this script's own.
-    write_table(data / SCENE_TABLE, pd.DataFrame(scenes).drop(columns="seed"))
+def check_folder(data: Path) -> None:
+    """Raises `UserError` if a folder holds photos or captions that this script did not write."""
+    table, foreign = data / SCENE_TABLE, [data / CAPTIONS, *(data / PHOTOS).glob("[!.]*")]
+    if table.is_file():
+        with open(table, "rb") as file:
+            is_own = file.readline(100).strip() == ",".join(_COLUMNS).encode()
+        foreign = [] if is_own else [table]
+    for path in foreign:
+        if path.exists():
+            raise UserError(f"{path} was not drawn by this script: choose another --data")
+
+
+def remove_old_scenes(data: Path, scenes: Sequence[Scene]) -> None:
+    """Removes the captions of an earlier run, and its photos that this one does not draw again."""
+    (data / CAPTIONS).unlink(missing_ok=True)
+    remove_leftovers(data / PHOTOS)
+    drawn = {scene.photo for scene in scenes}
+    for path in (data / PHOTOS).glob("*"):
+        if PHOTO_NAME.fullmatch(path.name) and path.name not in drawn:
+            path.unlink()
+
+
+def write_texts(data: Path, scenes: Sequence[Scene]) -> None:
+    """Writes the splits and the captions, these last: nothing goes on without them."""
+    for split, name in SPLITS.items():
+        photos = [scene.photo for scene in scenes if scene.split == split]
+        write_text(data / name, "\n".join(photos) + "\n")
     captions = ""
     for scene in scenes:
         for number, caption in enumerate(write_captions(scene)):
             captions += f"{scene.photo}#{number}\t{caption}\n"
     write_text(data / CAPTIONS, captions)
-    for split, name in SPLITS.items():
-        photos = [scene.photo for scene in scenes if scene.split == split]
-        write_text(data / name, "\n".join(photos) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,17 +86,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Fewer than 20 scenes would leave a split all but empty.
     types = {"SCENES": whole_number(20), "SEED": seed_number}
     options = SettingsParser(globals(), types).parse_settings(arguments)
-    scenes = plan_scenes(options.scenes, options.seed)
-    remove_old_photos(options.data, scenes)
-    for scene in tqdm(scenes, unit=" scenes", delay=1, disable=None):
-        with atomic_path(options.data / PHOTOS / scene.photo) as partial:
-            paint_scene(scene).save(partial, quality=90)
-    write_texts(options.data, scenes)
+    data, scenes = options.data, plan_scenes(options.scenes, options.seed)
+    # Nothing is left in a folder of other data, not even a lock.
+    check_folder(data)
+    with locked(data, PHOTO_SCRIPTS):
+        # The table comes first: it marks the folder as this script's own.
+        write_table(data / SCENE_TABLE, pd.DataFrame(scenes)[_COLUMNS])
+        remove_old_scenes(data, scenes)
+        for scene in tqdm(scenes, unit=" scenes", delay=1, disable=None):
+            with atomic_path(data / PHOTOS / scene.photo) as partial:
+                paint_scene(scene).save(partial, quality=90)
+        write_texts(data, scenes)
     print("combinations that only the test split shows:")
     for combination in hold_out(all_combinations(), options.seed):
         print("  " + " ".join(combination))
-    print(f"wrote {len(scenes):,d} photos with {5 * len(scenes):,d} captions to {options.data}")
-    print(f"next: python prepare_photos.py --data {options.data} --encoder EfficientNetLite0")
+    print(f"wrote {len(scenes):,d} photos with {5 * len(scenes):,d} captions to {data}")
+    print(f"next: python prepare_photos.py --data {data} --encoder EfficientNetLite0")
     return DONE
 
 

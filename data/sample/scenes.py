@@ -1,11 +1,13 @@
 """What can be in a scene, which combinations make sense, and which split shows which of them."""
 
 import random
+import re
 from collections import defaultdict
 from itertools import chain, cycle
 from typing import NamedTuple
 
 SCENE_TABLE = "scenes.csv"  # the file that says what each photo shows
+PHOTO_NAME = re.compile(r"scene_[0-9]{4,}\.jpg")  # of photos that are drawn
 SETTINGS = ("meadow", "beach", "snow", "street", "lake", "forest")
 # Colours of fur, feathers or clothes: one of a subject's own, one of another's too.
 SUBJECT_COLOURS = {
