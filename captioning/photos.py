@@ -31,6 +31,17 @@ BATCHES_AHEAD = 2
 # or open what is inside a file whatever that is (IPTC).
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
+# Pixels that no side of a photo exceeds: resizing costs memory by the side, whatever the number of
+# pixels. A panorama of as many pixels as are allowed by default may be 110 times as long as high.
+LONGEST_SIDE = 100_000
+
+# Of photos with more pixels one is decoded at a time, whatever the number of threads.
+LARGE_PHOTO = 40_000_000
+
+# Bytes that Pillow asks the system for at once. Pieces as large as this go back to the system when
+# a photo is done with; Pillow's own, of 16 MiB, stay with the thread that decoded it.
+PILLOW_BLOCK = 2**26
+
 # Kinds of files left out that are named; the rest are counted together.
 KINDS_NAMED = 8
 
@@ -39,6 +50,7 @@ _NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weig
 _WHITE = (255, 255, 255, 255)
 
 _LOADING = threading.Lock()
+_DECODING_LARGE = threading.Lock()
 
 # A file, one at an address, or an image that is open already.
 Photo = Path | RemotePhoto | Image.Image
@@ -57,6 +69,7 @@ def _load_readers() -> None:
     # Whoever reads no photo need not wait for libheif.
     from pillow_heif import register_heif_opener
 
+    Image.core.set_block_size(PILLOW_BLOCK)
     register_heif_opener()
     Image.init()
 
@@ -129,12 +142,22 @@ def to_rgb(image: Image.Image) -> Image.Image:
     upper 8 bits, where Pillow alone would cut them off at 255.
     """
     if image.mode.startswith("I"):
-        greys = np.clip(np.asarray(image, dtype=np.int64), 0, 65535) >> 8
-        image = Image.fromarray(greys.astype(np.uint8))
+        image = _in_8_bits(image)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
+        layer = _in_mode(image, "RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer)
-    return image.convert("RGB")
+    return _in_mode(image, "RGB")
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    greys = np.clip(np.asarray(image), 0, 65535)
+    greys >>= 8
+    return Image.fromarray(greys.astype(np.uint8))
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    # Pillow would copy an image that has the mode, and large ones fill the memory.
+    return image if image.mode == mode else image.convert(mode)
 
 
 def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
@@ -152,7 +175,8 @@ def read_in_sizes(photo: Photo, sizes: Sequence[tuple[int, int]]) -> list[np.nda
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
     with opened(photo) as image:
-        upright = to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        upright = to_rgb(image)
         return [
             np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
             for height, width in sizes
@@ -168,23 +192,26 @@ def limit_pixels(pixels: int) -> None:
 def opened(photo: Photo) -> Iterator[Image.Image]:
     """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
+    Of large photos one is open at a time. What is given may be changed: of an image that is open
+    already it is a copy.
+
     Raises:
         PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more
-            pixels than the limit, by default Pillow's, since they could fill the memory.
+            pixels than the limit, by default Pillow's, or a longer side than `LONGEST_SIDE`, since
+            they could fill the memory.
     """
     _load_readers()
     # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
     formats = [kind for kind in FORMATS if kind in Image.ID]
     try:
         if isinstance(photo, Image.Image):
-            _check_size(photo)
-            # It may be listed twice, and two threads must not read its file at once.
-            with _LOADING:
-                photo.load()
-            yield photo
+            with _room_for(photo):
+                # It may be listed twice, and two threads must not read its file at once.
+                with _LOADING:
+                    photo.load()
+                yield photo.copy()
             return
-        with Image.open(_readable(photo), formats=formats) as image:
-            _check_size(image)
+        with Image.open(_readable(photo), formats=formats) as image, _room_for(image):
             yield image
     except UnidentifiedImageError as error:
         raise PhotoError(one_line(f"cannot identify image file {photo.name!r}")) from error
@@ -205,12 +232,26 @@ def _readable(photo: Path | RemotePhoto) -> Path | io.BytesIO:
     return photo
 
 
+@contextlib.contextmanager
+def _room_for(image: Image.Image) -> Iterator[None]:
+    """Refuses an image that is too large, and waits for its turn with one that is large."""
+    _check_size(image)
+    is_large = image.width * image.height > LARGE_PHOTO
+    with _DECODING_LARGE if is_large else contextlib.nullcontext():
+        yield
+
+
 def _check_size(image: Image.Image) -> None:
     pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if not pixels:
         raise PhotoError("it has no pixels")
+    size = f"{image.width:,d} x {image.height:,d} pixels"
     if limit is not None and pixels > limit:
-        raise _too_large(f"{image.width:,d} x {image.height:,d} pixels")
+        raise _too_large(size)
+    if max(image.size) > LONGEST_SIDE:
+        raise PhotoError(
+            f"it has {size}, and no side may have more than {LONGEST_SIDE:,d}: make it smaller"
+        )
 
 
 def _too_large(size: str) -> PhotoError:

@@ -13,6 +13,12 @@ from captioning.cli import UserError
 from captioning.files import ENCODER_RECORD
 from captioning.storage import atomic_path
 
+# An instruction of one byte can make an object of two hundred. Features are mostly numbers: 1,280
+# of them take 35 instructions at the most. So many are allowed in any pickle, and besides them one
+# for so many bytes.
+INSTRUCTIONS = 2**18
+BYTES_AN_INSTRUCTION = 32
+
 
 def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
     """Writes a plain dict of photo id -> (length,), float32."""
@@ -40,8 +46,9 @@ class HeldRows:
 def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]:
     """Reads a pickle of features, which may come from a stranger.
 
-    It cannot run code, and arrays cannot claim more memory than the file has bytes. A pickle that
-    is made to keep the processor busy, or to exhaust the stack by deep nesting, is not caught.
+    It cannot run code, arrays share the memory of the file's bytes, and the objects besides them
+    are bounded by the size of the file; docs/faults.md has the figures. A pickle that is made to
+    keep the processor busy, or to exhaust the stack by deep nesting, is not caught.
 
     Raises:
         UserError: if the file is damaged or holds anything but finite features of that length.
@@ -51,7 +58,11 @@ def load_features(path: Path, length: int, remedy: str) -> dict[str, np.ndarray]
             features = _FeatureUnpickler(file).load()
         if not isinstance(features, dict) or not features:
             raise ValueError("it holds no dict of features")
-        return {name: _checked(name, item, length) for name, item in features.items()}
+        rows = {name: _checked(name, item, length) for name, item in features.items()}
+        # Whoever selects rows copies each of them, also where all are one in the file.
+        if sum(row.nbytes for row in rows.values()) > path.stat().st_size:
+            raise ValueError("its arrays have more numbers than the file")
+        return rows
     # A damaged pickle fails in as many ways as there are bytes in it.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -79,12 +90,13 @@ class _Array:
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, _, content = state
-        if not isinstance(dtype, _Float32) or not isinstance(content, bytes):
+        if not isinstance(dtype, _Float32) or not isinstance(content, bytes | bytearray):
             raise pickle.UnpicklingError("an array is not one of float32 numbers")
         # Shares the memory of the bytes.
         self.values = np.frombuffer(content, "<f4")
+        # Not shown: of a shape that holds one tuple many times, the text could fill the memory.
         if shape != self.values.shape:
-            raise pickle.UnpicklingError(f"an array of shape {shape} is not one row of its numbers")
+            raise pickle.UnpicklingError("the shape of an array is not one row of its numbers")
 
 
 class _Float32:
@@ -109,9 +121,12 @@ class _FeatureUnpickler(pickle.Unpickler):
         # besides its features.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             self._unencoded = len(content)
-            for opcode, argument, _ in pickletools.genops(content):
-                if opcode.name.endswith("PUT") and argument > len(content):
-                    raise pickle.UnpicklingError("its memo is larger than the file")
+            most = INSTRUCTIONS + len(content) // BYTES_AN_INSTRUCTION
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+                if number > most:
+                    raise pickle.UnpicklingError("it has more instructions than features need")
+                if opcode.name.endswith("PUT") and argument > number:
+                    raise pickle.UnpicklingError("its memo is larger than what it holds")
 
     def find_class(self, module: str, name: str) -> Any:
         """Returns the stand-in for one of the few names that NumPy's pickles of arrays hold."""
@@ -136,8 +151,8 @@ class _FeatureUnpickler(pickle.Unpickler):
         return text.encode("latin1")
 
 
-def _from_buffer(content: bytes, dtype: _Float32, shape: tuple, order: str) -> _Array:
+def _from_buffer(content: bytes | bytearray, dtype: _Float32, shape: tuple, order: str) -> _Array:
     """Makes the array that protocol 5 writes."""
     array = _Array()
-    array.__setstate__((1, shape, dtype, False, bytes(content)))
+    array.__setstate__((1, shape, dtype, False, content))
     return array

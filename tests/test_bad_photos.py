@@ -1,20 +1,25 @@
 """Photos, names and links that go wrong: each is named with a reason, and the others are done."""
 
+import contextlib
 import io
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
-from support import StandIn
+from PIL import EpsImagePlugin, Image
+from support import ROOT, StandIn, iptc_around
 
 import prepare_photos
+from captioning import photos as reading
 from captioning.cli import one_line, run
 from captioning.features import read_features
-from captioning.photos import PhotoError, encode_photos, find_photos, read_photo
+from captioning.gallery.thumbnails import make_thumbnail
+from captioning.photos import PhotoError, encode_photos, find_photos, opened, read_photo
 
 SIZE = (32, 32)
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -58,13 +63,18 @@ def png_that_claims(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+
 BAD = {
     "empty.jpg": b"",
     "text.jpg": b"This is a text, whatever its name says.\n",
     "short.jpg": jpeg()[:2000],
     "huge.png": png_that_claims(20_000, 20_000),
     "large.png": png_that_claims(10_000, 10_000),
-    "program.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+    "thin.png": png_that_claims(1, 89_000_000),
+    "wrapped program.jpg": iptc_around(EPS),
+    "wrapped large.jpg": iptc_around(png_that_claims(13_000, 13_000)),
+    "program.jpg": EPS,
 }
 
 
@@ -110,6 +120,107 @@ def test_photos_too_large_are_refused_without_a_warning(tmp_path, recwarn):
     assert str(results[0]) == f"it has 10,000 x 10,000 pixels, {limit}"
     assert str(results[1]) == f"it has more than 178,956,970 pixels, {limit}"
     assert not list(recwarn)
+
+
+@pytest.mark.parametrize("read", [lambda path: read_photo(path, SIZE), make_thumbnail])
+def test_no_photo_starts_ghostscript(tmp_path, monkeypatch, read):
+    """Has Pillow find a program of that name, which leaves a trace."""
+    trace, program = tmp_path / "trace", tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\necho started >> '{trace}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    path = tmp_path / "dog.jpg"
+    path.write_bytes(iptc_around(EPS))
+    with Image.open(path) as image, contextlib.suppress(OSError):
+        image.load()
+    assert trace.exists()
+    trace.unlink()
+    with pytest.raises(PhotoError, match="cannot identify"):
+        read(path)
+    assert not trace.exists()
+
+
+def test_a_wrapper_takes_no_large_photo_past_the_limit(tmp_path):
+    path = tmp_path / "dog.jpg"
+    path.write_bytes(iptc_around(png_that_claims(13_000, 13_000)))
+    with Image.open(path) as image:
+        assert image.size == (64, 64)
+        with pytest.raises(OSError, match="truncated"):
+            image.load()
+    with pytest.raises(PhotoError, match="cannot identify"):
+        read_photo(path, SIZE)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in reading.FORMATS if kind != "HEIF"])
+def test_no_reader_of_photos_opens_another_file_or_starts_a_program(tmp_path, monkeypatch, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a"
+    first, second = (Image.new("RGB", (16, 12), colour) for colour in (RED, BLUE))
+    options = {"save_all": True, "append_images": [second]} if kind in ("GIF", "MPO") else {}
+    first.save(path, kind, exif=exif, **options)
+    asked, ordinary = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *a, **o: asked.append(o) or ordinary(*a, **o))
+    monkeypatch.setattr(subprocess, "Popen", None)
+    monkeypatch.setattr(os, "system", None)
+    assert read_photo(path, SIZE).shape == (*SIZE, 3)
+    assert make_thumbnail(path).size in ((16, 12), (12, 16))
+    # Once each, by the list.
+    assert len(asked) == 2
+    assert all(set(options["formats"]) <= set(reading.FORMATS) for options in asked)
+
+
+def test_a_side_too_long_is_refused_whatever_the_other(tmp_path):
+    path = tmp_path / "a.png"
+    for size in ((1, 100_001), (100_001, 800)):
+        path.write_bytes(png_that_claims(*size))
+        limit = "no side may have more than 100,000: make it smaller"
+        with pytest.raises(PhotoError, match=f"pixels, and {limit}"):
+            read_photo(path, SIZE)
+    Image.new("RGB", (100_000, 2), RED).save(path)
+    assert read_photo(path, SIZE).shape == (*SIZE, 3)
+
+
+def test_of_large_photos_one_is_open_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LARGE_PHOTO", 30 * 40)
+    for width in (40, 41):
+        Image.new("RGB", (width, 30), RED).save(tmp_path / f"{width}.png")
+    turn = reading._DECODING_LARGE
+    with opened(tmp_path / "40.png"):
+        assert not turn.locked()
+    for photo in (tmp_path / "41.png", Image.new("RGB", (41, 30))):
+        with opened(photo), opened(tmp_path / "40.png"):
+            assert turn.locked()
+        assert not turn.locked()
+    (tmp_path / "41.png").write_bytes((tmp_path / "41.png").read_bytes()[:60])
+    with pytest.raises(PhotoError):
+        read_photo(tmp_path / "41.png", SIZE)
+    assert not turn.locked()
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from captioning.photos import read_photo
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+small, large = map(Path, sys.argv[1:])
+read_photo(small, (8, 8))
+before = peak()
+read_photo(large, (8, 8))
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is counted in other units")
+@pytest.mark.parametrize(("mode", "most"), [("RGB", 6), ("I;16", 12)])
+def test_a_photo_is_held_once(tmp_path, mode, most):
+    """Pillow has 4 bytes for each pixel in RGB; copies of it would fill the memory."""
+    for name, size in (("small.png", (8, 8)), ("large.png", (5000, 5000))):
+        Image.new(mode, size).save(tmp_path / name, compress_level=1)
+    arguments = [sys.executable, "-c", PEAK, tmp_path / "small.png", tmp_path / "large.png"]
+    process = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(process.stdout) * 1024 < most * 5000 * 5000
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])

@@ -5,22 +5,30 @@ import hashlib
 import json
 import os
 import pickle
+import pickletools
 import resource
 import struct
 import tracemalloc
 from pickle import (
     BINBYTES8,
+    BINGET,
     BININT1,
     BINUNICODE,
     BUILD,
+    BYTEARRAY8,
     EMPTY_DICT,
+    EMPTY_LIST,
+    EMPTY_SET,
     FRAME,
+    FROZENSET,
     GLOBAL,
     LONG_BINPUT,
     MARK,
+    MEMOIZE,
     NEWFALSE,
     NEWTRUE,
     NONE,
+    POP,
     PROTO,
     REDUCE,
     SETITEM,
@@ -28,6 +36,7 @@ from pickle import (
     STOP,
     TUPLE,
     TUPLE1,
+    TUPLE2,
 )
 
 import numpy as np
@@ -44,6 +53,7 @@ from captioning.features import (
     write_encoder_record,
     write_features,
 )
+from captioning.pickled_features import BYTES_AN_INSTRUCTION
 
 RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
 FEATURES = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
@@ -293,7 +303,57 @@ def test_the_steps_of_these_tests_make_an_array(path):
 
 ENCODE = named("_codecs", "encode")
 MEGABYTE = text("x" * 2**20) + b"q\0" + b"0"
-HOSTILE = {
+FROM_BUFFER = named("numpy._core.numeric", "_frombuffer")
+
+
+def memoized(*values):
+    """Makes steps that leave values in the memo, and nothing on the stack."""
+    return b"".join(value + b"q" + bytes([place]) + POP for place, value in enumerate(values))
+
+
+def buffer(content, size):
+    return MARK + content + TYPE + number(size) + TUPLE1 + text("C") + TUPLE
+
+
+TWO_MEGABYTES = 2**21
+FIRST, SECOND = BINGET + b"\0", BINGET + b"\1"
+HALF_OF_IT = BINBYTES8 + struct.pack("<Q", 2**20) + bytes(2**20)
+BOMBS = {
+    # Of objects made by instructions of a few bytes.
+    **{
+        f"nothing but {name}": PROTO + b"\5" + NONE + step * (TWO_MEGABYTES // len(step)) + STOP
+        for name, step in {
+            "sets": EMPTY_SET,
+            "frozen sets": MARK + FROZENSET,
+            "dicts": EMPTY_DICT,
+            "lists": EMPTY_LIST,
+            "tuples": TUPLE1,
+        }.items()
+    },
+    "a byte array given to many arrays": PROTO
+    + b"\5"
+    + memoized(BYTEARRAY8 + HALF_OF_IT[1:], FROM_BUFFER)
+    + buffer(FIRST, 2**18)
+    + MEMOIZE
+    + (SECOND + BINGET + b"\2" + REDUCE) * 3000
+    + STOP,
+    "a number for a buffer": stored(FROM_BUFFER + buffer(number(2**30), 2**28) + REDUCE),
+    "a memo far ahead": PROTO
+    + b"\2"
+    + NONE
+    + LONG_BINPUT
+    + struct.pack("<I", 2 * TWO_MEGABYTES)
+    + HALF_OF_IT * 4
+    + STOP,
+    "a shape of a shape of a shape": PROTO
+    + b"\2"
+    + NONE
+    + (b"q\0" + FIRST + TUPLE2) * 22
+    + b"q\0"
+    + array(FIRST)
+    + STOP,
+}
+HOSTILE = BOMBS | {
     "a shape of exabytes": stored(array(number(HUGE) + TUPLE1)),
     "shape that overflows": stored(array(number(2**70) + TUPLE1)),
     "negative shape": stored(array(number(-2) + TUPLE1)),
@@ -345,6 +405,23 @@ def test_a_hostile_pickle_is_refused_without_much_memory(path, name):
     finally:
         tracemalloc.stop()
     assert peak < 50_000_000
+
+
+def test_an_array_of_many_names_is_refused(path):
+    """Or else as many copies would be made of it when the rows are taken."""
+    one = memoized(HALF_OF_IT, array(number(2**18) + TUPLE1, FIRST))
+    items = b"".join(text(str(name)) + SECOND + SETITEM for name in range(2))
+    path.write_bytes(PROTO + b"\4" + one + EMPTY_DICT + items + STOP)
+    with pytest.raises(UserError, match="more numbers than the file"):
+        load_features(path, 2**18, "run prepare_photos.py")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_features_of_a_real_length_never_have_too_many_instructions(protocol):
+    numbers = np.random.default_rng(0).normal(size=(100, 1280)).astype(np.float32)
+    content = pickle.dumps({str(place): row for place, row in enumerate(numbers)}, protocol)
+    count = sum(1 for _ in pickletools.genops(content))
+    assert count < len(content) / BYTES_AN_INSTRUCTION
 
 
 @given(st.binary(max_size=300))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image, features
-from support import StandIn, write_tiny_data
+from PIL import Image, features
+from support import StandIn, iptc_around, write_tiny_data
 
 from captioning import photos
 from captioning.caption_tables import PHOTO_NAME
@@ -139,38 +139,10 @@ def test_resizing_is_bilinear(tmp_path):
     np.testing.assert_array_equal(read_photo(tmp_path / "a.png", (40, 50)), np.asarray(expected))
 
 
-def iptc_around(content):
-    """Wraps a file as IPTC, whose reader in Pillow opens what is inside by itself."""
-    fields = {(3, 60): b"\1\0", (3, 20): b"\0\x40", (3, 30): b"\0\x40", (3, 120): b"\5"}
-    fields[8, 10] = content
-    return b"".join(
-        bytes([0x1C, *tag]) + len(value).to_bytes(2, "big") + value for tag, value in fields.items()
-    )
-
-
 def saved(kind):
     content = io.BytesIO()
     halves(RED, BLUE).convert("L").save(content, kind)
     return content.getvalue()
-
-
-@pytest.mark.parametrize("wrap", [iptc_around, lambda content: content], ids=["iptc", "bare"])
-def test_no_photo_starts_another_program(tmp_path, monkeypatch, wrap):
-    path = tmp_path / "dog.jpg"
-    path.write_bytes(wrap(saved("EPS")))
-    started = []
-
-    def start(*arguments):
-        started.append(arguments)
-        return Image.new("L", SIZE).im
-
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", start)
-    with Image.open(path) as image:
-        image.load()
-    assert len(started) == 1
-    with pytest.raises(PhotoError, match="cannot identify"):
-        read_photo(path, SIZE)
-    assert len(started) == 1
 
 
 @pytest.mark.parametrize("content", [iptc_around(saved("PNG")), saved("ICO"), saved("TGA")])
