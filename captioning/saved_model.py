@@ -14,15 +14,12 @@ from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_e
 from captioning.files import (
     CAPTIONER,
     ENCODER_RECORD,
-    GALLERY,
-    GENERATED_CAPTIONS,
     RECIPE,
-    SCORES,
     TRAINING_PHOTOS,
     VOCABULARY,
-    find_captioner,
 )
 from captioning.model import average_captioners, halves
+from captioning.model_folders import find_captioner, replacing
 from captioning.recipes import (
     MADE_WITH,
     OF_DRAWN_SCENES,
@@ -69,12 +66,16 @@ def recipe_of_training(
 
 
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
-    """Writes a model folder, `recipe` being what `recipe_of_training` returns.
+    """Writes a model folder, in place of an earlier model, whole or not at all.
 
-    Scores and captions of an earlier model are removed: they would pass for those of this one.
+    `recipe` is what `recipe_of_training` returns.
     """
-    for name in (SCORES, GENERATED_CAPTIONS, GALLERY):
-        (folder / name).unlink(missing_ok=True)
+    with replacing(folder) as new:
+        write_model(new, model, recipe)
+
+
+def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
+    """Writes a model to a folder that holds none; see `save_model`."""
     write_vocabulary(folder, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record, FORMAT)
     write_json(folder / TRAINING_PHOTOS, {"photos": list(model.training_photos)}, FORMAT)
@@ -197,13 +198,3 @@ def doubts_about(folder: Path) -> list[str]:
             "little to do with the photos"
         )
     return doubts
-
-
-def results_folder(folders: Sequence[Path]) -> Path:
-    """Returns where the results of models go: to the folder of one, or beside the first of several.
-
-    The folder of several is named after all of them, `a+b+c`.
-    """
-    if len(folders) == 1:
-        return folders[0]
-    return folders[0].parent / "+".join(folder.absolute().name for folder in folders)
