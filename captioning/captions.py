@@ -16,11 +16,9 @@ from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
 from captioning.text_files import read_lines
-from captioning.vocabulary import check_sources, read_vocabulary
+from captioning.vocabulary import MAXIMUM_WORDS, check_sources, read_vocabulary
 
-# The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
-# and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
-MAXIMUM_WORDS = 200
+# The most characters of a caption.
 MAXIMUM_CHARACTERS = 4000
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
@@ -173,7 +171,7 @@ def _fault_of_caption(caption: str) -> str | None:
         return "holds two captions, since a line end is missing"
     words = len(caption.split()) if len(caption) > MAXIMUM_WORDS else 0
     if words > MAXIMUM_WORDS:
-        limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
+        limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/vocabulary.py allows"
         return f"has a caption of {words:,d} words, more than {limit}"
     if len(caption) > MAXIMUM_CHARACTERS:
         limit = f"the {MAXIMUM_CHARACTERS:,d} of MAXIMUM_CHARACTERS in captioning/captions.py"
@@ -189,7 +187,7 @@ def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
     for photo, of_photo in descriptions.items():
         longest = max(map(len, of_photo))
         if longest > MAXIMUM_WORDS:
-            limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
+            limit = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/vocabulary.py allows"
             raise UserError(
                 f"a caption of {photo!r} is split into {longest:,d} words, more than {limit}: "
                 f"shorten it, then run python prepare_text.py --data {data}"

@@ -1,7 +1,6 @@
 """The model folder: a trained captioner with what belongs to it, and whether the pieces fit."""
 
 import hashlib
-import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from captioning.files import (
     TRAINING_PHOTOS,
     VOCABULARY,
 )
-from captioning.model import average_captioners, halves
+from captioning.model import average_captioners, check_captioner, halves
 from captioning.model_folders import find_captioner, replacing
+from captioning.network_file import load_network
 from captioning.recipes import (
     MADE_WITH,
     OF_DRAWN_SCENES,
@@ -91,32 +91,33 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
 
     Raises:
         UserError: if a file is missing or damaged, or the pieces do not fit together.
+        OSError: if a file cannot be read.
     """
     path, remedy = find_captioner(folder, data)
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)
+    # A file that cannot be opened is not damaged: the system says why.
+    path.open("rb").close()
     try:
-        # Keras reads single entries of the archive, which leaves their checksums unchecked.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(damaged)
-        captioner = keras.models.load_model(path, compile=False, safe_mode=True)
+        captioner = load_network(path)
         halves(captioner)
-    # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
+        length = captioner.inputs[0].shape[-1]
+        if length != record["length"]:
+            raise UserError(
+                f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
+                f"{record['length']}: {remedy} again"
+            )
+        if captioner.name != model_name(vocabulary, record):
+            raise UserError(
+                f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} "
+                f"as they are: {remedy} again"
+            )
+        check_captioner(captioner, vocabulary.size)
+    except (UserError, MemoryError):
+        raise
+    # It fails in as many ways as there are layers.
     except Exception as error:
         raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
-    length = captioner.inputs[0].shape[-1]
-    if length != record["length"]:
-        raise UserError(
-            f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
-            f"{record['length']}: {remedy} again"
-        )
-    if captioner.name != model_name(vocabulary, record):
-        raise UserError(
-            f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
-            f"they are: {remedy} again"
-        )
     return SavedModel(captioner, vocabulary, record, _read_training_photos(folder, remedy))
 
 
