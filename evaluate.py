@@ -33,12 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
-from captioning.features import (
-    FeatureRows,
-    check_same_encoder,
-    read_encoder_record,
-    read_features,
-)
+from captioning.features import FeatureRows, check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
     ENCODER_RECORD,
     GALLERY,
@@ -46,10 +41,9 @@ from captioning.files import (
     RECIPE,
     SCORES,
     SPLITS,
-    find_captioner,
-    model_folder,
 )
 from captioning.lookalikes import notes_on_lookalikes
+from captioning.model_folders import find_captioner, model_folder, results_folder
 from captioning.places import photo_folders
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
@@ -75,7 +69,7 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads the model and the split, captions the photos, scores, writes and prints."""
+    """Reads the arguments, and evaluates while no other run changes the model."""
     types = {
         "SPLIT": tuple(SPLITS),
         "NO_REPEAT_NGRAM_SIZE": whole_number(0),
@@ -101,13 +95,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return print_models(options.models, parser.typed(arguments))
     options.model = tuple(map(model_folder, options.model))
     check_arguments(options)
+    # Until its results stand beside it, the model must stay what it is.
+    with locked(options.model[0], "train.py or evaluate.py"):
+        return evaluate(parser, options)
+
+
+def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
+    """Captions the photos, scores, writes and prints."""
     announce_loading("Keras")
     from captioning import report, scoring
     from captioning.comparison import compare_captions, read_other_captions
     from captioning.gallery import write_gallery
     from captioning.gallery.evaluation import make_cards, make_page
     from captioning.notes import notes_on
-    from captioning.saved_model import notes_on_training_photos, results_folder
+    from captioning.saved_model import notes_on_training_photos
 
     folder = results_folder(options.model)
     model, references, features = read_inputs(options)
@@ -132,20 +133,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scores["compared_with"] = str(options.compare)
         scores["comparison"] = compare_captions(rows, decoded, others, references)
     cards = make_cards(photo_folders(options.data), model, references, features, decoded, rows)
-    with locked(folder, "train.py or evaluate.py"):
-        # The page shows the recipe.
-        if len(options.model) > 1:
-            models = [str(place) for place in options.model]
-            settings = {"data": str(options.data), "model": models}
-            settings |= parser.settings_in_force(options)
-            write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
-        page = make_page(folder, cards, rows, scores, model.vocabulary.language)
-        write_gallery(folder / GALLERY, page)
-        captions = {title: rows[title].captions for title in decoded}
-        report.write_captions(
-            folder / GENERATED_CAPTIONS, references.photo_ids, captions, references.texts
-        )
-        scoring.write_scores(folder, scores)
+    # The page shows the recipe.
+    if len(options.model) > 1:
+        models = [str(place) for place in options.model]
+        settings = {"data": str(options.data), "model": models}
+        settings |= parser.settings_in_force(options)
+        write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
+    page = make_page(folder, cards, rows, scores, model.vocabulary.language)
+    write_gallery(folder / GALLERY, page)
+    captions = {title: rows[title].captions for title in decoded}
+    path = folder / GENERATED_CAPTIONS
+    report.write_captions(path, references.photo_ids, captions, references.texts)
+    scoring.write_scores(folder, scores)
     print_report(folder, options, references, rows[scoring.GREEDY].captions, scores)
     return DONE
 

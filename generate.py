@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
-from captioning.files import CAPTIONER, is_drawn_scene, model_folder, pretrained_model
+from captioning.files import is_drawn_scene
+from captioning.model_folders import holds_captioner, model_folder, pretrained_model
 from captioning.outputs import check_outputs, file_behind, keep_photos
 from captioning.settings import SettingsParser, whole_number
 
@@ -101,7 +102,7 @@ def separate_photos(options: argparse.Namespace) -> None:
     if options.photos or options.serve:
         return
     first, *others = options.model
-    models = [place for place in others if (model_folder(place) / CAPTIONER).is_file()]
+    models = [place for place in others if holds_captioner(model_folder(place))]
     options.photos = [place for place in others if place not in models]
     options.model = (first, *models)
     if not options.photos:
@@ -153,7 +154,7 @@ def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) 
 
 def default_model() -> tuple[Path]:
     """Returns MODEL if it holds a model, and what comes with the project if not."""
-    return MODEL if (MODEL[0] / CAPTIONER).is_file() else (pretrained_model(),)
+    return MODEL if holds_captioner(MODEL[0]) else (pretrained_model(),)
 
 
 def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
@@ -163,9 +164,8 @@ def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
 
     captioner = Captioner.load(options.model, options.weights)
     if is_default:
-        (folder,) = options.model
-        origin = "" if folder == MODEL[0] else ", the model that comes with the project"
-        print(f"captions by {folder}{origin}", file=sys.stderr)
+        origin = "" if options.model == MODEL else ", the model that comes with the project"
+        print(f"captions by {options.model[0]}{origin}", file=sys.stderr)
     return captioner
 
 

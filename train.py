@@ -177,7 +177,7 @@ def train(
     from captioning.model import network_digest
     from captioning.progress import ShowCaptions, ShowEpoch
     from captioning.reward import RewardSettings, fine_tune
-    from captioning.saved_model import recipe_of_training, save_model
+    from captioning.saved_model import recipe_of_training, write_model
 
     trainer = training.CaptionTrainer(model.captioner)
     run_settings = {
@@ -189,14 +189,14 @@ def train(
     devices.require_agreement([run_settings, checkpoint.history])
     history, limits = checkpoint.history, (options.epochs, options.patience)
     recipe = recipe_of_training(settings, model, options.data)
-    save_best = partial(save_model, options.model, model, recipe)
+    write_best = partial(write_model, model=model, recipe=recipe)
     callbacks = [
         ShowEpoch(history, *limits, options.reward_epochs),
         ShowCaptions(model.captioner, model.vocabulary, splits[1], captions, options.shown_photos),
         training.KeepHistory(history, *limits),
     ]
     if devices.is_first():
-        callbacks.append(training.SaveEpoch(options.model, history, run_settings, save_best))
+        callbacks.append(training.SaveEpoch(options.model, history, run_settings, write_best))
     if not training.is_finished(history, *limits):
         batches = [CaptionBatches(split, options.batch_size, options.seed) for split in splits]
         rate = options.learning_rate, options.weight_decay

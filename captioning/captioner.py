@@ -13,8 +13,9 @@ from captioning.confidence import TokenProbability, mean_probability
 from captioning.decoding import CaptionDecoder, token_probabilities
 from captioning.encoders import FLOAT32, Encoder
 from captioning.features import check_same_encoder
-from captioning.files import ENCODER_RECORD, model_folder, pretrained_model
+from captioning.files import ENCODER_RECORD
 from captioning.languages import ENGLISH
+from captioning.model_folders import model_folder, pretrained_model
 from captioning.photos import PhotoError, encode_photos
 from captioning.saved_model import SavedModel, doubts_about, load_models
 from captioning.sentences import as_sentence

@@ -16,13 +16,11 @@ from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
 from captioning.text_files import BYTE_ORDER_MARK, read_lines
-from captioning.vocabulary import check_sources, read_vocabulary
+from captioning.vocabulary import MAXIMUM_WORDS, check_sources, read_vocabulary
 
-# The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
-# and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
-MAXIMUM_WORDS = 200
+# The most characters of a caption.
 MAXIMUM_CHARACTERS = 4000
-_WORD_LIMIT = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/captions.py allows"
+_WORD_LIMIT = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/vocabulary.py allows"
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
 _SECOND_CAPTION = re.compile(r"#[0-9]+\t")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from captioning.architectures import BFLOAT16, FLOAT32
 from captioning.cli import UserError
 from captioning.files import ENCODER_RECORD, FEATURES, FEATURES_INDEX, MAPPED_FEATURES, require
 from captioning.mapped_features import MappedRows, read_index, write_index, write_rows
@@ -30,6 +31,10 @@ ENCODER_KEYS = {
     "resizing": str,
     "length": int,
 }
+
+# The most features of a photo. The largest layer that anyone would take, an unpooled convolution,
+# has a tenth as many.
+MAXIMUM_LENGTH = 1_000_000
 
 # What features are written as: by default a pickle, and mapped where that would take more bytes
 # than MAPPED_ABOVE.
@@ -213,11 +218,32 @@ def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
-    types = {**ENCODER_KEYS, "weights": str}
-    for key, kind in types.items():
-        if type(record.get(key)) is not kind or (key == "length" and record[key] < 1):
-            raise UserError(f"{path} is damaged ({key} is missing or wrong): {remedy}")
+    fault = _find_fault(record)
+    if fault:
+        raise UserError(f"{path} is damaged ({fault} is missing or wrong): {remedy}")
     return record
+
+
+def _find_fault(record: dict[str, Any]) -> str | None:
+    """Returns the key of a record of an encoder whose value cannot be right, if there is one."""
+    for key, kind in {**ENCODER_KEYS, "weights": str}.items():
+        if type(record.get(key)) is not kind:
+            return key
+    if not 1 <= record["length"] <= MAXIMUM_LENGTH:
+        return "length"
+    # Records of earlier versions have none.
+    if record.get("dtype", FLOAT32) not in (FLOAT32, BFLOAT16):
+        return "dtype"
+    skipped = record.get("skipped", [])
+    if not isinstance(skipped, list) or not all(map(_is_skipped_photo, skipped)):
+        return "skipped"
+    return None
+
+
+def _is_skipped_photo(item: Any) -> bool:
+    return isinstance(item, dict) and all(
+        isinstance(item.get(key), str) for key in ("photo", "reason")
+    )
 
 
 def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -78,43 +78,9 @@ def require(path: Path, remedy: str, place: str = "") -> Path:
     return path
 
 
-def find_captioner(folder: Path, data: Path | None = None) -> tuple[Path, str]:
-    """Returns the path of a model folder's network, and the remedy if anything is wrong with it.
-
-    `data` is the data folder that the remedy names.
-
-    Raises:
-        UserError: if it is missing.
-    """
-    remedy = "train a model with python train.py "
-    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
-    if folder.resolve() == pretrained_model().resolve():
-        remedy = "it comes with the project: fetch the project"
-    place = "" if folder.is_absolute() else f" in {Path.cwd()}"
-    return require(folder / CAPTIONER, remedy, place), remedy
-
-
 def is_drawn_scene(photo: Path) -> bool:
     """Returns whether a photo is one of the scenes that the project drew for itself."""
     return (photo.absolute().parent.parent / DRAWN_SCENES).is_file()
-
-
-def model_folder(path: Path) -> Path:
-    """Returns the model folder, also where the path is that of its file CAPTIONER."""
-    return path.parent if path.name == CAPTIONER else path
-
-
-def pretrained_model() -> Path:
-    """Returns the folder of the model that comes with the project.
-
-    It is models/pretrained of the project's folder, and lies within the package where the project
-    is installed.
-    """
-    package = Path(__file__).resolve().parent
-    folder = package.parent / "models" / "pretrained"
-    folder = folder if folder.is_dir() else package / "pretrained"
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 # Columns of HISTORY that tell which epoch is best: of fine-tuning, which has a mean REWARD, the one

@@ -160,6 +160,34 @@ def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
     return found[PHOTO_HALF], found[WORD_HALF]
 
 
+def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
+    """Reads two tokens of two captions with a captioner, all at once and one at a time.
+
+    Raises:
+        ValueError: if the captioner was not made by `join_halves`, has another vocabulary, or has
+            weights or returns probabilities that are not finite. A layer that does not fit raises
+            errors of its own.
+    """
+    photo_half, word_half = halves(captioner)
+    features = keras.ops.ones((2, captioner.inputs[0].shape[-1]))
+    token_ids = keras.ops.ones((2, 2), dtype="int32")
+    outputs = [captioner([features, token_ids])]
+    image_embedding = photo_half(features)
+    states = [keras.ops.zeros((2, size)) for size in state_sizes(word_half)]
+    shapes = [tuple(state.shape) for state in states]
+    for _ in range(2):
+        logits, *states = word_half([token_ids[:, :1], image_embedding, *states])
+        outputs.append(logits)
+        if [tuple(state.shape) for state in states] != shapes:
+            raise ValueError(f"Expected states of the shapes {shapes}. Received: states={states}")
+    lengths = [output.shape[1:] for output in outputs]
+    if lengths != [(2, vocabulary_size), (1, vocabulary_size), (1, vocabulary_size)]:
+        raise ValueError(f"Expected {vocabulary_size} probabilities a token. Received: {lengths}")
+    for values in (*captioner.weights, *outputs):
+        if not np.isfinite(keras.ops.convert_to_numpy(values)).all():
+            raise ValueError(f"Expected finite weights and probabilities. Received: {values}")
+
+
 def logits_of(captioner: keras.Model) -> keras.Model:
     """Returns the captioner up to the logits, before the softmax, sharing its layers."""
     return keras.Model(captioner.inputs, captioner.layers[-1].input, name="logits")

@@ -17,6 +17,7 @@ import tomli_w
 
 from captioning.cli import UserError
 from captioning.files import DRAWN_SCENES, RECIPE, require
+from captioning.model_folders import finish_replacing
 from captioning.storage import write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
@@ -98,6 +99,7 @@ def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
         UserError: if it is missing or damaged.
     """
     remedy = f"run python train.py --model {folder}"
+    finish_replacing(folder)
     path = require(folder / RECIPE, remedy)
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,6 @@
 """The model folder: a trained captioner with what belongs to it, and whether the pieces fit."""
 
 import hashlib
-import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,13 @@ from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_e
 from captioning.files import (
     CAPTIONER,
     ENCODER_RECORD,
-    GALLERY,
-    GENERATED_CAPTIONS,
     RECIPE,
-    SCORES,
     TRAINING_PHOTOS,
     VOCABULARY,
-    find_captioner,
 )
-from captioning.model import average_captioners, halves
+from captioning.model import average_captioners, check_captioner, halves
+from captioning.model_folders import find_captioner, replacing
+from captioning.network_file import load_network
 from captioning.recipes import (
     MADE_WITH,
     OF_DRAWN_SCENES,
@@ -69,12 +66,16 @@ def recipe_of_training(
 
 
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
-    """Writes a model folder, `recipe` being what `recipe_of_training` returns.
+    """Writes a model folder, in place of an earlier model, whole or not at all.
 
-    Scores and captions of an earlier model are removed: they would pass for those of this one.
+    `recipe` is what `recipe_of_training` returns.
     """
-    for name in (SCORES, GENERATED_CAPTIONS, GALLERY):
-        (folder / name).unlink(missing_ok=True)
+    with replacing(folder) as new:
+        write_model(new, model, recipe)
+
+
+def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
+    """Writes a model to a folder that holds none; see `save_model`."""
     write_vocabulary(folder, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record, FORMAT)
     write_json(folder / TRAINING_PHOTOS, {"photos": list(model.training_photos)}, FORMAT)
@@ -90,32 +91,33 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
 
     Raises:
         UserError: if a file is missing or damaged, or the pieces do not fit together.
+        OSError: if a file cannot be read.
     """
     path, remedy = find_captioner(folder, data)
     vocabulary = read_vocabulary(folder, remedy)
     record = read_encoder_record(folder, remedy)
+    # A file that cannot be opened is not damaged: the system says why.
+    path.open("rb").close()
     try:
-        # Keras reads single entries of the archive, which leaves their checksums unchecked.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(damaged)
-        captioner = keras.models.load_model(path, compile=False, safe_mode=True)
+        captioner = load_network(path)
         halves(captioner)
-    # A damaged file fails in zipfile, h5py, json or Keras, each with errors of its own.
+        length = captioner.inputs[0].shape[-1]
+        if length != record["length"]:
+            raise UserError(
+                f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
+                f"{record['length']}: {remedy} again"
+            )
+        if captioner.name != model_name(vocabulary, record):
+            raise UserError(
+                f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} "
+                f"as they are: {remedy} again"
+            )
+        check_captioner(captioner, vocabulary.size)
+    except (UserError, MemoryError):
+        raise
+    # It fails in as many ways as there are layers.
     except Exception as error:
         raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
-    length = captioner.inputs[0].shape[-1]
-    if length != record["length"]:
-        raise UserError(
-            f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
-            f"{record['length']}: {remedy} again"
-        )
-    if captioner.name != model_name(vocabulary, record):
-        raise UserError(
-            f"{path} was not trained with {folder / VOCABULARY} and {folder / ENCODER_RECORD} as "
-            f"they are: {remedy} again"
-        )
     return SavedModel(captioner, vocabulary, record, _read_training_photos(folder, remedy))
 
 
@@ -197,13 +199,3 @@ def doubts_about(folder: Path) -> list[str]:
             "little to do with the photos"
         )
     return doubts
-
-
-def results_folder(folders: Sequence[Path]) -> Path:
-    """Returns where the results of models go: to the folder of one, or beside the first of several.
-
-    The folder of several is named after all of them, `a+b+c`.
-    """
-    if len(folders) == 1:
-        return folders[0]
-    return folders[0].parent / "+".join(folder.absolute().name for folder in folders)

@@ -55,7 +55,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
-        _flush_folder_to_disk(path.parent)
+        flush_folder_to_disk(path.parent)
     except OSError as error:
         # A full disk names no file.
         if error.filename is None:
@@ -65,7 +65,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _flush_folder_to_disk(folder: Path) -> None:
+def flush_folder_to_disk(folder: Path) -> None:
     """Makes a rename survive a power cut, where the system can flush a folder: Windows cannot."""
     if not hasattr(os, "O_DIRECTORY"):
         return

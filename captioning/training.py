@@ -15,6 +15,7 @@ from captioning.cli import UserError, wrapped
 from captioning.dataset import CaptionBatches
 from captioning.files import CURVES, HISTORY, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.model import logits_of
+from captioning.model_folders import replacing
 from captioning.report import draw_curves
 from captioning.storage import atomic_path, write_table
 from captioning.vocabulary import PADDING_ID
@@ -162,18 +163,18 @@ class KeepHistory(keras.callbacks.Callback):
 class SaveEpoch(keras.callbacks.Callback):
     """Writes after every epoch what makes sure that it is not lost, if its figures are finite.
 
-    `history` ends with the figures of the epoch. save_best() is called after an epoch that is the
-    best so far.
+    `history` ends with the figures of the epoch. write_best(folder) is called after an epoch that
+    is the best so far, and writes the model to a folder.
     """
 
     def __init__(
-        self, folder: Path, history: list[dict], settings: dict, save_best: Callable[[], None]
+        self, folder: Path, history: list[dict], settings: dict, write_best: Callable[[Path], None]
     ):
         super().__init__()
         self.folder = folder
         self.history = history
         self.settings = settings
-        self.save_best = save_best
+        self.write_best = write_best
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Writes where training goes on from: fine-tuning overwrites the model it starts with."""
@@ -181,18 +182,19 @@ class SaveEpoch(keras.callbacks.Callback):
             write_checkpoint(self.folder, self.model, self.settings, self.history)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves the model if it is the best so far, then history and curves, the checkpoint last.
+        """Saves history, curves and, if it is the best so far, the model; the checkpoint last.
 
         Only the checkpoint says how many epochs are done: a run that is killed before it is written
         does the epoch again and writes the same files.
         """
         if not _is_finite(logs):
             return
-        if is_best(self.history):
-            self.save_best()
-        write_table(self.folder / HISTORY, pd.DataFrame(self.history))
-        with atomic_path(self.folder / CURVES) as partial:
-            draw_curves(self.history, partial)
+        with replacing(self.folder) as new:
+            write_table(new / HISTORY, pd.DataFrame(self.history))
+            with atomic_path(new / CURVES) as partial:
+                draw_curves(self.history, partial)
+            if is_best(self.history):
+                self.write_best(new)
         write_checkpoint(self.folder, self.model, self.settings, self.history)
 
 

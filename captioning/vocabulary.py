@@ -22,6 +22,11 @@ from captioning.places import (
 from captioning.storage import read_json, write_json
 
 FORMAT = 2
+
+# The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
+# and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
+MAXIMUM_WORDS = 200
+
 PADDING_ID = 0
 START_TOKEN = "startseq"
 END_TOKEN = "endseq"
@@ -180,11 +185,14 @@ def _find_fault(content: dict[str, Any]) -> str | None:
         return "a word is repeated"
     if START_TOKEN not in words or END_TOKEN not in words:
         return f"{START_TOKEN} or {END_TOKEN} is missing"
-    if type(maximum_length) is not int or maximum_length < 2:
-        return "maximum_length is not a whole number of at least 2"
+    longest = 2 + MAXIMUM_WORDS
+    if type(maximum_length) is not int or not 2 <= maximum_length <= longest:
+        return f"maximum_length is not a whole number from 2 to {longest}"
     if content.get("padding_id") != PADDING_ID:
         return f"padding_id is not {PADDING_ID}"
     for name in ("cleaning", "sources"):
         if not isinstance(content.get(name), dict):
             return f"{name} is missing"
+    if not isinstance(content["cleaning"].get("language", ENGLISH), str):
+        return "language is not the code of one"
     return None

@@ -15,7 +15,7 @@ from captioning import load_captioner
 from captioning.captioner import PHOTOS_TOGETHER, Captioner
 from captioning.cli import UserError
 from captioning.decoding import generate_desc
-from captioning.files import pretrained_model
+from captioning.model_folders import pretrained_model
 from captioning.photos import PhotoError, read_in_sizes
 from captioning.saved_model import SavedModel, load_models, save_model
 
@@ -160,7 +160,9 @@ def test_models_are_named_in_several_ways(place, captioner, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"^1.captioner\.keras is missing in {tmp_path}: train"):
         load_captioner("1")
-    monkeypatch.setattr("captioning.files.pretrained_model", lambda: tmp_path / "comes with it")
+    monkeypatch.setattr(
+        "captioning.model_folders.pretrained_model", lambda: tmp_path / "comes with it"
+    )
     with pytest.raises(UserError, match=r"missing: it comes with the project: fetch the project$"):
         load_captioner(tmp_path / "comes with it")
     monkeypatch.setitem(RECORD, "weights_sha256", "another")

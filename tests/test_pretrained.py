@@ -8,7 +8,7 @@ from support import ROOT
 
 from captioning import load_captioner
 from captioning.decoding import generate_desc
-from captioning.files import pretrained_model
+from captioning.model_folders import pretrained_model
 from captioning.scoring import read_scores
 
 PHOTOS = 24

@@ -11,6 +11,7 @@ from support import make_prepared_data
 import train
 from captioning import progress, training
 from captioning.backend import keras
+from captioning.checkpoint import write_checkpoint
 from captioning.cli import UserError
 from captioning.dataset import CaptionBatches, CaptionedSplit
 from captioning.decoding import CaptionDecoder, generate_desc
@@ -357,15 +358,15 @@ def test_a_run_killed_after_the_model_was_replaced_starts_fine_tuning_from_the_s
     history, complete = undisturbed
     replaced = []
 
-    def stop(figures, path):
-        if "reward" in figures[-1]:
+    def stop(folder, model, settings, history):
+        if "reward" in history[-1]:
             replaced.append((tmp_path / "captioner.keras").read_bytes())
             raise KeyboardInterrupt
-        path.write_bytes(b"curves")
+        write_checkpoint(folder, model, settings, history)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "is_best", lambda history: True)
-        patch.setattr(training, "draw_curves", stop)
+        patch.setattr(training, "write_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
             run_training(data, tmp_path)
     assert replaced

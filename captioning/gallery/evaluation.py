@@ -111,7 +111,9 @@ def _recipe_sections(model_folder: Path) -> list[Section]:
 def _left_out(data: Path, split: str, captioned: Collection[str]) -> dict[str, str]:
     """Returns why each photo of the split that is not captioned was left out."""
     record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
-    unreadable = {photo_id(Path(item["photo"]).name): item["reason"] for item in record["skipped"]}
+    unreadable = {
+        photo_id(Path(item["photo"]).name): item["reason"] for item in record.get("skipped", [])
+    }
     return {
         photo: unreadable.get(photo, "it has no features or no captions")
         for photo in read_split(data, split)
