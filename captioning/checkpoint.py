@@ -6,7 +6,6 @@ draws from), those of the optimizer, the settings of the run, and the figures of
 
 import contextlib
 import json
-import math
 import shlex
 import sys
 import zipfile
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.files import CHECKPOINT, REWARD, VALIDATION_CIDER, VALIDATION_LOSS, require
+from captioning.files import CHECKPOINT, require
 from captioning.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 
 # The entry of the file that is no array of the model.
 _RUN = "run"
-
-# The figures that an epoch must have; those of fine-tuning have others.
-_FIGURES = {"learning_rate", "loss", "accuracy", VALIDATION_LOSS, "val_accuracy"}
-_FIGURES_REWARDED = {"learning_rate", REWARD, VALIDATION_CIDER}
 
 
 def write_checkpoint(
@@ -108,31 +103,10 @@ def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:
                 raise ValueError("Expected arrays that are not compressed")
         with np.load(path, allow_pickle=False) as file:
             run = json.loads(str(file[_RUN]))
-            if not isinstance(run["settings"], dict) or not _is_history(run["history"]):
-                raise ValueError(f"Expected settings and figures of epochs. Received: {run}")
             return run, [file[f"arr_{number}"] for number in range(len(file.files) - 1)]
     # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
     except Exception as error:
         raise UserError(f"{path} is damaged: {remedy}") from error
-
-
-def _is_history(history: Any) -> bool:
-    """Tells whether these are the figures of all epochs from the first, none of them in doubt."""
-    return (
-        isinstance(history, list)
-        and len(history) > 0
-        and all(isinstance(figures, dict) for figures in history)
-        and [figures.get("epoch") for figures in history] == [*range(1, len(history) + 1)]
-        and all(
-            set(figures) >= _FIGURES or set(figures) >= _FIGURES_REWARDED for figures in history
-        )
-        and set(history[0]) >= _FIGURES
-        and all(
-            type(value) in (int, float) and math.isfinite(value)
-            for figures in history
-            for value in figures.values()
-        )
-    )
 
 
 def _check_settings(path: Path, earlier: dict, settings: dict, remedy: str) -> None:
