@@ -8,6 +8,7 @@ import contextlib
 import json
 import shlex
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # The entry of the file that is no array of the model.
 _RUN = "run"
+
+# Of the earliest date that a zip archive can have, and so what Keras writes.
+_FIRST_YEAR = 1980
 
 
 def write_checkpoint(
@@ -85,8 +89,14 @@ def start_or_resume(
     """Reads the checkpoint of a run that is resumed; otherwise starts anew and removes an old one.
 
     Raises:
-        UserError: as `read_checkpoint`.
+        UserError: as `read_checkpoint`, or if the clock is wrong.
     """
+    year = time.localtime().tm_year
+    if year < _FIRST_YEAR:
+        raise UserError(
+            f"the clock of this computer says {year}, and no model can be saved with a date before "
+            f"{_FIRST_YEAR}: set the clock, then run the same command again"
+        )
     if is_resumed:
         checkpoint = read_checkpoint(folder, settings, remedy)
         print(f"resuming after epoch {len(checkpoint.history)}")

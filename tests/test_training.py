@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import tomllib
 
 import numpy as np
@@ -272,6 +273,19 @@ def test_a_checkpoint_of_compressed_zeros_is_not_unpacked(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=r"checkpoint\.npz is damaged: start anew") as refusal:
         read_checkpoint(tmp_path, {}, "start anew")
     assert isinstance(refusal.value.__cause__, ValueError)
+
+
+def test_a_clock_that_no_archive_can_be_dated_by_is_reported_before_training(
+    data, tmp_path, monkeypatch
+):
+    """As computers without a battery have it before they reach a time server."""
+    monkeypatch.setattr(
+        time, "localtime", lambda *_: time.struct_time((1970, 1, 1, 0, 0, 0, 3, 1, 0))
+    )
+    with pytest.raises(ValueError, match="ZIP does not support timestamps before 1980"):
+        build_captioner(5, 3, units=2).save(tmp_path / "any.keras")
+    with pytest.raises(UserError, match=r"clock of this computer says 1970.*: set the clock"):
+        run_training(data, tmp_path / "model")
 
 
 def test_resume_is_refused_after_a_change_of_the_network(data, interrupted, monkeypatch):
