@@ -213,11 +213,17 @@ def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
-    types = {**ENCODER_KEYS, "weights": str}
-    for key, kind in types.items():
-        if type(record.get(key)) is not kind or (key == "length" and record[key] < 1):
-            raise UserError(f"{path} is damaged ({key} is missing or wrong): {remedy}")
+    if fault := find_fault(record):
+        raise UserError(f"{path} is damaged ({fault} is missing or wrong): {remedy}")
     return record
+
+
+def find_fault(record: dict[str, Any]) -> str | None:
+    """Returns a key of a record of an encoder that is missing or wrong, or None."""
+    for key, kind in {**ENCODER_KEYS, "weights": str}.items():
+        if type(record.get(key)) is not kind or (key == "length" and record[key] < 1):
+            return key
+    return None
 
 
 def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
