@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioning.cli import UserError, counted
-from captioning.feature_cache import FeatureCache, add_to_cache, read_blocks
+from captioning.feature_cache import FeatureCache, add_to_cache, check_data, read_blocks
 from captioning.features import (
     AUTOMATIC,
     MAPPED_HALF,
@@ -41,7 +41,8 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
     """
     results = (cache.data / FEATURES_CACHE, features_path(cache.data))
     remove = " and ".join(str(path) for path in results if path.exists())
-    for place, other in cache.records.items():
+    for path, other in cache.records.items():
+        place = path.parent if path.parent.name == FEATURES_CACHE else path
         for key in differing_keys(record, other):
             raise UserError(
                 f"{place} holds features of {other['encoder']} with weights {other['weights']}, "
@@ -90,9 +91,11 @@ def encode_missing(
         else:
             waiting[name] = result
             cache.hashes[name] = digits
-        if waiting and (number % portion == 0 or number == len(names)):
-            add_to_cache(cache, record, waiting)
-            waiting = {}
+        if number % portion == 0 or number == len(names):
+            check_data(cache.data)
+            if waiting:
+                add_to_cache(cache, record, waiting)
+                waiting = {}
     return errors
 
 
@@ -114,7 +117,9 @@ def write_result(
     sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]
     photo_ids = [photo_id(cache.photos[name].name) for name in names]
     numbers = {name: number for number, name in enumerate(names)}
-    blocks = (([numbers[name] for name in block], rows) for block, rows in read_blocks(cache))
+    blocks = (
+        ([numbers[name] for name in block], rows) for block, rows in read_blocks(cache, record)
+    )
     form = choose_form(form, len(names), record["length"])
     if form == PICKLE:
         rows = dict(chain.from_iterable(zip(*block, strict=True) for block in blocks))
@@ -135,7 +140,7 @@ def _merge_files(cache: FeatureCache, record: dict[str, Any], names: list[str]) 
     if len(files) == needed and cache.earlier == current:
         return
     waiting = {}
-    for block, rows in read_blocks(cache):
+    for block, rows in read_blocks(cache, record):
         waiting |= zip(block, rows, strict=True)
         while len(waiting) >= PHOTOS_A_FILE:
             portion = [waiting.popitem() for _ in range(PHOTOS_A_FILE)]

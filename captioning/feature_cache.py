@@ -9,21 +9,28 @@ number of photos in any order and with a number of its own; `extraction.write_re
 """
 
 import json
+import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from captioning.cli import UserError, counted
-from captioning.features import features_path, read_encoder_record
+from captioning.features import differing_keys, features_path, find_fault, read_encoder_record
 from captioning.files import FEATURES_CACHE, photo_id
+from captioning.hashes import HASH_SIZE
 from captioning.remote_photos import RemotePhoto
 from captioning.storage import atomic_path
 
 # The signature of a photo that has gone.
 MISSING = "missing"
+
+# The digits of a hash.
+_HASH = re.compile(f"[0-9a-f]{{{HASH_SIZE * HASH_SIZE // 4}}}")
 
 
 @dataclass
@@ -69,9 +76,16 @@ class FeatureCache:
 
 
 def _cache_files(data: Path) -> list[Path]:
-    paths = (data / FEATURES_CACHE).glob("[0-9]" * 6 + ".npz")
     # Opening a pipe of such a name would wait for ever.
-    return sorted(path for path in paths if path.is_file())
+    return [path for path in _numbered(data) if path.is_file()]
+
+
+def _numbered(data: Path) -> list[Path]:
+    """Lists what has the name of a file of the cache, whatever it is, by its number."""
+    paths = (data / FEATURES_CACHE).glob("[0-9]" * 6 + "*.npz")
+    return sorted(
+        (path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem)
+    )
 
 
 def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCache:
@@ -84,7 +98,7 @@ def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCach
         except Exception:
             cache.damaged.append(path)
             continue
-        cache.records[path.parent] = run["record"]
+        cache.records[path] = run["record"]
         cache.unreadable.update(run["unreadable"])
         cache.earlier |= run["photos"]
         unchanged = _unchanged(cache, run)
@@ -102,7 +116,7 @@ def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCach
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    with _open_file(path) as file:
         run, rows = _read_run(file), file["features"]
     # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
     if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
@@ -110,10 +124,32 @@ def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     return run, rows
 
 
+def _open_file(path: Path) -> NpzFile:
+    file = np.load(path, allow_pickle=False)
+    # Ours are not compressed; a few kilobytes of others could fill the memory.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in file.zip.infolist()):
+        raise ValueError(f"{path} is compressed")
+    return file
+
+
 def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    run = json.loads(str(file["run"]))
+    """Reads what a file says of its features.
+
+    Raises:
+        ValueError: if it is not what `add_to_cache` wrote.
+    """
     # Earlier versions made no hashes.
-    return {"hashes": {}, **run}
+    run = {"hashes": {}, **json.loads(str(file["run"]))}
+    record, photos, hashes = run["record"], run["photos"], run["hashes"]
+    is_ours = (
+        find_fault(record) is None
+        and all(isinstance(texts, dict) for texts in (photos, hashes))
+        and all(isinstance(text, str) for text in (*photos.values(), *run["unreadable"]))
+        and all(_HASH.fullmatch(digits) for digits in hashes.values())
+    )
+    if not is_ours:
+        raise ValueError("it holds no record of features")
+    return run
 
 
 def read_hashes(data: Path) -> dict[str, str | None]:
@@ -121,7 +157,7 @@ def read_hashes(data: Path) -> dict[str, str | None]:
     hashes = {}
     for path in _cache_files(data):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with _open_file(path) as file:
                 run = _read_run(file)
         # As in `open_cache`.
         except Exception:
@@ -153,8 +189,8 @@ def add_to_cache(
     cache: FeatureCache, record: dict[str, Any], features: dict[str, np.ndarray]
 ) -> None:
     """Adds a file of some photos to the cache."""
-    files = cache.files()
-    number = int(files[-1].stem) + 1 if files else 1
+    numbered = _numbered(cache.data)
+    number = int(numbered[-1].stem) + 1 if numbered else 1
     run = {
         "record": record,
         "photos": {name: cache.signatures[name] for name in features},
@@ -174,13 +210,30 @@ def write_cache_file(data: Path, number: int, run: dict[str, Any], rows: np.ndar
         run: `record`, of the encoder; `photos`, the signature of each by name, in the order of the
             rows; and `unreadable`, the names of photos that could not be read.
         rows: the features, float32, (photos, length).
+
+    Raises:
+        UserError: if the data folder has gone.
     """
+    check_data(data)
     with atomic_path(data / FEATURES_CACHE / f"{number:06d}.npz") as partial:
         np.savez(partial, run=np.array(json.dumps(run)), features=rows)
 
 
-def read_blocks(cache: FeatureCache) -> Iterator[tuple[list[str], np.ndarray]]:
+def check_data(data: Path) -> None:
+    """Raises `UserError` if the data folder has gone; what is written would lie in a new one."""
+    if not data.is_dir():
+        raise UserError(
+            f"{data} was moved or removed during this run: put it there again, and run "
+            f"python prepare_photos.py --data {data} again"
+        )
+
+
+def read_blocks(
+    cache: FeatureCache, record: dict[str, Any]
+) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yields names and features of all photos that have some, each once, file by file.
+
+    Files of features that another encoder made than that of the record are left out.
 
     Raises:
         UserError: if features that the files had are no longer there.
@@ -191,6 +244,8 @@ def read_blocks(cache: FeatureCache) -> Iterator[tuple[list[str], np.ndarray]]:
             run, rows = _read_file(path)
         # As above; what is lost by it is counted.
         except Exception:
+            continue
+        if differing_keys(record, run["record"]):
             continue
         # Of a photo that was encoded twice the last counts.
         wanted = missing.intersection(_unchanged(cache, run))

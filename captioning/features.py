@@ -218,13 +218,12 @@ def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
     """
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
-    fault = _find_fault(record)
-    if fault:
+    if fault := find_fault(record):
         raise UserError(f"{path} is damaged ({fault} is missing or wrong): {remedy}")
     return record
 
 
-def _find_fault(record: dict[str, Any]) -> str | None:
+def find_fault(record: dict[str, Any]) -> str | None:
     """Returns the key of a record of an encoder whose value cannot be right, if there is one."""
     for key, kind in {**ENCODER_KEYS, "weights": str}.items():
         if type(record.get(key)) is not kind:

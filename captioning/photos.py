@@ -209,9 +209,15 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
                 # It may be listed twice, and two threads must not read its file at once.
                 with _LOADING:
                     photo.load()
-                yield photo.copy()
+                # Closed, it gives its memory back before the next one has its turn.
+                with contextlib.closing(photo.copy()) as image:
+                    yield image
             return
-        with Image.open(_readable(photo), formats=formats) as image, _room_for(image):
+        with (
+            Image.open(_readable(photo), formats=formats) as image,
+            _room_for(image),
+            contextlib.closing(image),
+        ):
             yield image
     except UnidentifiedImageError as error:
         raise PhotoError(one_line(f"cannot identify image file {photo.name!r}")) from error
