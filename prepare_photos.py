@@ -179,7 +179,7 @@ def load_encoder(
 def print_found(cache: FeatureCache, missing: int) -> None:
     """Says what earlier runs have left."""
     for path in cache.damaged:
-        print(f"{path} is damaged: its photos are encoded again")
+        print(one_line(f"{path} is damaged: its photos are encoded again"))
     if cache.encoded and missing:
         print(f"found {len(cache.encoded):,d} features of earlier runs, {missing:,d} to go")
     path = features_path(cache.data)

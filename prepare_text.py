@@ -32,7 +32,7 @@ from captioning.captions import (
     read_captioned_photos,
     write_descriptions,
 )
-from captioning.cli import DONE, UserError, run, wrapped
+from captioning.cli import DONE, UserError, one_line, run, wrapped
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH, language_code
 from captioning.places import (
@@ -174,7 +174,7 @@ def check_arguments(options: argparse.Namespace, typed: set[str]) -> None:
 def print_found(data: Path, places: Places, captioned: CaptionedPhotos, splits: Splits) -> None:
     """Says what the captions were taken for, and which photos are in which split."""
     for path, kind in captioned.kinds.items():
-        print(wrapped(f"captions: {path}, taken for {kind}"))
+        print(wrapped(one_line(f"captions: {path}, taken for {kind}")))
     folders = photo_folders(data, places)
     print(summarize_photos(folders, captioned.captions, splits.photos))
     print(wrapped(f"splits: {splits.origin}"))

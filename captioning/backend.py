@@ -10,6 +10,10 @@ import logging
 import os
 import sys
 import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from captioning.cli import UserError
 
 # 3 leaves errors that stop the program; set the variable to 0 to see everything.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,6 +26,9 @@ if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
         lambda record: "tf.function retracing" not in record.getMessage()
     )
 
+
+# Engines of Keras that requirements.txt does not install.
+_OPTIONAL = ("jax", "torch", "openvino")
 
 # Options of glibc's mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -40,12 +47,33 @@ def _keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def _settings_file() -> Path:
+    """Returns where Keras keeps its settings."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+
+
+def _name_temporary_folder() -> None:
+    """Names one where none can be written to: TensorFlow asks for the name, and writes nothing."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = os.getcwd()
+
+
+def _open_withheld() -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        # No folder for temporary files can be written to, as in a container that is read-only.
+        return open(os.devnull, "r+b")
+
+
 @contextlib.contextmanager
 def _standard_error_withheld():
     # The notes come from C++ code, which writes to the file descriptor, not to sys.stderr.
     sys.stderr.flush()
     original = os.dup(2)
-    with tempfile.TemporaryFile() as withheld:
+    with _open_withheld() as withheld:
         os.dup2(withheld.fileno(), 2)
         try:
             yield
@@ -59,8 +87,25 @@ def _standard_error_withheld():
 
 
 _keep_freed_memory()
+_name_temporary_folder()
 
-with _standard_error_withheld():
-    import keras
+try:
+    with _standard_error_withheld():
+        import keras
+# What the settings of Keras can make it fail with, an engine that is not installed among it.
+except (AttributeError, ModuleNotFoundError, TypeError, ValueError) as error:
+    if isinstance(error, ModuleNotFoundError) and error.name not in _OPTIONAL:
+        raise
+    _reason = " ".join(str(error).split())
+    raise UserError(
+        f"Keras cannot start ({_reason}): set KERAS_BACKEND to an engine that is installed, "
+        f"such as tensorflow, or remove {_settings_file()}"
+    ) from error
+
+# Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.
+keras.config.set_floatx("float32")
+keras.config.set_dtype_policy("float32")
+keras.config.set_image_data_format("channels_last")
+keras.config.set_epsilon(1e-7)
 
 __all__ = ["keras"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def text_line(path: Path, caption: PhotoCaption) -> str:
     """Returns path<TAB>caption."""
-    return f"{one_line(str(path))}\t{caption.text}"
+    return f"{one_line(str(path))}\t{one_line(caption.text)}"
 
 
 def json_line(path: Path, caption: PhotoCaption) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from captioning.caption_kinds import SPLIT_NAMES, Row, open_captions
 from captioning.caption_tables import KindError
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, one_line
 from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
@@ -131,7 +131,8 @@ class _CaptionsReader:
                 repeated.append(row.place)
         if repeated:
             count = counted(len(repeated), "repeated caption")
-            print(f"{path}: {count} ignored, the first {repeated[0]}", file=sys.stderr)
+            text = f"{path}: {count} ignored, the first {repeated[0]}"
+            print(one_line(text), file=sys.stderr)
 
     def _add(self, row: Row, photo: str, split: str | None) -> bool:
         """Adds a caption, unless it is there already."""

@@ -1,24 +1,38 @@
 """How every script takes its arguments and reports a user's mistake."""
 
 import argparse
+import contextlib
+import errno
 import os
 import shutil
 import signal
 import sys
 import textwrap
+import traceback
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 DONE = 0
 DONE_IN_PART = 1
 NOTHING_DONE = 2
+OWN_FAULT = 70
 STOPPED = 130
 OUTPUT_CLOSED = 141
 TERMINATED = 143
 
 # Characters of a line of printed text; fewer where the terminal is narrower.
 LINE_WIDTH = 80
+
+OUT_OF_MEMORY = (
+    "there is too little memory: close other programs, or run it with a lower --batch-size or on "
+    "fewer photos"
+)
+
+# What writing can fail with. Where the error names no file, it was the output: whatever writes a
+# file names it.
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EBADF)
 
 # A file name may hold bytes that are no UTF-8, or characters that the terminal's encoding lacks;
 # files and output show them as \udc.. escapes.
@@ -102,45 +116,115 @@ def announce_loading(what: str) -> None:
 def one_line(text: str) -> str:
     """Escapes what would not print in one line: line breaks, terminal controls, undecodable bytes.
 
-    File names and messages that hold them may contain any of these.
+    File names, captions and messages that hold them may contain any of these, and marks that turn
+    the direction of the text around.
     """
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        letter if _is_shown(letter) else letter.encode("unicode_escape").decode("ascii")
         for letter in text
     )
+
+
+def _is_shown(letter: str) -> bool:
+    # Joiners belong to the spelling of Persian and Hindi; the blanks are those of any script.
+    is_harmless = letter in "\u200c\u200d" or unicodedata.category(letter) == "Zs"
+    return letter.isprintable() or is_harmless
 
 
 def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
     """Runs a script's `main` and turns what went wrong into one sentence and an exit status.
 
-    The status is that of `main` (0 done, 1 done in part), 2 nothing done, 130 stopped by Ctrl-C,
-    141 stopped because nobody reads the output any more, or 143 stopped by SIGTERM.
+    The status is that of `main` (0 done, 1 done in part), 2 nothing done, 70 a fault of the program
+    itself, with its traceback, 130 stopped by Ctrl-C, 141 stopped because the output cannot be
+    written any more, or 143 stopped by SIGTERM. It is 1, too, where all is done but for the end of
+    the output, which could not be written.
     """
-    script = Path(sys.argv[0]).name
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors=UNENCODABLE)
     signal.signal(signal.SIGTERM, _terminate)
+    status, text = _run(main, arguments)
+    unwritten = _flush(sys.stdout)
+    if unwritten and status in (DONE, DONE_IN_PART):
+        status, text = _without_output(unwritten, is_done=True)
+    if text:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr)
+    _flush(sys.stderr)
+    return status
+
+
+def _run(
+    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
+) -> tuple[int, str]:
+    """Runs `main`; returns the exit status and what is to be said on stderr of what went wrong."""
     try:
-        status = main(arguments)
-        sys.stdout.flush()
-        return status
+        return main(arguments), ""
+    except SystemExit as ended:
+        # argparse's way to end after --help.
+        return ended.code, ""
     except UserError as error:
-        print(one_line(f"{script}: {error}"), file=sys.stderr)
-        return NOTHING_DONE
+        return NOTHING_DONE, _sentence(str(error))
     except ModuleNotFoundError as error:
         remedy = "run python -m pip install -r requirements.txt in the virtual environment"
-        print(one_line(f"{script}: the package {error.name} is missing: {remedy}"), file=sys.stderr)
-        return NOTHING_DONE
-    except BrokenPipeError:
-        # The reader of our output (say, `head`) has gone; the interpreter must not flush to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OUTPUT_CLOSED
+        return NOTHING_DONE, _sentence(f"the package {error.name} is missing: {remedy}")
     except OSError as error:
+        if error.filename is None and error.errno in _OF_OUTPUT:
+            return _without_output(error, is_done=False)
         # Of the two names of a failed move, the second is the one that the user knows.
         name = error.filename2 or error.filename
         place = f"{name}: " if name else ""
-        print(one_line(f"{script}: {place}{error.strerror or error}"), file=sys.stderr)
-        return NOTHING_DONE
+        return NOTHING_DONE, _sentence(f"{place}{error.strerror or error}")
     except KeyboardInterrupt as stop:
-        print(f"\n{script}: stopped", file=sys.stderr)
-        return TERMINATED if isinstance(stop, Terminated) else STOPPED
+        status = TERMINATED if isinstance(stop, Terminated) else STOPPED
+        return status, f"\n{_sentence('stopped')}"
+    except Exception as error:
+        if _is_out_of_memory(error):
+            return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
+        return OWN_FAULT, traceback.format_exc()
+
+
+def _sentence(text: str) -> str:
+    return one_line(f"{Path(sys.argv[0]).name}: {text}")
+
+
+def _without_output(error: OSError, is_done: bool) -> tuple[int, str]:
+    """Returns the status and the sentence of a run whose output could not be written."""
+    if isinstance(error, BrokenPipeError):
+        # Its reader (say, `head`) has gone, and knows why.
+        return OUTPUT_CLOSED, ""
+    fault = f"what it prints cannot be written ({error.strerror})"
+    if is_done:
+        return DONE_IN_PART, _sentence(f"{fault}, but all its files are")
+    return OUTPUT_CLOSED, _sentence(f"stopped, since {fault}; what it has written by now is whole")
+
+
+def _open_closed_streams() -> None:
+    """Opens the null device for each standard stream that was closed when the program started.
+
+    Python has None for such a stream, and the next file that is opened would get its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _flush(stream: TextIO) -> OSError | None:
+    """Writes what a stream has buffered; where that fails, drops it and whatever follows."""
+    try:
+        stream.flush()
+    except OSError as error:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tells whether memory was short, of which each engine of Keras has an error of its own."""
+    engines = ("ResourceExhaustedError", "OutOfMemoryError")
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in engines
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )

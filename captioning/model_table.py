@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from captioning.cli import UserError, counted, line_width
+from captioning.cli import UserError, counted, line_width, one_line
 from captioning.recipes import evaluation_command, read_recipe_of_model
 from captioning.report import print_paragraphs
 from captioning.scoring import BEAM, CONSENSUS, GREEDY, read_scores
@@ -97,7 +97,7 @@ def print_models_table(rows: dict[str, Row], missing: Sequence[str]) -> None:
         )
     if differing.isdisjoint(_SCORED_ON):
         data, split, photos = (next(iter(rows.values()))[column] for column in _SCORED_ON)
-        print(f"Models on the {split} split of {data}, {counted(photos, 'photo')}\n")
+        print(f"Models on the {split} split of {one_line(str(data))}, {counted(photos, 'photo')}\n")
     else:
         differing.update(_SCORED_ON)
         notes.append("warning: scores on different photos must not be compared.")
@@ -106,8 +106,10 @@ def print_models_table(rows: dict[str, Row], missing: Sequence[str]) -> None:
         key=lambda column: _SCORES.index(column[0]),
     )
     shown = scores + [column for column in columns if column in differing and column not in scores]
-    cells = [[str(row.get(column, _NONE)) for column in shown] for row in rows.values()]
-    table = pd.DataFrame(cells, index=list(rows), columns=pd.MultiIndex.from_tuples(shown))
+    cells = [[one_line(str(row.get(column, _NONE))) for column in shown] for row in rows.values()]
+    table = pd.DataFrame(
+        cells, index=[*map(one_line, rows)], columns=pd.MultiIndex.from_tuples(shown)
+    )
     text = table.to_string(line_width=line_width())
     # Where a table continues below, pandas ends its lines with a backslash, and leaves two of them
     # empty.
@@ -115,4 +117,4 @@ def print_models_table(rows: dict[str, Row], missing: Sequence[str]) -> None:
     print(re.sub(r"\n{3,}", "\n\n", text) + "\n")
     print_paragraphs(notes)
     for message in missing:
-        print(f"left out: {message}", file=sys.stderr)
+        print(one_line(f"left out: {message}"), file=sys.stderr)

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from captioning.cli import line_width, wrapped
+from captioning.cli import line_width, one_line, wrapped
 from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.storage import write_table
 from captioning.words import join_words
@@ -126,7 +126,7 @@ def print_examples(
 ) -> None:
     """Prints caption and references of some photos, spread evenly over all."""
     for row in np.linspace(0, len(photo_ids) - 1, min(count, len(photo_ids))).astype(int):
-        print(f"\n{photo_ids[row]}")
+        print(f"\n{one_line(photo_ids[row])}")
         print_example(join_words(captions[row]), references[row])
 
 
@@ -134,7 +134,7 @@ def print_example(caption: str, references: Sequence[str]) -> None:
     """Prints a caption that the model wrote, and below it what people wrote."""
     for label, text in [("model", caption), *(("reference", text) for text in references)]:
         begin = f"  {label + ':':11s}"
-        print(wrapped(begin + text, indent=" " * len(begin)))
+        print(wrapped(begin + one_line(text), indent=" " * len(begin)))
 
 
 def print_paragraphs(paragraphs: list[str]) -> None:

@@ -100,7 +100,7 @@ def summarize_text(
         _line("  examples", examples, "(photo, words so far) -> next word"),
         "lengths of all descriptions, after cleaning",
         *length_histogram([len(words) for words in flat]),
-        wrapped(f"commonest words: {', '.join(common[:COMMON_WORDS])}"),
+        wrapped(one_line(f"commonest words: {', '.join(common[:COMMON_WORDS])}")),
     ]
     return "\n".join(lines)
 
@@ -167,7 +167,7 @@ def _doubt(
     if len(damaged) < DAMAGED_SHARE * len(pairs):
         return ""
     first = f"{len(damaged):,d} of {counted(len(pairs), 'caption')} {fault}"
-    examples = [f"  {one_line(text)} -> {' '.join(words)}" for text, words in damaged]
+    examples = [f"  {one_line(text)} -> {one_line(' '.join(words))}" for text, words in damaged]
     return "\n".join([first, *examples[:DAMAGED_SHOWN], wrapped(f"  {remedy}")])
 
 

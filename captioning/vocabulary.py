@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from captioning.cli import UserError
+from captioning.cli import UserError, one_line
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH
 from captioning.places import (
@@ -181,6 +181,8 @@ def _find_fault(content: dict[str, Any]) -> str | None:
     words, maximum_length = content.get("words"), content.get("maximum_length")
     if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
         return "words is not a list of words"
+    if not all(one_line(word) == word and word.split() == [word] for word in words):
+        return "a word holds a blank, a line break or a control character"
     if len(set(words)) != len(words):
         return "a word is repeated"
     if START_TOKEN not in words or END_TOKEN not in words:
