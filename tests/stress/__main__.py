@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, partialmethod
 from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,6 +73,7 @@ def load_scripts() -> None:
     import captioning.model_table
     import captioning.progress
     import captioning.reward
+    import captioning.training
     import evaluate  # noqa: F401
     import generate  # noqa: F401
     import prepare_photos  # noqa: F401
@@ -80,6 +81,9 @@ def load_scripts() -> None:
     import train  # noqa: F401
 
     captioning.extraction.PHOTOS_AT_RISK = PHOTOS_AT_RISK
+    # To trace the network takes seconds, and has nothing to do with files.
+    trainer = captioning.training.CaptionTrainer
+    trainer.compile = partialmethod(trainer.compile, run_eagerly=True)
 
 
 def plan(scene: Scene, options: argparse.Namespace) -> list[Trial]:
@@ -145,11 +149,11 @@ def read_options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for flag, count, what in (
-        ("--kills", 180, "trials with one to three kills each"),
+        ("--kills", 190, "kills at random moments"),
         ("--new-kills", 20, "of scripts in a Python of their own"),
-        ("--full-disks", 120, "trials with a limit on the size of files"),
+        ("--full-disks", 100, "trials with a limit on the size of files"),
         ("--damages", 2000, "damaged files"),
-        ("--pairs", 75, "pairs of runs at once"),
+        ("--pairs", 60, "pairs of runs at once"),
         ("--seed", 1, "what the random choices depend on"),
         ("--jobs", os.cpu_count(), "trials at once"),
     ):

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,12 +49,14 @@ KINDS = {
         free=("photos", "generate"),
         left_out=("data/features.pkl", "data/features.json"),
     ),
-    "words/captions.csv": Kind(
+    "drawn/words/captions.csv": Kind(
         ("text named", "train mapped", "evaluate mapped"), free=("text named",)
     ),
     "drawn/places.json": Kind(
         ("text drawn", "photos mapped", "train mapped", "evaluate mapped"),
         "text named",
+        # Without it, the photos that are named are remembered, and the captions looked for.
+        left_out=("drawn/places.json",),
         is_removed=True,
     ),
     "drawn/splits.json": Kind(("text drawn", "train mapped", "evaluate mapped"), "text drawn"),
@@ -62,7 +64,10 @@ KINDS = {
     "data/vocabulary.json": _PREPARED,
     "data/features.pkl": _PICKLED,
     "data/features.json": _PICKLED,
-    "data/features-cache/*.npz": _PICKLED,
+    # Without it photos are not compared for those that look alike, of which the scores tell.
+    "data/features-cache/*.npz": replace(
+        _PICKLED, left_out=("model/captions.html", "model/scores.json")
+    ),
     "drawn/features.npy": _MAPPED,
     "drawn/features-index.json": _MAPPED,
     "drawn/features.json": _MAPPED,
@@ -247,13 +252,14 @@ def _repair(
             (folder / name).unlink(missing_ok=True)
         if not kind.maker:
             shutil.copy2(scene.whole / name, folder / name)
-    for name in touched:
+    # What was removed, as the places of the captions, is named before others are looked for there.
+    for name in sorted(touched, key=lambda name: not KINDS[name].is_removed):
         stages.append(KINDS[name].maker or reader)
+    scripts = {scene.stages[stage].command.script for stage in stages}
+    if "train.py" in scripts and generator.random() > _TRAINED_AGAIN:
+        return []
     faults = []
     for stage in dict.fromkeys(stages):
-        is_training = scene.stages[stage].command.script == "train.py"
-        if is_training and generator.random() > _TRAINED_AGAIN:
-            continue
         outcome = scene.run(stage, folder)
         faults += judge_end(outcome)
         if outcome.status != 0:

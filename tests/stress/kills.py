@@ -18,19 +18,22 @@ IN_A_NEW_PYTHON = tuple(
 )
 
 _SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-_MOST = 3
+# Shares of the trials in which a stage finds nothing of earlier runs, and in which the run that
+# goes on after a kill is killed itself.
+_FRESH = 0.5
+_AGAIN = 0.3
 
 
 def trial(scene: Scene, name: str, generator: Random, folder: Path) -> list[Fault]:
-    """Kills a stage one to three times; the results of earlier runs may be there or not."""
+    """Kills a stage, where the results of earlier runs may be there or not, and goes on."""
     stage, faults = scene.stages[name], []
-    is_fresh = bool(stage.outputs) and generator.random() < 0.5
+    is_fresh = bool(stage.outputs) and generator.random() < _FRESH
     if is_fresh:
         for output in stage.outputs:
             path = folder / output
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     command = stage.command
-    for _ in range(generator.randint(1, _MOST)):
+    for _ in range(2 if generator.random() < _AGAIN else 1):
         number = generator.choice(_SIGNALS)
         outcome = kill(scene, name, command, number, generator, folder)
         faults += judge_end(outcome, number)

@@ -60,14 +60,14 @@ _PAGE = ("captions.html", "captions.csv", "scores.json")
 STAGES = {
     "photos": _stage("prepare_photos.py", *_DATA, *_ENCODER, outputs=_PICKLED),
     "photos mapped": _stage(
-        *("prepare_photos.py", *_DRAWN, *_ENCODER, "--photos", "data/photos"),
+        *("prepare_photos.py", *_DRAWN, *_ENCODER, "--photos", "drawn/pictures"),
         *("--format", "mapped"),
         outputs=(*_MAPPED, "drawn/features-cache"),
     ),
     "text": _stage("prepare_text.py", *_DATA, outputs=tuple(f"data/{name}" for name in _WORDS)),
     "text named": _stage(
-        *("prepare_text.py", *_DRAWN, "--captions", "words/captions.csv"),
-        *("--photos", "data/photos"),
+        *("prepare_text.py", *_DRAWN, "--captions", "drawn/words/captions.csv"),
+        *("--photos", "drawn/pictures"),
     ),
     "text drawn": _stage(
         *("prepare_text.py", *_DRAWN),
@@ -199,12 +199,14 @@ def make_whole(scene: Scene) -> None:
     """Runs every stage in a folder of made-up photos, and stops one training."""
     folder = scene.whole
     write_tiny_data(folder / "data")
-    (folder / "words").mkdir()
-    (folder / "drawn").mkdir()
+    # What is named but not in the data folder is remembered by its absolute path, which would make
+    # every copy of the folder read the files of this one.
+    shutil.copytree(folder / "data" / "photos", folder / "drawn" / "pictures")
+    (folder / "drawn" / "words").mkdir()
     lines = (folder / "data" / "Flickr8k.token.txt").read_text().splitlines()
     rows = [line.replace(" ,", "").replace("#", "\t").split("\t") for line in lines]
     table = ["image,caption", *(f"{name},{caption}" for name, _, caption in rows)]
-    (folder / "words" / "captions.csv").write_text("\n".join(table) + "\n")
+    (folder / "drawn" / "words" / "captions.csv").write_text("\n".join(table) + "\n")
     for name in _MAKERS:
         outcome = scene.run(name, folder)
         if outcome.status != 0:
