@@ -26,7 +26,6 @@ def scene(tmp_path, monkeypatch):
     (scene.whole / "data").mkdir(parents=True)
     for name, text in (("input", planted.GOOD_INPUT), ("count", "0"), ("result", "old")):
         (scene.whole / "data" / f"{name}.txt").write_text(text)
-    scene.undisturbed = {name: scene.run_undisturbed(name) for name in behaviours}
     kind = damages.Kind(behaviours)
     monkeypatch.setattr(damages, "KINDS", {"data/input.txt": kind})
     return scene
@@ -35,6 +34,9 @@ def scene(tmp_path, monkeypatch):
 def count(trial, scene, case, seeds=SEEDS):
     """Counts how many trials find a fault of each column."""
     counts = Counter()
+    # A case names its stages, or is the only one.
+    for name in set(scene.stages).intersection([case, *case]) - set(scene.undisturbed):
+        scene.undisturbed[name] = scene.run_undisturbed(name)
     for seed in seeds:
         faults = trial(scene, case, Random(seed), scene.copy(f"trial {seed}"))
         counts.update({fault.column for fault in faults})

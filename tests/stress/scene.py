@@ -75,8 +75,9 @@ STAGES = {
     ),
     "text drawn anew": _stage("prepare_text.py", *_DRAWN, "--split-seed", "2"),
     "first train": _stage("train.py", *_MODEL, *_NETWORK, "--epochs", "2"),
+    # In place of a model with another vocabulary, so that files of both cannot pass for one model.
     "train": _stage(
-        *("train.py", *_MODEL, *_NETWORK, "--epochs", "2", "--seed", "2"),
+        *("train.py", *_DRAWN, "--model", "model", *_NETWORK, "--epochs", "2"),
         outputs=("model",),
         use="generate one",
     ),
