@@ -23,7 +23,7 @@ RECIPE ?= classic
 STEPS := $(SAMPLE_CAPTIONS) $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
          $(SAMPLE_MODEL)/curves.png $(SAMPLE_MODEL)/scores.json $(SAMPLE_MODEL)/truth.json
 
-.PHONY: help demo flickr8k test venv clean
+.PHONY: help demo flickr8k test stress venv clean
 # The scripts write every file whole or not at all; what they have written is kept when one stops.
 .PRECIOUS: $(STEPS)
 
@@ -34,6 +34,8 @@ help:
 	@echo "               everything on them; with RECIPE=best encoders that need no"
 	@echo "               download in place of VGG16 (1.1 GB)"
 	@echo "make test      lint and run the tests"
+	@echo "make stress    disturb the scripts at random, in half an hour: kills, full"
+	@echo "               disks, damaged files, two runs at once"
 	@echo "make clean     remove .venv, the demo's results and every cache"
 
 demo: .venv/installed
@@ -105,6 +107,9 @@ test: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+
+stress: .venv/installed-dev
+	$(RUN) tests/stress
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info $(SAMPLE_MODEL)

@@ -1,0 +1,1 @@
+"""The stress run: faults at random against all five scripts; `python tests/stress --help`."""
