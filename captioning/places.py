@@ -189,8 +189,9 @@ def _find_captions_files(data: Path) -> list[Path]:
         found += [Path(place, name) for name in names if name not in own and name[0] != "."]
     found = [path for path in found if not _matches(path, _NO_CAPTIONS)]
     for patterns in (_KNOWN_NAMES, _OTHER_NAMES):
-        if matching := sorted(path for path in found if _matches(path, patterns)):
-            return _without_copies(matching)
+        matching = [path for path in found if _matches(path, patterns) and path.is_file()]
+        if matching:
+            return _without_copies(sorted(matching))
     return []
 
 

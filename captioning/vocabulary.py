@@ -112,7 +112,9 @@ def digest_sources(data: Path) -> dict[str, str]:
     # Whatever reads the captions says that there are none.
     with contextlib.suppress(UserError):
         files = [*captions_places(data), *files]
-    return {portable_path(data, path): digest_place(path) for path in files if path.exists()}
+    # Not a pipe, which would be waited for.
+    there = (path for path in files if path.is_file() or path.is_dir())
+    return {portable_path(data, path): digest_place(path) for path in there}
 
 
 def check_sources(data: Path, vocabulary: Vocabulary) -> None:
