@@ -399,7 +399,7 @@ def test_odd_files_in_the_cache_change_nothing(bench, undisturbed):
     assert bench.encoded == 0
     assert bench.results() == undisturbed
     # And where features are added.
-    (cache / "000002.npz").mkdir()
+    (cache / f"{int(path.stem) + 1:06d}.npz").mkdir()
     shutil.copy(bench.photo(1), bench.photos / "new.png")
     assert bench.run()[0] == 1
     assert bench.encoded == 1
