@@ -9,6 +9,7 @@ number of photos in any order and with a number of its own; `extraction.write_re
 """
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -89,7 +90,16 @@ def _numbered(data: Path) -> list[Path]:
 
 
 def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCache:
-    """Reads what earlier runs left."""
+    """Reads what earlier runs left.
+
+    Raises:
+        UserError: if something else has the name of the cache.
+    """
+    folder = data / FEATURES_CACHE
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(
+            f"{folder} is no folder: remove it and run python prepare_photos.py --data {data}"
+        )
     cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
     for path in cache.files():
         try:

@@ -1,6 +1,7 @@
 """Finds photos, reads them in background threads, and encodes them."""
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
@@ -38,10 +39,6 @@ LONGEST_SIDE = 100_000
 # Of photos with more pixels one is decoded at a time, whatever the number of threads.
 LARGE_PHOTO = 40_000_000
 
-# Bytes that Pillow asks the system for at once. Pieces as large as this go back to the system when
-# a photo is done with; Pillow's own, of 16 MiB, stay with the thread that decoded it.
-PILLOW_BLOCK = 2**26
-
 # Kinds of files left out that are named; the rest are counted together.
 KINDS_NAMED = 8
 
@@ -69,7 +66,6 @@ def _load_readers() -> None:
     # Whoever reads no photo need not wait for libheif.
     from pillow_heif import register_heif_opener
 
-    Image.core.set_block_size(PILLOW_BLOCK)
     register_heif_opener()
     Image.init()
 
@@ -172,15 +168,19 @@ def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
 
 def read_in_sizes(photo: Photo, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
+    with opened(photo) as image:
+        return _in_sizes(image, sizes)
+
+
+def _in_sizes(image: Image.Image, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
-    with opened(photo) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        upright = to_rgb(image)
-        return [
-            np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
-            for height, width in sizes
-        ]
+    ImageOps.exif_transpose(image, in_place=True)
+    upright = to_rgb(image)
+    return [
+        np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
+        for height, width in sizes
+    ]
 
 
 def limit_pixels(pixels: int) -> None:
@@ -209,7 +209,6 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
                 # It may be listed twice, and two threads must not read its file at once.
                 with _LOADING:
                     photo.load()
-                # Closed, it gives its memory back before the next one has its turn.
                 with contextlib.closing(photo.copy()) as image:
                     yield image
             return
@@ -244,7 +243,20 @@ def _room_for(image: Image.Image) -> Iterator[None]:
     _check_size(image)
     is_large = image.width * image.height > LARGE_PHOTO
     with _DECODING_LARGE if is_large else contextlib.nullcontext():
-        yield
+        try:
+            yield
+        finally:
+            if is_large:
+                _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Has glibc return to the system what a thread has freed, which it keeps for that thread.
+
+    Other C libraries have no such call.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_size(image: Image.Image) -> None:

@@ -2,14 +2,16 @@
 
 import os
 import random
+import signal
 
 import numpy as np
 import pytest
 from support import ENCODER_RECORD as RECORD
 
 import prepare_text
+import train
 from captioning.captions import read_descriptions
-from captioning.cli import UserError
+from captioning.cli import UserError, run
 from captioning.features import read_encoder_record, read_features, write_features
 from captioning.files import (
     CAPTIONS,
@@ -19,7 +21,7 @@ from captioning.files import (
     SPLITS,
     VOCABULARY,
 )
-from captioning.vocabulary import read_vocabulary
+from captioning.vocabulary import check_sources, read_vocabulary
 
 SEED = 1
 REPLACEMENTS = 200
@@ -107,3 +109,32 @@ def test_damage_is_noticed(data, name, read, least_refused, share_right):
     refused, right = count_readings(data / name, lambda: read(data))
     assert refused > least_refused
     assert right < refused * share_right
+
+
+@pytest.mark.parametrize("name", [CAPTIONS, "captions.txt", DESCRIPTIONS, SPLITS["train"]])
+def test_a_pipe_in_place_of_a_text_is_not_waited_for(prepared_data, capsys, name):
+    vocabulary = read_vocabulary(prepared_data, "")
+    (prepared_data / name).unlink(missing_ok=True)
+    if name == "captions.txt":
+        (prepared_data / CAPTIONS).unlink()
+    os.mkfifo(prepared_data / name)
+
+    def wake(number, frame):
+        raise TimeoutError(f"{name} is waited for")
+
+    earlier = signal.signal(signal.SIGALRM, wake)
+    signal.alarm(60)
+    try:
+        check_sources(prepared_data, vocabulary)
+        status = run(prepare_text.main, ["--data", str(prepared_data)])
+        if name == DESCRIPTIONS:
+            assert status == 0
+            return
+        assert status == 2
+        with pytest.raises(UserError, match="is missing"):
+            train.main(["--data", str(prepared_data), "--model", str(prepared_data / "model")])
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, earlier)
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert "prepare_text.py" in sentence

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import time
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from support import PHOTO_COUNT as COUNT
 from support import PHOTO_RESULTS as RESULTS
 from support import PhotoBench, StandIn, draw_photos
 
+from captioning.cli import UserError
+from captioning.feature_cache import read_hashes
 from captioning.features import read_features, write_features
 from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
 
@@ -224,6 +228,67 @@ def test_a_cache_removed_during_the_run_is_said_and_mended(
         np.testing.assert_allclose(mended[name], vector, atol=0.05)
 
 
+def test_a_cache_swapped_for_that_of_another_encoder_is_not_used(bench, undisturbed, monkeypatch):
+    """The photos agree, and so does the length of the features."""
+    bench.restore({})
+    assert bench.run(encoder="VGG16")[0] == 1
+    cache, other = bench.folder / "features-cache", bench.folder.parent / "other"
+    cache.rename(other)
+    bench.restore({})
+    ordinary, calls = StandIn.encode, []
+
+    def swap(encoder, photos):
+        calls.append(1)
+        if len(calls) == 5:
+            shutil.rmtree(cache)
+            shutil.copytree(other, cache)
+        return ordinary(encoder, photos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", swap)
+        status, _, errors = bench.run()
+    assert status == 2
+    assert "features-cache has lost the features of " in errors.splitlines()[-1]
+    assert not (bench.folder / "features.pkl").exists()
+    # Now it holds features of both.
+    status, _, errors = bench.run()
+    assert status == 2
+    assert f"{cache} holds features of VGG16 with weights none, not of MobileNetV2" in errors
+    shutil.rmtree(cache)
+    assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
+
+
+@pytest.mark.parametrize("photos", ["in the data folder", "elsewhere"])
+def test_a_data_folder_moved_away_during_the_run_is_said(bench, undisturbed, monkeypatch, photos):
+    bench.restore({})
+    flags = []
+    if photos == "elsewhere":
+        bench.photos.rename(bench.folder.parent / "photos")
+        flags = ["--photos", str(bench.folder.parent / "photos")]
+    away = bench.folder.parent / "away"
+    ordinary, calls = StandIn.encode, []
+
+    def move(encoder, photos):
+        calls.append(1)
+        if len(calls) == 4:
+            bench.folder.rename(away)
+        return ordinary(encoder, photos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", move)
+        status, _, errors = bench.run(*flags)
+    assert status == 2
+    (sentence,) = errors.splitlines()
+    assert f"{bench.folder} was moved or removed during this run: put it there again" in sentence
+    assert not bench.folder.exists()
+    away.rename(bench.folder)
+    status, output, _ = bench.run()
+    assert status == 1
+    assert "found 8 features of earlier runs" in output
+    assert bench.results()["features.pkl"] == undisturbed["features.pkl"]
+
+
 def flip_somewhere(path, generator):
     content = bytearray(path.read_bytes())
     content[generator.integers(len(content))] ^= 1 << generator.integers(8)
@@ -327,6 +392,82 @@ def test_odd_files_in_the_cache_change_nothing(bench, undisturbed):
     shutil.copy(path, cache / "999999 (1).npz")
     (cache / "999998.npz").mkdir()
     os.mkfifo(cache / "999997.npz")
+    os.symlink("nowhere", cache / "999999.npz")
+    (cache / "notes").write_text("odd")
     assert bench.run()[0] == 1
     assert bench.encoded == 0
+    assert bench.results() == undisturbed
+    # And where features are added.
+    (cache / f"{int(path.stem) + 1:06d}.npz").mkdir()
+    shutil.copy(bench.photo(1), bench.photos / "new.png")
+    assert bench.run()[0] == 1
+    assert bench.encoded == 1
+    assert "new" in read_features(bench.folder)
+    assert len(read_hashes(bench.folder)) == COUNT
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+
+
+def test_a_cache_file_of_compressed_zeros_is_not_unpacked(bench, undisturbed):
+    (path,) = (bench.folder / "features-cache").glob("*.npz")
+    with np.load(path) as file:
+        np.savez_compressed(path, run=file["run"], features=np.zeros((2**23, 6), dtype=np.float32))
+    assert path.stat().st_size < 1_000_000
+    tracemalloc.start()
+    try:
+        assert bench.run()[0] == 1
+        assert read_hashes(bench.folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000_000
+    assert bench.encoded == COUNT - 1
+    assert bench.results() == undisturbed
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"record": []},
+        {"record": {"length": 6}},
+        {"photos": list("a" * (COUNT - 1))},
+        {"unreadable": 5},
+        {"unreadable": [[]]},
+        {"hashes": {"photo 0001.png": "no digits"}},
+        {"hashes": 5},
+    ],
+    ids=str,
+)
+def test_a_cache_file_of_another_form_is_damaged(bench, undisturbed, changes):
+    (path,) = (bench.folder / "features-cache").glob("*.npz")
+    with np.load(path) as file:
+        run, rows = json.loads(str(file["run"])), file["features"]
+    np.savez(path, run=np.array(json.dumps({**run, **changes})), features=rows)
+    assert read_hashes(bench.folder) == {}
+    status, output, _ = bench.run()
+    assert status == 1
+    assert f"{path} is damaged" in output
+    assert bench.results() == undisturbed
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.touch, lambda path: os.symlink("nowhere", path)])
+def test_a_cache_that_is_no_folder_is_named(bench, make):
+    path = bench.folder / "features-cache"
+    make(path)
+    status, output, errors = bench.run()
+    assert (status, output, bench.encoded) == (2, "", 0)
+    assert errors.endswith(
+        f"{path} is no folder: remove it and run python prepare_photos.py --data {bench.folder}\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["features.pkl", "features.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("nowhere", path)])
+def test_a_pipe_or_broken_link_in_place_of_a_result_is_replaced(bench, undisturbed, name, make):
+    path = bench.folder / name
+    path.unlink()
+    make(path)
+    with pytest.raises(UserError, match=f"{path} is missing: run python prepare_photos.py"):
+        read_features(bench.folder)
+    assert bench.run()[0] == 1
     assert bench.results() == undisturbed

@@ -223,6 +223,16 @@ def test_a_missing_array_is_named(data):
     assert_refused(data, data / "features.npy", "missing")
 
 
+@pytest.mark.parametrize("name", ["features.npy", "features-index.json", "features.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
+def test_what_is_no_file_is_neither_opened_nor_waited_for(data, name, make):
+    (data / name).unlink()
+    make(data / name)
+    # Without the record the features are looked for in the other form.
+    named = "features.pkl" if name == "features.json" else name
+    assert_refused(data, data / named, "missing")
+
+
 def test_the_index_is_not_taken_for_captions(data):
     (data / "mine.json").write_text("[]")
     assert captions_places(data) == [data / "mine.json"]
