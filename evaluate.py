@@ -26,6 +26,7 @@ probabilities. The results of models/one and models/two go to models/one+two.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -163,7 +164,7 @@ def print_models(folders: Sequence[Path], typed: set[str]) -> int:
 
 def check_arguments(options: argparse.Namespace) -> None:
     """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
-    read_encoder_record(options.data, f"run python prepare_photos.py --data {options.data}")
+    read_encoder_record(options.data)
     for folder in options.model:
         find_captioner(folder, options.data)
     if options.compare:
@@ -179,7 +180,7 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
     from captioning.scoring import read_references
 
     data = options.data
-    record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    record = read_encoder_record(data)
     model = load_models(options.model, data)
     place = options.model[0] / ENCODER_RECORD
     check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
@@ -239,7 +240,7 @@ def print_report(
     names = (GALLERY, GENERATED_CAPTIONS, SCORES, *([RECIPE] if len(options.model) > 1 else []))
     print("\n" + wrapped(f"wrote {', '.join(names)} to {folder}"))
     print(wrapped(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:"))
-    print(f"python generate.py PHOTO --model {' '.join(map(str, options.model))}")
+    print(f"python generate.py PHOTO --model {shlex.join(map(str, options.model))}")
 
 
 command = partial(run, main)

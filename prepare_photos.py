@@ -49,6 +49,7 @@ from captioning.cli import (
     announce_loading,
     counted,
     one_line,
+    quoted,
     run,
     wrapped,
 )
@@ -197,7 +198,7 @@ def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> N
     if skipped:
         print(f"{counted(skipped, 'photo')} skipped; {data / ENCODER_RECORD} says why")
     print(wrapped(f"wrote {features_path(data)} and {data / ENCODER_RECORD}"))
-    print(f"next: python prepare_text.py --data {data}, then train.py")
+    print(f"next: python prepare_text.py --data {quoted(data)}, then train.py")
 
 
 command = partial(run, main)

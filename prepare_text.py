@@ -32,7 +32,7 @@ from captioning.captions import (
     read_captioned_photos,
     write_descriptions,
 )
-from captioning.cli import DONE, UserError, one_line, run, wrapped
+from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH, language_code
 from captioning.places import (
@@ -124,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for doubt in doubts_about_cleaning(captioned.captions, descriptions, options.language):
         print(f"warning: {doubt}", file=sys.stderr)
     print(wrapped(f"wrote {data / DESCRIPTIONS} and {data / VOCABULARY}"))
-    print(f"next: python train.py --data {data}")
-    print(f"(once python prepare_photos.py --data {data} has run too)")
+    print(f"next: python train.py --data {quoted(data)}")
+    print(f"(once python prepare_photos.py --data {quoted(data)} has run too)")
     return DONE
 
 
@@ -146,7 +146,7 @@ def clean(
     if set(vocabulary.words) == {START_TOKEN, END_TOKEN}:
         raise UserError(
             f"no word of the training captions in {captioned.files} is left: run python "
-            f"prepare_text.py --data {options.data} with less than --min-word-length "
+            f"prepare_text.py --data {quoted(options.data)} with less than --min-word-length "
             f"{options.min_word_length} or --min-word-count {options.min_word_count}, or write "
             "captions that have words"
         )

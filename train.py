@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from captioning import devices
 from captioning.captions import read_captions_of
 from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
-from captioning.cli import DONE, UserError, announce_loading, run, wrapped
+from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
 from captioning.features import features_path, read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
 from captioning.lookalikes import warn_of_lookalikes
@@ -144,13 +144,14 @@ def check_arguments(options: argparse.Namespace) -> None:
     if options.resume:
         require_checkpoint(options.model, start_anew(options))
     data = options.data
-    require(features_path(data), f"run python prepare_photos.py --data {data} first")
-    require(data / DESCRIPTIONS, f"run python prepare_text.py --data {data} first")
+    require(features_path(data), f"run python prepare_photos.py --data {quoted(data)} first")
+    require(data / DESCRIPTIONS, f"run python prepare_text.py --data {quoted(data)} first")
 
 
 def start_anew(options: argparse.Namespace) -> str:
     """Returns what to run instead of resuming."""
-    return f"run python train.py --data {options.data} --model {options.model} without --resume"
+    folders = f"--data {quoted(options.data)} --model {quoted(options.model)}"
+    return f"run python train.py {folders} without --resume"
 
 
 def read_inputs(
@@ -160,7 +161,7 @@ def read_inputs(
     from captioning.dataset import load_training
 
     features = read_features(data)
-    encoder_record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    encoder_record = read_encoder_record(data)
     return *load_training(data, features), encoder_record
 
 
@@ -232,12 +233,12 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
     if not all(map(math.isfinite, history[-1].values())):
         raise UserError(
             f"the loss of epoch {len(history)} is not finite: run python train.py --data "
-            f"{options.data} --model {options.model} with a lower --learning-rate than "
+            f"{quoted(options.data)} --model {quoted(options.model)} with a --learning-rate below "
             f"{options.learning_rate:g}"
         )
     print_best_epoch(history, options.epochs, options.batch_size)
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
-    print(f"next: python evaluate.py --data {options.data} --model {options.model}")
+    print(f"next: python evaluate.py --data {quoted(options.data)} --model {quoted(options.model)}")
 
 
 command = partial(run, main)

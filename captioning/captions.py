@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from captioning.caption_kinds import SPLIT_NAMES, Row, open_captions
 from captioning.caption_tables import KindError
-from captioning.cli import UserError, counted, one_line
+from captioning.cli import UserError, counted, one_line, quoted
 from captioning.files import DESCRIPTIONS, photo_id, require
 from captioning.places import Places, captions_places, read_places
 from captioning.storage import write_text
@@ -76,9 +76,9 @@ def read_captioned_photos(data: Path, places: Places | None = None) -> Captioned
             is not of its kind.
     """
     places = places or read_places(data)
-    command = f"run python prepare_text.py --data {data}"
+    command = f"run python prepare_text.py --data {quoted(data)}"
     if places.captions:
-        command += f" --captions {' '.join(map(str, places.captions))}"
+        command += f" --captions {' '.join(map(quoted, places.captions))}"
     reader = _CaptionsReader()
     files = captions_places(data, places)
     splits = _splits_by_name(files)
@@ -193,7 +193,7 @@ def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
         if longest > MAXIMUM_WORDS:
             raise UserError(
                 f"a caption of {photo!r} is split into {longest:,d} words, more than "
-                f"{_WORD_LIMIT}: shorten it, then run python prepare_text.py --data {data}"
+                f"{_WORD_LIMIT}: shorten it, then run python prepare_text.py --data {quoted(data)}"
             )
 
 
@@ -218,7 +218,7 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
         UserError: if the file or the vocabulary is missing or damaged, or if the captions or the
             training split have changed since.
     """
-    remedy = f"run python prepare_text.py --data {data}"
+    remedy = f"run python prepare_text.py --data {quoted(data)}"
     path = require(data / DESCRIPTIONS, f"{remedy} first")
     check_sources(data, read_vocabulary(data, remedy))
     descriptions = {}

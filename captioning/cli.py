@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -101,6 +102,11 @@ def wrapped(text: str, indent: str = "  ") -> str:
 def counted(number: int, noun: str) -> str:
     """Returns a number with its noun, such as `1 photo` or `8,091 photos`."""
     return f"{number:,d} {noun}{'' if number == 1 else 's'}"
+
+
+def quoted(path: object) -> str:
+    """Returns a path as the shell takes it in a command: in quotes, where it needs any."""
+    return shlex.quote(str(path))
 
 
 def announce_loading(what: str) -> None:

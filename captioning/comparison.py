@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from captioning import metrics
-from captioning.cli import UserError
+from captioning.cli import UserError, quoted
 from captioning.files import GENERATED_CAPTIONS, SCORES, require
 from captioning.metrics import Captions
 from captioning.recipes import evaluation_command
@@ -58,7 +58,7 @@ def read_other_captions(
     if any(columns[name] != cells for name, cells in expected.items()):
         raise UserError(
             f"{path} has other photos or references than the {split} split of {data}: run python "
-            f"evaluate.py --model {folder} --split {split} with a --data that has the same"
+            f"evaluate.py --model {quoted(folder)} --split {split} with a --data that has the same"
         )
     split_into_words = word_splitter(references.language)
     return {

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, quoted
 from captioning.features import differing_keys, features_path, find_fault, read_encoder_record
 from captioning.files import FEATURES_CACHE, photo_id
 from captioning.hashes import HASH_SIZE
@@ -234,7 +234,7 @@ def check_data(data: Path) -> None:
     if not data.is_dir():
         raise UserError(
             f"{data} was moved or removed during this run: put it there again, and run "
-            f"python prepare_photos.py --data {data} again"
+            f"python prepare_photos.py --data {quoted(data)} again"
         )
 
 
@@ -266,5 +266,5 @@ def read_blocks(
         raise UserError(
             f"{cache.data / FEATURES_CACHE} has lost the features of "
             f"{counted(len(missing), 'photo')} during this run: run python prepare_photos.py "
-            f"--data {cache.data} again"
+            f"--data {quoted(cache.data)} again"
         )

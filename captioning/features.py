@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from captioning.architectures import BFLOAT16, FLOAT32
-from captioning.cli import UserError
+from captioning.cli import UserError, quoted
 from captioning.files import ENCODER_RECORD, FEATURES, FEATURES_INDEX, MAPPED_FEATURES, require
 from captioning.mapped_features import MappedRows, read_index, write_index, write_rows
 from captioning.pickled_features import HeldRows, dump_features, load_features
@@ -189,7 +189,7 @@ def read_features(data: Path) -> Features:
     Raises:
         UserError: if a file is missing or damaged, or does not match `features.json`.
     """
-    remedy = f"run python prepare_photos.py --data {data}"
+    remedy = f"run python prepare_photos.py --data {quoted(data)}"
     path = require(features_path(data), f"{remedy} first")
     record = read_encoder_record(data, remedy)
     digest = record.get("features_sha256")
@@ -210,12 +210,15 @@ def read_features(data: Path) -> Features:
     return Features(photo_ids, rows, digest)
 
 
-def read_encoder_record(folder: Path, remedy: str) -> dict[str, Any]:
+def read_encoder_record(folder: Path, remedy: str | None = None) -> dict[str, Any]:
     """Reads and checks the `features.json` of a data or model folder.
 
     Raises:
-        UserError: if it is missing, damaged or of another version, with the remedy.
+        UserError: if it is missing, damaged or of another version, with the remedy, by default that
+            of a data folder.
     """
+    if remedy is None:
+        remedy = f"run python prepare_photos.py --data {quoted(folder)}"
     path = folder / ENCODER_RECORD
     record = read_json(path, FORMAT, remedy)
     if fault := find_fault(record):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from captioning.cli import counted, one_line, wrapped
+from captioning.cli import counted, one_line, quoted, wrapped
 from captioning.feature_cache import read_hashes
 from captioning.files import DRAWN_SCENES, FEATURES_CACHE, SPLITS
 from captioning.hashes import MOST_DIFFERING_BITS, find_most_alike
@@ -120,12 +120,12 @@ def _remedy(data: Path) -> str:
     remedy = "Remove one photo of each pair"
     if has_split_files(data):
         remedy += " from its split file, or move it to the file of the other"
-    return f"{remedy}, then run python prepare_text.py --data {data}"
+    return f"{remedy}, then run python prepare_text.py --data {quoted(data)}"
 
 
 def _not_compared(data: Path, count: int) -> str:
     return (
         f"{counted(count, 'photo')} of the splits could not be compared for photos that look "
-        f"alike: remove {data / FEATURES_CACHE} and run python prepare_photos.py --data {data} "
-        "to have them compared"
+        f"alike: remove {data / FEATURES_CACHE} and run python prepare_photos.py --data "
+        f"{quoted(data)} to have them compared"
     )

@@ -210,7 +210,8 @@ def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:
         caption.weights, reference.weights, caption.norms, reference.norms, strict=True
     ):
         if norm and other_norm:
-            shared = weights.keys() & other.keys()
+            # In the order of the caption: that of a set, and with it the sum, changes between runs.
+            shared = [ngram for ngram in weights if ngram in other]
             product = sum(min(weights[ngram], other[ngram]) * other[ngram] for ngram in shared)
             total += product / (norm * other_norm)
     penalty = math.exp(-((caption.length - reference.length) ** 2) / (2 * CIDER_SIGMA**2))

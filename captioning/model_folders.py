@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from captioning.cli import quoted
 from captioning.files import (
     CAPTIONER,
     CURVES,
@@ -95,7 +96,9 @@ def find_captioner(folder: Path, data: Path | None = None) -> tuple[Path, str]:
         UserError: if it is missing.
     """
     remedy = "train a model with python train.py "
-    remedy += f"--data {data} --model {folder}" if data else f"--model {folder}"
+    remedy += (
+        f"--data {quoted(data)} --model {quoted(folder)}" if data else f"--model {quoted(folder)}"
+    )
     if folder.resolve() == pretrained_model().resolve():
         remedy = "it comes with the project: fetch the project"
     finish_replacing(folder)

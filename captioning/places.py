@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.caption_tables import PHOTO_NAME
-from captioning.cli import UserError
+from captioning.cli import UserError, quoted
 from captioning.files import CAPTIONS, DRAWN_SPLITS, OWN_FILES, PHOTOS, PLACES, SPLITS
 from captioning.remote_photos import RemoteFolder, place_of
 from captioning.storage import digest_of_file, read_json, write_json
@@ -57,7 +57,7 @@ def read_places(data: Path) -> Places:
     if not (data / PLACES).exists():
         return Places()
     remedy = (
-        f"remove it, then run python prepare_text.py --data {data} with the --captions and "
+        f"remove it, then run python prepare_text.py --data {quoted(data)} with the --captions and "
         "--photos that it named"
     )
     content = read_json(data / PLACES, FORMAT, remedy)
@@ -133,7 +133,7 @@ def photo_places(data: Path, places: Places | None = None) -> list[Path | Remote
         if isinstance(folder, Path) and not folder.is_dir():
             raise UserError(
                 f"{folder} is not a folder: put the photos there again, or run python "
-                f"prepare_photos.py --data {data} --photos FOLDER"
+                f"prepare_photos.py --data {quoted(data)} --photos FOLDER"
             )
     if named:
         return list(named)
@@ -153,7 +153,7 @@ def captions_places(data: Path, places: Places | None = None) -> list[Path]:
             one that was named is missing or no file.
     """
     places = places or read_places(data)
-    command = f"run python prepare_text.py --data {data} --captions FILE"
+    command = f"run python prepare_text.py --data {quoted(data)} --captions FILE"
     for path in places.captions:
         if not path.exists():
             raise UserError(f"{path} is missing: put it there again, or {command}")
@@ -180,7 +180,8 @@ def captions_places(data: Path, places: Places | None = None) -> list[Path]:
         raise UserError(
             f"{data / CAPTIONS} is missing, and no other captions file is there: put the captions "
             f"there, one a line as name.jpg#0<TAB>caption or as a CSV file of photos and captions, "
-            f"then run python prepare_text.py --data {data}, or name their file with --captions"
+            f"then run python prepare_text.py --data {quoted(data)}, or name their file with "
+            "--captions"
         )
     return folders
 

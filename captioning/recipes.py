@@ -15,7 +15,7 @@ from typing import Any
 
 import tomli_w
 
-from captioning.cli import UserError
+from captioning.cli import UserError, quoted
 from captioning.files import DRAWN_SCENES, RECIPE, require
 from captioning.model_folders import finish_replacing
 from captioning.storage import write_text
@@ -98,7 +98,7 @@ def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: if it is missing or damaged.
     """
-    remedy = f"run python train.py --model {folder}"
+    remedy = f"run python train.py --model {quoted(folder)}"
     finish_replacing(folder)
     path = require(folder / RECIPE, remedy)
     try:
@@ -119,8 +119,8 @@ def evaluation_command(folder: Path) -> str:
     recipe = read_recipe_of_model(folder)
     data = recipe.get(MADE_WITH, {}).get("data")
     models = recipe.get("evaluate", {}).get("model", [folder])
-    flags = f"--data {data} --model" if data else "--model"
-    return f"evaluate.py {flags} {' '.join(map(str, models))}"
+    flags = f"--data {quoted(data)} --model" if data else "--model"
+    return f"evaluate.py {flags} {' '.join(map(quoted, models))}"
 
 
 def _versions() -> dict[str, str]:

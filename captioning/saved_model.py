@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.backend import keras
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, quoted
 from captioning.encoders import JOIN, UNTRAINED
 from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.files import (
@@ -144,12 +144,12 @@ def notes_on_training_photos(
     # Whoever asks for the scores of the training split knows.
     if split == "train" or not seen:
         return []
-    record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    record = read_encoder_record(data)
     which = f"{len(seen):,d} of the {counted(len(photos), 'scored photo')}, such as {seen[0]!r},"
     if record.get("features_sha256") == model.encoder_record.get("features_sha256"):
         raise UserError(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
-            f"train.py --data {data} again, or put back the splits that it was trained with"
+            f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"
         )
     return [
         f"warning: {which} have the names of photos that the model was trained on. Where they are "
@@ -184,7 +184,7 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
 
 def doubts_about(folder: Path) -> list[str]:
     """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
-    record = read_encoder_record(folder, f"run python train.py --model {folder}")
+    record = read_encoder_record(folder, f"run python train.py --model {quoted(folder)}")
     doubts = []
     if (folder / RECIPE).is_file():
         made_with = read_recipe_of_model(folder).get(MADE_WITH, {})

@@ -15,6 +15,7 @@ import numpy as np
 
 from captioning import metrics
 from captioning.captions import read_captions, read_descriptions
+from captioning.cli import quoted
 from captioning.files import SCORES
 from captioning.languages import ENGLISH
 from captioning.metrics import Caption, Captions, PhotoStatistics
@@ -71,7 +72,7 @@ def read_references(data: Path, split: str, features: Collection[str]) -> SplitR
             changed since they were cleaned.
     """
     # What is replaced once the vocabulary was read no longer has the digests that it holds.
-    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {data}")
+    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {quoted(data)}")
     descriptions, captions = read_descriptions(data), read_captions(data)
     photo_ids = usable_photos(data, split, features, captions)
     texts = [captions[photo] for photo in photo_ids]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioning.captions import CaptionedPhotos
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, quoted
 from captioning.files import DRAWN_SPLITS, SPLITS, photo_id, require
 from captioning.places import has_split_files, split_file
 from captioning.storage import read_json, write_json
@@ -49,7 +49,7 @@ def read_split(data: Path, split: str) -> list[str]:
     path = require(
         data / SPLITS[split],
         f"{remedy}, or remove the files of the other splits and python prepare_text.py "
-        f"--data {data} will split the photos at random",
+        f"--data {quoted(data)} will split the photos at random",
     )
     photos = _read_photo_ids(path)
     if not photos:
@@ -61,7 +61,7 @@ def read_split(data: Path, split: str) -> list[str]:
 
 
 def _read_drawn_splits(data: Path) -> dict[str, list[str]]:
-    remedy = f"run python prepare_text.py --data {data}"
+    remedy = f"run python prepare_text.py --data {quoted(data)}"
     path = data / DRAWN_SPLITS
     content = read_json(path, FORMAT, remedy)
     names = [content.get(split) for split in SPLITS]
@@ -88,7 +88,7 @@ def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path)
         raise UserError(
             f"{path} and {other_path} share {counted(len(shared), 'photo')}, the first of them "
             f"{shared[0]!r}: a photo that is scored must not be trained on, so remove each from "
-            f"one of the two, then run python prepare_text.py --data {data}"
+            f"one of the two, then run python prepare_text.py --data {quoted(data)}"
         )
 
 
@@ -133,13 +133,13 @@ def decide_splits(data: Path, captioned: CaptionedPhotos, settings: SplitSetting
             if photos.keys().isdisjoint(names):
                 raise UserError(
                     f"{data / SPLITS[split]} names no photo that has captions: put names of "
-                    f"captioned photos there, then run python prepare_text.py --data {data}"
+                    f"captioned photos there, then run python prepare_text.py --data {quoted(data)}"
                 )
         return Splits(splits, f"from {', '.join(SPLITS.values())}", False)
     if len(photos) < len(SPLITS):
         raise UserError(
             f"{captioned.files} has captions of {counted(len(photos), 'photo')}, too few to split: "
-            f"add photos, then run python prepare_text.py --data {data}"
+            f"add photos, then run python prepare_text.py --data {quoted(data)}"
         )
     if "train" not in captioned.splits:
         return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}", True)
@@ -198,8 +198,8 @@ def usable_photos(
     if not usable:
         raise UserError(
             f"{split_file(data, split)} names no {split} photo that has both features and "
-            f"captions: correct it, or run python prepare_photos.py --data {data} "
-            f"and python prepare_text.py --data {data} again"
+            f"captions: correct it, or run python prepare_photos.py --data {quoted(data)} "
+            f"and python prepare_text.py --data {quoted(data)} again"
         )
     if len(usable) < len(photos):
         without_features = sum(photo not in features for photo in photos)

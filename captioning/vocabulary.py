@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from captioning.cli import UserError, one_line
+from captioning.cli import UserError, one_line, quoted
 from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
 from captioning.languages import ENGLISH
 from captioning.places import (
@@ -149,7 +149,7 @@ def check_sources(data: Path, vocabulary: Vocabulary) -> None:
             hint = "; to change a description, edit the captions" if name == DESCRIPTIONS else ""
             raise UserError(
                 f"{data / name} has changed since {data / VOCABULARY} was made: "
-                f"run python prepare_text.py --data {data} again{hint}"
+                f"run python prepare_text.py --data {quoted(data)} again{hint}"
             )
 
 

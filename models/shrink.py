@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from captioning.cli import DONE, ArgumentParser, UserError, run
+from captioning.cli import DONE, ArgumentParser, UserError, quoted, run
 from captioning.files import CAPTIONER, HISTORY
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with atomic_path(options.smaller / HISTORY) as partial:
             partial.write_bytes((options.model / HISTORY).read_bytes())
     print(f"wrote {options.smaller}: {saved.stat().st_size / 1e6:.1f} MB")
-    print(f"next: python evaluate.py --model {options.smaller}")
+    print(f"next: python evaluate.py --model {quoted(options.smaller)}")
     return DONE
 
 

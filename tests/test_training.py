@@ -303,7 +303,7 @@ def test_resume_is_refused_after_a_change_of_the_network(data, interrupted, monk
 
 
 def test_a_loss_that_is_not_finite_is_reported(data, tmp_path):
-    with pytest.raises(UserError, match="lower --learning-rate"):
+    with pytest.raises(UserError, match="--learning-rate below"):
         run_training(data, tmp_path / "model", "--learning-rate", 1e38)
     assert not (tmp_path / "model" / "captioner.keras").exists()
 

@@ -110,7 +110,7 @@ def _recipe_sections(model_folder: Path) -> list[Section]:
 
 def _left_out(data: Path, split: str, captioned: Collection[str]) -> dict[str, str]:
     """Returns why each photo of the split that is not captioned was left out."""
-    record = read_encoder_record(data, f"run python prepare_photos.py --data {data}")
+    record = read_encoder_record(data)
     unreadable = {
         photo_id(Path(item["photo"]).name): item["reason"] for item in record.get("skipped", [])
     }

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from captioning.cli import DONE, UserError, run
+from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos import find_photos
 from captioning.settings import SettingsParser
@@ -284,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wrote {', '.join(names)} to {data}")
     else:
         print(f"everything is in {data} already: nothing downloaded")
-    print(f"next: python prepare_photos.py --data {data}")
+    print(f"next: python prepare_photos.py --data {quoted(data)}")
     return DONE
 
 

@@ -24,7 +24,7 @@ from brush import SIZE
 from scenes import SCENE_TABLE
 from wording import WORDS
 
-from captioning.cli import DONE, UserError, run
+from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
 from captioning.photos import PhotoError, read_photo
 from captioning.settings import SettingsParser
@@ -87,8 +87,8 @@ def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, p
         UserError: if a file is missing or they do not fit together.
     """
     scenes_path, captions_path = data / SCENE_TABLE, model / GENERATED_CAPTIONS
-    drawing = f"run python data/sample/draw.py --data {data} first"
-    remedy = f"run python evaluate.py --data {data} --model {model}"
+    drawing = f"run python data/sample/draw.py --data {quoted(data)} first"
+    remedy = f"run python evaluate.py --data {quoted(data)} --model {quoted(model)}"
     scenes = read_table(scenes_path, {"photo", "split", *WORDS}, drawing)
     captions = read_table(captions_path, set(), f"{remedy} first")
     if decoding not in captions:

@@ -28,7 +28,7 @@ from painting import paint_scene
 from scenes import PHOTO_NAME, SCENE_TABLE, Scene, all_combinations, hold_out, plan_scenes
 from wording import write_captions
 
-from captioning.cli import DONE, UserError, run
+from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.settings import SettingsParser, seed_number, whole_number
 from captioning.storage import (
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for combination in hold_out(all_combinations(), options.seed):
         print("  " + " ".join(combination))
     print(f"wrote {len(scenes):,d} photos with {5 * len(scenes):,d} captions to {data}")
-    print(f"next: python prepare_photos.py --data {data} --encoder EfficientNetLite0")
+    print(f"next: python prepare_photos.py --data {quoted(data)} --encoder EfficientNetLite0")
     return DONE
 
 
