@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
-    from captioning.photos import describe_left_out, expand_places, limit_pixels
+    from captioning.photo_lists import describe_left_out, expand_places
+    from captioning.photos import limit_pixels
 
     limit_pixels(options.max_pixels)
     if options.serve:

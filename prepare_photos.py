@@ -64,13 +64,8 @@ from captioning.extraction import (
 from captioning.feature_cache import FeatureCache, open_cache
 from captioning.features import AUTOMATIC, FORMS, features_path
 from captioning.files import ENCODER_RECORD
-from captioning.photo_lists import list_photos
-from captioning.photos import (
-    PhotoError,
-    describe_left_out,
-    limit_pixels,
-    read_photo,
-)
+from captioning.photo_lists import describe_left_out, list_photos
+from captioning.photos import PhotoError, limit_pixels, read_photo
 from captioning.places import name_places, photo_places, write_places
 from captioning.remote_photos import place_of
 from captioning.settings import SettingsParser, whole_number

@@ -22,7 +22,8 @@ from captioning.architectures import BFLOAT16, FLOAT32, UNTRAINED
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.encoders import Encoder
 from captioning.files import PHOTOS
-from captioning.photos import encode_photos, find_photos, read_in_sizes
+from captioning.photo_lists import find_photos
+from captioning.photos import encode_photos, read_in_sizes
 from captioning.settings import positive_integer
 from prepare_photos import BATCH_SIZE
 

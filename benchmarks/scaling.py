@@ -33,7 +33,7 @@ from captioning.captions import read_captions
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.features import read_encoder_record, read_features, write_features
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
-from captioning.photos import find_photos
+from captioning.photo_lists import find_photos
 from captioning.settings import positive_integer
 from captioning.splits import read_split
 from captioning.storage import atomic_path, write_text

@@ -1,4 +1,4 @@
-"""Finds photos, reads them in background threads, and encodes them."""
+"""Reads photos in background threads, and encodes them."""
 
 import contextlib
 import ctypes
@@ -8,8 +8,8 @@ import os
 import stat
 import threading
 import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from captioning.cli import UserError, one_line
+from captioning.cli import one_line
 from captioning.remote_photos import RemotePhoto
 
 if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
@@ -38,9 +38,6 @@ LONGEST_SIDE = 100_000
 
 # Of photos with more pixels one is decoded at a time, whatever the number of threads.
 LARGE_PHOTO = 40_000_000
-
-# Kinds of files left out that are named; the rest are counted together.
-KINDS_NAMED = 8
 
 _NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weights damaged?"
 
@@ -74,61 +71,6 @@ def photo_extensions() -> set[str]:
     """Returns what the names of photos end in, such as `.jpg`."""
     _load_readers()
     return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
-
-
-def find_photos(
-    folder: Path,
-    on_skip: Callable[[str, str], None] | None = None,
-    left_out: Counter[str] | None = None,
-) -> list[Path]:
-    """Lists the photos in a folder and the folders below it, by their extensions, sorted.
-
-    Hidden files are ignored. Other files are left out, and counted in `left_out` by extension. Left
-    out are links that point outside the folder and folders that cannot be read, too: `on_skip` is
-    given the path of each and the reason.
-    """
-    report = on_skip or (lambda path, reason: None)
-    others = Counter() if left_out is None else left_out
-    extensions = photo_extensions()
-    root = os.path.realpath(folder)
-    found = []
-    for place, folders, names in os.walk(folder, onerror=lambda e: report(e.filename, e.strerror)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names = {name for name in names if not name.startswith(".")}
-        photos = {name for name in names if Path(name).suffix.lower() in extensions}
-        others.update(Path(name).suffix.lower() for name in names - photos)
-        for name in sorted(photos.union(folders)):
-            path = Path(place, name)
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                report(str(path), f"it is a link that points outside {folder}")
-            elif name in photos:
-                found.append(path)
-    return sorted(found)
-
-
-def describe_left_out(left_out: Counter[str]) -> str:
-    """Says what `find_photos` counted: `left out: 3 .mov, 1 file without extension`.
-
-    The text is empty if it counted nothing.
-    """
-    by_count = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-    texts = []
-    for extension, count in by_count[:KINDS_NAMED]:
-        files = "file" if count == 1 else "files"
-        texts.append(f"{count:,d} {one_line(extension) or f'{files} without extension'}")
-    if rest := sum(count for _, count in by_count[KINDS_NAMED:]):
-        texts.append(f"{rest:,d} of other kinds")
-    return f"left out: {', '.join(texts)}" if texts else ""
-
-
-def no_photos(
-    folder: Path, skipped: Mapping[str, str], left_out: Counter[str], remedy: str
-) -> UserError:
-    """Makes the error for a folder in which `find_photos` found none, from what it reported."""
-    if reason := skipped.get(str(folder)):
-        return UserError(f"{folder} cannot be read ({reason}): allow it, or name another folder")
-    reason = next(iter(skipped.values()), describe_left_out(left_out))
-    return UserError(f"{folder} holds no photos{f' ({reason})' if reason else ''}: {remedy}")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -346,35 +288,3 @@ def encode_prepared(
         item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
         for item in results
     ]
-
-
-def expand_places(
-    places: Iterable[Path],
-    on_skip: Callable[[str, str], None] | None = None,
-    left_out: Counter[str] | None = None,
-) -> list[Path]:
-    """Lists the photos at places that a user named, each once: photos, and those of folders.
-
-    Photos that are named stay whatever their extension. `on_skip` and `left_out` are those of
-    `find_photos`.
-
-    Raises:
-        UserError: if a place does not exist, or a folder holds no photos.
-    """
-    photos, others = [], Counter() if left_out is None else left_out
-    for place in dict.fromkeys(places):
-        if place.is_dir():
-            skipped, kinds = {}, Counter()
-            found = find_photos(place, skipped.__setitem__, kinds)
-            if not found:
-                remedy = "name a photo, or a folder with some"
-                raise no_photos(place, skipped, kinds, remedy)
-            for item in skipped.items() if on_skip else ():
-                on_skip(*item)
-            others.update(kinds)
-            photos += found
-        elif place.exists():
-            photos.append(place)
-        else:
-            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
-    return list(dict.fromkeys(photos))

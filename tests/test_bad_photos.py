@@ -19,7 +19,8 @@ from captioning import photos as reading
 from captioning.cli import one_line, run
 from captioning.features import read_features
 from captioning.gallery.thumbnails import make_thumbnail
-from captioning.photos import PhotoError, encode_photos, find_photos, opened, read_photo
+from captioning.photo_lists import find_photos
+from captioning.photos import PhotoError, encode_photos, opened, read_photo
 
 SIZE = (32, 32)
 RED, BLUE = (200, 0, 0), (0, 0, 200)

@@ -15,7 +15,8 @@ from captioning.backend import keras
 from captioning.cli import UserError, run
 from captioning.encoders import Encoder
 from captioning.features import check_same_encoder, read_features
-from captioning.photos import encode_photos, find_photos
+from captioning.photo_lists import find_photos
+from captioning.photos import encode_photos
 
 JOINED = "EfficientNetLite0+MobileNetV2"
 

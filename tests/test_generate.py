@@ -19,7 +19,7 @@ from captioning.backend import keras
 from captioning.cli import UserError, run
 from captioning.decoding import CaptionDecoder, generate_desc
 from captioning.model import build_captioner
-from captioning.photos import expand_places
+from captioning.photo_lists import expand_places
 from captioning.saved_model import SavedModel, save_model
 from captioning.vocabulary import Vocabulary
 

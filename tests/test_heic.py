@@ -12,7 +12,8 @@ from PIL import Image
 from support import ROOT
 
 from captioning.gallery.thumbnails import make_thumbnail
-from captioning.photos import PhotoError, find_photos, read_photo
+from captioning.photo_lists import find_photos
+from captioning.photos import PhotoError, read_photo
 
 SIZE = (64, 64)
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)

@@ -17,16 +17,8 @@ from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import UserError
 from captioning.encoders import Encoder
 from captioning.features import read_features, write_features
-from captioning.photo_lists import list_photos
-from captioning.photos import (
-    PhotoError,
-    describe_left_out,
-    encode_photos,
-    expand_places,
-    find_photos,
-    photo_extensions,
-    read_photo,
-)
+from captioning.photo_lists import describe_left_out, expand_places, find_photos, list_photos
+from captioning.photos import PhotoError, encode_photos, photo_extensions, read_photo
 
 SIZE = (64, 64)
 RED, BLUE = (200, 0, 0), (0, 0, 200)

@@ -12,7 +12,7 @@ from captioning.features import FeatureRows, read_encoder_record
 from captioning.files import CURVES, RECIPE, photo_id
 from captioning.gallery import Caption, Card, Page, Section
 from captioning.languages import ENGLISH
-from captioning.photos import find_photos
+from captioning.photo_lists import find_photos
 from captioning.saved_model import SavedModel
 from captioning.scoring import GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
 from captioning.splits import read_split
