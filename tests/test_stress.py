@@ -27,7 +27,8 @@ def scene(tmp_path, monkeypatch):
     for name, text in (("input", planted.GOOD_INPUT), ("count", "0"), ("result", "old")):
         (scene.whole / "data" / f"{name}.txt").write_text(text)
     kind = damages.Kind(behaviours)
-    monkeypatch.setattr(damages, "KINDS", {"data/input.txt": kind})
+    names = ("data/input.txt", "data/count.txt")
+    monkeypatch.setattr(damages, "KINDS", dict.fromkeys(names, kind))
     return scene
 
 

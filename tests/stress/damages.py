@@ -4,15 +4,13 @@ The stage must refuse the file, or make exactly what it makes of the undamaged o
 wrote may be edited: there the results may be others.
 """
 
-import json
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
+from stress.harm import FAULTS, OF_TEXT, TEXT
 from stress.judging import LOST, WRONG, Fault, compare, contents, judge_end
 from stress.scene import Scene
 
@@ -99,87 +97,8 @@ _PRINTING = ("generate", "models")
 # Training takes seconds: so often is it seen whether it mends what was refused.
 _TRAINED_AGAIN = 0.15
 
-
-def _flip(path: Path, generator: Random) -> None:
-    content = bytearray(path.read_bytes())
-    for _ in range(generator.randint(1, 8)):
-        content[generator.randrange(len(content))] ^= generator.randint(1, 255)
-    path.write_bytes(content)
-
-
-def _truncate(path: Path, generator: Random) -> None:
-    path.write_bytes(path.read_bytes()[: generator.randrange(1, path.stat().st_size)])
-
-
-def _zero(path: Path, generator: Random) -> None:
-    content = path.read_bytes()
-    begin = generator.randrange(len(content))
-    size = min(generator.randint(1, 512), len(content) - begin)
-    path.write_bytes(content[:begin] + bytes(size) + content[begin + size :])
-
-
-def _remove(path: Path, generator: Random) -> None:
-    path.unlink()
-
-
-def _empty(path: Path, generator: Random) -> None:
-    path.write_bytes(b"")
-
-
-def _drop_line(path: Path, generator: Random) -> None:
-    lines = path.read_bytes().splitlines(keepends=True)
-    del lines[generator.randrange(len(lines))]
-    path.write_bytes(b"".join(lines))
-
-
-def _edit(path: Path, generator: Random) -> None:
-    """Writes another value that might stand there."""
-    if path.suffix == ".json":
-        content = json.loads(path.read_text())
-        places = [*_places(content)]
-        holder, key = generator.choice(places)
-        holder[key] = _another(holder[key], generator)
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        return
-    text = path.read_text()
-    words = [*re.finditer(r"\w+", text)]
-    begin, end = generator.choice(words).span()
-    path.write_text(text[:begin] + generator.choice(words).group() + text[end:])
-
-
-def _places(content: Any) -> Iterator[tuple[Any, Any]]:
-    """Yields every list and object within a JSON value, with each index or key of it."""
-    if isinstance(content, dict | list):
-        keys = content if isinstance(content, dict) else range(len(content))
-        for key in keys:
-            yield content, key
-            yield from _places(content[key])
-
-
-def _another(value: Any, generator: Random) -> Any:
-    if isinstance(value, bool) or value is None:
-        return not value
-    if isinstance(value, int | float):
-        return generator.choice([value + 1, value - 1, 10 * value, 0, -value, float(value)])
-    if isinstance(value, str):
-        return generator.choice([f"{value}s", value[1:], value.upper(), "", "none", value[::-1]])
-    if isinstance(value, list) and value:
-        return generator.choice([value[1:], value[::-1], [*value, value[0]], []])
-    return [] if isinstance(value, dict) else {}
-
-
-FAULTS: dict[str, Callable[[Path, Random], None]] = {
-    "flipped bytes": _flip,
-    "truncated": _truncate,
-    "zeroed block": _zero,
-    "removed": _remove,
-    "emptied": _empty,
-    "line dropped": _drop_line,
-    "edited": _edit,
-}
+# With another file of the folder.
 SWAPPED = "swapped"
-_OF_TEXT = {"line dropped", "edited"}
-_TEXT = (".txt", ".csv", ".json", ".toml")
 
 
 def plan() -> Iterator[tuple[str, str, str]]:
@@ -187,8 +106,18 @@ def plan() -> Iterator[tuple[str, str, str]]:
     for fault in (*FAULTS, SWAPPED):
         for name, kind in KINDS.items():
             for reader in kind.readers:
-                if fault not in _OF_TEXT or name.endswith(_TEXT):
+                if _is_possible(fault, name):
                     yield name, reader, fault
+
+
+def _is_possible(fault: str, name: str) -> bool:
+    if fault == SWAPPED:
+        return bool(_beside(name))
+    return fault not in OF_TEXT or name.endswith(TEXT)
+
+
+def _beside(name: str) -> list[str]:
+    return [other for other in KINDS if other != name and Path(other).parent == Path(name).parent]
 
 
 def damage(name: str, fault: str, generator: Random, folder: Path) -> list[str]:
@@ -197,12 +126,7 @@ def damage(name: str, fault: str, generator: Random, folder: Path) -> list[str]:
     if fault != SWAPPED:
         FAULTS[fault](path, generator)
         return [name]
-    beside = [other for other in KINDS if other != name and Path(other).parent == Path(name).parent]
-    if not beside:
-        # The only one of its folder.
-        _truncate(path, generator)
-        return [name]
-    other = generator.choice(beside)
+    other = generator.choice(_beside(name))
     spare = folder / "spare"
     path.rename(spare)
     _find(other, folder).rename(path)
@@ -244,7 +168,7 @@ def _repair(
     scene: Scene, reader: str, touched: list[str], generator: Random, folder: Path
 ) -> list[Fault]:
     """Does what a message may ask for; all must be as if nothing had been damaged."""
-    stages, left_out = [], set()
+    stages, left_out = {KINDS[name].maker or reader for name in touched}, set()
     for name in touched:
         kind = KINDS[name]
         left_out.update(kind.left_out)
@@ -252,14 +176,12 @@ def _repair(
             (folder / name).unlink(missing_ok=True)
         if not kind.maker:
             shutil.copy2(scene.whole / name, folder / name)
-    # What was removed, as the places of the captions, is named before others are looked for there.
-    for name in sorted(touched, key=lambda name: not KINDS[name].is_removed):
-        stages.append(KINDS[name].maker or reader)
     scripts = {scene.stages[stage].command.script for stage in stages}
     if "train.py" in scripts and generator.random() > _TRAINED_AGAIN:
         return []
     faults = []
-    for stage in dict.fromkeys(stages):
+    # In the order of the pipeline.
+    for stage in sorted(stages, key=[*scene.stages].index):
         outcome = scene.run(stage, folder)
         faults += judge_end(outcome)
         if outcome.status != 0:
