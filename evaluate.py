@@ -48,7 +48,7 @@ from captioning.model_folders import find_captioner, model_folder, results_folde
 from captioning.places import photo_folders
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import locked
+from captioning.storage import digest_of_file, locked
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
-    seen += notes_on_lookalikes(*scored)
+    seen += notes_on_lookalikes(*scored, references.training_photos)
     scores = {
         "data": str(options.data),
         "split": options.split,
@@ -140,11 +140,12 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
         settings = {"data": str(options.data), "model": models}
         settings |= parser.settings_in_force(options)
         write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
-    page = make_page(folder, cards, rows, scores, model.vocabulary.language)
-    write_gallery(folder / GALLERY, page)
+    shown = cards, rows, scores, references.left_out, model.vocabulary.language
+    write_gallery(folder / GALLERY, make_page(folder, *shown))
     captions = {title: rows[title].captions for title in decoded}
     path = folder / GENERATED_CAPTIONS
     report.write_captions(path, references.photo_ids, captions, references.texts)
+    scores[scoring.CAPTIONS_DIGEST] = digest_of_file(path)
     scoring.write_scores(folder, scores)
     print_report(folder, options, references, rows[scoring.GREEDY].captions, scores)
     return DONE

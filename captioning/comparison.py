@@ -17,6 +17,7 @@ from captioning.recipes import evaluation_command
 from captioning.report import PHOTO_COLUMN, REFERENCES_COLUMN, join_references
 from captioning.scoring import (
     BEAM,
+    CAPTIONS_DIGEST,
     CONSENSUS,
     GREEDY,
     Row,
@@ -25,7 +26,7 @@ from captioning.scoring import (
     read_scores,
     standard_row,
 )
-from captioning.storage import cell_of
+from captioning.storage import cell_of, digest_of_file
 from captioning.words import word_splitter
 
 
@@ -60,6 +61,10 @@ def read_other_captions(
             f"{path} has other photos or references than the {split} split of {data}: run python "
             f"evaluate.py --model {quoted(folder)} --split {split} with a --data that has the same"
         )
+    digest = digest_of_file(path)
+    # Scores of earlier versions have none.
+    if scores.get(CAPTIONS_DIGEST, digest) != digest:
+        raise UserError(f"{path} was damaged or edited since it was scored: {remedy}")
     split_into_words = word_splitter(references.language)
     return {
         title: [split_into_words(text) for text in captions]

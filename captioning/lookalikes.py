@@ -50,7 +50,7 @@ def warn_of_lookalikes(data: Path) -> None:
         return
     hashes = read_hashes(data)
     splits = {
-        split: _read_encoded(data, split, hashes)
+        split: _encoded(read_split(data, split), hashes)
         for split in SPLITS
         if split_file(data, split).is_file()
     }
@@ -73,7 +73,9 @@ def warn_of_lookalikes(data: Path) -> None:
         print(*texts, sep="\n", file=sys.stderr)
 
 
-def notes_on_lookalikes(data: Path, split: str, photos: Sequence[str]) -> list[str]:
+def notes_on_lookalikes(
+    data: Path, split: str, photos: Sequence[str], training_photos: Sequence[str]
+) -> list[str]:
     """Returns notes on those of the scored photos of a split that look like training photos.
 
     The one that warns begins with `warning: `.
@@ -81,7 +83,7 @@ def notes_on_lookalikes(data: Path, split: str, photos: Sequence[str]) -> list[s
     if split == "train" or _are_drawn(data):
         return []
     hashes = read_hashes(data)
-    trained = _read_encoded(data, "train", hashes)
+    trained = _encoded(training_photos, hashes)
     notes = []
     if pairs := find_lookalikes(hashes, photos, trained):
         named = ", ".join(_name_pairs(pairs, PAIRS_IN_NOTE))
@@ -105,9 +107,9 @@ def _look_like(count: int, other: str) -> str:
     return f"{look} of the {other} split"
 
 
-def _read_encoded(data: Path, split: str, hashes: Collection[str]) -> list[str]:
-    """Reads the photos of a split that are in the cache; all of them if there is no cache."""
-    return [photo for photo in read_split(data, split) if not hashes or photo in hashes]
+def _encoded(photos: Sequence[str], hashes: Collection[str]) -> list[str]:
+    """Returns those of the photos that are in the cache; all of them if there is no cache."""
+    return [photo for photo in photos if not hashes or photo in hashes]
 
 
 def _name_pairs(pairs: Mapping[str, str], most: int) -> list[str]:

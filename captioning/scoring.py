@@ -48,8 +48,9 @@ SHUFFLE_SEED = 1
 RESAMPLES = 1000
 RESAMPLING_SEED = 1
 
-# Version of `scores.json`.
+# Version of `scores.json`, and its key for the digest of the captions that were scored.
 FORMAT = 1
+CAPTIONS_DIGEST = "captions_sha256"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class SplitReferences:
     cleaned: list[list[list[str]]]  # the same as the cleaned descriptions have them
     training: set[tuple[str, ...]]  # every cleaned description of the training split
     language: str = ENGLISH  # its code
+    training_photos: Sequence[str] = ()  # photo ids of the training split
+    left_out: Sequence[str] = ()  # those of this split that lack features or captions
 
 
 def read_references(data: Path, split: str, features: Collection[str]) -> SplitReferences:
@@ -75,8 +78,10 @@ def read_references(data: Path, split: str, features: Collection[str]) -> SplitR
     vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {quoted(data)}")
     descriptions, captions = read_descriptions(data), read_captions(data)
     photo_ids = usable_photos(data, split, features, captions)
+    left_out = [photo for photo in read_split(data, split) if photo not in set(photo_ids)]
+    training_photos = read_split(data, "train")
     texts = [captions[photo] for photo in photo_ids]
-    training = [descriptions.get(photo, []) for photo in read_split(data, "train")]
+    training = [descriptions.get(photo, []) for photo in training_photos]
     check_sources(data, vocabulary)
     split_into_words = word_splitter(vocabulary.language)
     return SplitReferences(
@@ -86,6 +91,8 @@ def read_references(data: Path, split: str, features: Collection[str]) -> SplitR
         [descriptions[photo] for photo in photo_ids],
         {tuple(words) for of_photo in training for words in of_photo},
         vocabulary.language,
+        training_photos,
+        left_out,
     )
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from support import ENCODER_RECORD, make_prepared_data
+from support import ENCODER_RECORD, contents, make_prepared_data
 
 import evaluate
 import prepare_text
@@ -148,6 +148,11 @@ def change_captions(change):
     return change_file
 
 
+def change_caption(table):
+    table.loc[0, "greedy"] += " dog"
+    return table
+
+
 def change_reference(table):
     table.loc[0, "references"] += " !"
     return table
@@ -182,11 +187,16 @@ def change_reference(table):
             ["captions.csv has other photos", "evaluate.py"],
         ),
         (change_captions(lambda table: table[::-1]), ["other photos or references", "evaluate.py"]),
+        (change_captions(change_caption), ["was damaged or edited", "evaluate.py"]),
+        (
+            change_captions(lambda table: table.rename(columns={"beam 4": "beam s"})),
+            ["captions.csv was damaged or edited", "evaluate.py"],
+        ),
         (change_captions(change_reference), ["other photos or references", "--data", "other"]),
     ],
     ids=[
         *("no folder", "no scores", "no captions", "not UTF-8", "empty", "no greedy"),
-        *("one less", "another order", "another reference"),
+        *("one less", "another order", "another caption", "another header", "another reference"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(place, capsys, change, words):
@@ -200,7 +210,7 @@ def test_another_split_is_refused(place, capsys):
 
 
 def assert_refused(place, capsys, split, words):
-    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    before = contents(place)
     folders = ["--data", str(place / "data"), "--model", str(place / "this"), "--split", split]
     assert run(evaluate.main, [*folders, "--compare", str(place / "other")]) == 2
     captured = capsys.readouterr()
@@ -208,4 +218,4 @@ def assert_refused(place, capsys, split, words):
     assert len(captured.err.splitlines()) == 1
     for word in words:
         assert word in captured.err
-    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert contents(place) == before

@@ -216,7 +216,7 @@ def test_page_of_an_evaluation(prepared_data, tmp_path):
         "notes": ["A note."],
     }
     photos = read_split(prepared_data, "dev")
-    page = make_page(model, [card(photos[0])], rows, scores)
+    page = make_page(model, [card(photos[0])], rows, scores, photos[1:])
     assert page.title == "new: the dev split, 1 photo"
     assert page.skipped == {photos[1]: "it has no features or no captions"}
     assert [section.title for section in page.sections] == ["Scores"]
@@ -228,7 +228,7 @@ def test_page_of_an_evaluation(prepared_data, tmp_path):
     scores |= {"compared_with": "models/old", "comparison": {"greedy": comparison}}
     (model / "recipe.toml").write_bytes(b'name = "\xff"\n')
     (model / "curves.png").write_bytes(png())
-    page = make_page(model, [card(photos[0])], rows, scores)
+    page = make_page(model, [card(photos[0])], rows, scores, photos[1:])
     assert page.skipped == {photos[1]: "truncated"}
     _, compared, recipe = page.sections
     assert compared.title == "Compared with old"

@@ -25,6 +25,7 @@ from captioning.lookalikes import (
     notes_on_lookalikes,
     warn_of_lookalikes,
 )
+from captioning.splits import read_split
 
 COPIED = "red_ball_snow"
 
@@ -59,6 +60,10 @@ CHANGES = {
     "mirrored and saved": lambda image: as_jpeg(ImageOps.mirror(image), 50),
     "without 1% at each side": lambda image: ImageOps.crop(image, image.width // 100),
 }
+
+
+def notes_on(data, split, photos):
+    return notes_on_lookalikes(data, split, photos, read_split(data, "train"))
 
 
 # ---- Hashes ----
@@ -203,7 +208,7 @@ def test_a_copy_in_the_test_split_is_pointed_out(run_on, tiny_data, tmp_path, ca
     assert not any("look" in text for text in scores["notes"])
     warn_of_lookalikes(tiny_data)
     assert capsys.readouterr().err == ""
-    assert notes_on_lookalikes(tiny_data, "test", ["copy"]) == [
+    assert notes_on(tiny_data, "test", ["copy"]) == [
         note.replace("3 scored photos", "1 scored photo")
     ]
 
@@ -218,14 +223,14 @@ def test_only_photos_of_different_splits_are_pointed_out(tiny_data, monkeypatch,
     apart = splits[0] != splits[1]
     assert bool(capsys.readouterr().err) == apart
     scored = ["only_test", *(p for p, of in zip("ab", splits, strict=True) if of == "test")]
-    assert bool(notes_on_lookalikes(tiny_data, "test", scored)) == apart
+    assert bool(notes_on(tiny_data, "test", scored)) == apart
     # Whoever scores training photos knows that they were trained on.
-    assert notes_on_lookalikes(tiny_data, "train", ["only_train"]) == []
+    assert notes_on(tiny_data, "train", ["only_train"]) == []
     # Drawn scenes are meant to look alike.
     (tiny_data / "scenes.csv").write_text("")
     warn_of_lookalikes(tiny_data)
     assert capsys.readouterr().err == ""
-    assert notes_on_lookalikes(tiny_data, "test", scored) == []
+    assert notes_on(tiny_data, "test", scored) == []
 
 
 def test_many_pairs_are_counted(tiny_data, monkeypatch, capsys):
@@ -234,7 +239,7 @@ def test_many_pairs_are_counted(tiny_data, monkeypatch, capsys):
     monkeypatch.setattr("captioning.lookalikes.read_hashes", lambda data: table)
     for split, part in zip(SPLITS, (photos[:1], photos[1:3], photos[3:]), strict=True):
         (tiny_data / SPLITS[split]).write_text("".join(f"{photo}.png\n" for photo in part))
-    (note,) = notes_on_lookalikes(tiny_data, "test", photos[3:])
+    (note,) = notes_on(tiny_data, "test", photos[3:])
     assert "photo5 like photo0, and 24 more)" in note
     assert f"photo{3 + PAIRS_IN_NOTE} " not in note
     warn_of_lookalikes(tiny_data)
@@ -281,7 +286,7 @@ def test_photos_of_a_cache_without_hashes_are_counted(run_on, tiny_data, tmp_pat
     capsys.readouterr()
     warn_of_lookalikes(tiny_data)
     assert capsys.readouterr().err.startswith("13 photos of the splits could not be compared")
-    (note,) = notes_on_lookalikes(tiny_data, "test", ["copy"])
+    (note,) = notes_on(tiny_data, "test", ["copy"])
     assert note.startswith("9 photos of the splits could not be compared")
     prepare(run_on, tiny_data)
     assert None not in read_hashes(tiny_data).values()

@@ -15,7 +15,6 @@ from captioning.languages import ENGLISH
 from captioning.photo_lists import find_photos
 from captioning.saved_model import SavedModel
 from captioning.scoring import GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
-from captioning.splits import read_split
 
 
 def make_cards(
@@ -56,12 +55,14 @@ def make_page(
     cards: list[Card],
     rows: dict[str, Row],
     scores: dict[str, Any],
+    left_out: Collection[str] = (),
     language: str = ENGLISH,
 ) -> Page:
     """Puts the page together: cards, scores, comparison, recipe and training curves.
 
-    `scores` are as `scores.json` has them, `language` is that of the captions. Recipe and curves
-    are shown if the folder has them.
+    `scores` are as `scores.json` has them, `left_out` are the photos of the split that have no
+    card, and `language` is that of the captions. Recipe and curves are shown if the folder has
+    them.
     """
     sections = [_scores_section(rows, scores)]
     if "comparison" in scores:
@@ -72,7 +73,7 @@ def make_page(
         cards,
         "The captions that the model writes, and the references that people wrote.",
         tuple(sections),
-        _left_out(Path(scores["data"]), scores["split"], {card.title for card in cards}),
+        _reasons_of(left_out, Path(scores["data"])),
         language,
     )
 
@@ -108,14 +109,10 @@ def _recipe_sections(model_folder: Path) -> list[Section]:
     return [Section(title.capitalize(), plots=plots, code=code)] if title else []
 
 
-def _left_out(data: Path, split: str, captioned: Collection[str]) -> dict[str, str]:
-    """Returns why each photo of the split that is not captioned was left out."""
+def _reasons_of(left_out: Collection[str], data: Path) -> dict[str, str]:
+    """Returns why each photo that is not captioned was left out."""
     record = read_encoder_record(data)
     unreadable = {
         photo_id(Path(item["photo"]).name): item["reason"] for item in record.get("skipped", [])
     }
-    return {
-        photo: unreadable.get(photo, "it has no features or no captions")
-        for photo in read_split(data, split)
-        if photo not in captioned
-    }
+    return {photo: unreadable.get(photo, "it has no features or no captions") for photo in left_out}
