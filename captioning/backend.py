@@ -52,12 +52,20 @@ def _settings_file() -> Path:
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
 
 
-def _name_temporary_folder() -> None:
-    """Names one where none can be written to: TensorFlow asks for the name, and writes nothing."""
+# Memory that looks like a folder, which Linux has in a container that is read-only, too.
+_SHARED_MEMORY = "/dev/shm"
+
+
+def _find_temporary_folder() -> None:
+    """Finds a folder for temporary files where the usual ones cannot be written to.
+
+    TensorFlow asks for one when it is imported, and Keras makes empty ones when it saves and loads.
+    """
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
-        tempfile.tempdir = os.getcwd()
+        is_there = os.access(_SHARED_MEMORY, os.W_OK)
+        tempfile.tempdir = _SHARED_MEMORY if is_there else os.getcwd()
 
 
 def _open_withheld() -> BinaryIO:
@@ -87,7 +95,7 @@ def _standard_error_withheld():
 
 
 _keep_freed_memory()
-_name_temporary_folder()
+_find_temporary_folder()
 
 try:
     with _standard_error_withheld():

@@ -132,9 +132,9 @@ def one_line(text: str) -> str:
 
 
 def _is_shown(letter: str) -> bool:
-    # Joiners belong to the spelling of Persian and Hindi; the blanks are those of any script.
-    is_harmless = letter in "\u200c\u200d" or unicodedata.category(letter) == "Zs"
-    return letter.isprintable() or is_harmless
+    # Joiners belong to the spelling of Persian and Hindi.
+    is_control = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return letter in "\u200c\u200d" or not is_control
 
 
 def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,8 @@ def check_outputs(outputs: Mapping[str, Path]) -> None:
 
     Raises:
         UserError: if one is a folder, a device or a pipe, or has another extension, as a photo has
-            that was meant to be read; or if two are the same file.
+            that was meant to be read; if its folder cannot be written to; or if two are the same
+            file.
     """
     flag_of: dict[Path, str] = {}
     for flag, path in outputs.items():
@@ -23,6 +24,9 @@ def check_outputs(outputs: Mapping[str, Path]) -> None:
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is a device or a pipe, or links to one: name a file")
         target = file_behind(path)
+        folder = next(folder for folder in target.parents if folder.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(f"{path}: {folder} is no folder to write to: name another with {flag}")
         if target in flag_of:
             raise UserError(f"{flag_of[target]} and {flag} lead to one file, {target}: name two")
         flag_of[target] = flag

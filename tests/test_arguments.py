@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from captioning.cli import run
+from captioning.cli import one_line, run
 
 # The flags of each script that take a whole number, with the least one allowed; the flags that take
 # a folder; and others, each with what is wrong and words of the sentence.
@@ -150,3 +150,22 @@ def test_a_folder_is_no_file_to_write_to(refuse, tmp_path, flag):
 
 def test_line_breaks_of_a_name_do_not_make_two_sentences(refuse, tmp_path):
     refuse("prepare_text", ["--data", tmp_path / "a\nb"], r"a\nb")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\x1b[2Jb", "a\u202eb", "a\u2028b", "a\u2066b", "a\x9bb"]
+)
+def test_what_would_not_print_in_one_line_is_escaped(text):
+    assert one_line(text) == text.encode("unicode_escape").decode("ascii")
+
+
+@pytest.mark.parametrize(
+    "text", ["می\u200cخواهم", "क्\u200dष", "un chien\u00a0!", "犬\u3000猫", "é"]
+)
+def test_the_spelling_of_languages_is_not_escaped(text):
+    assert one_line(text) == text
+
+
+def test_paths_with_blanks_are_quoted_in_commands(refuse, tmp_path):
+    place = tmp_path / "my folder"
+    refuse("train", ["--data", place], f"prepare_photos.py --data '{place}'")

@@ -76,6 +76,18 @@ def test_a_photo_after_a_flag_is_not_overwritten(tiny_data, flag):
         generate.main(["--html", "-", str(tiny_data / "photos")])
 
 
+@pytest.mark.parametrize("flag", ["--csv", "--html"])
+def test_a_place_that_cannot_be_written_to_is_found_before_captioning(tiny_data, monkeypatch, flag):
+    below_a_file = tiny_data / "Flickr8k.token.txt" / "out"
+    with pytest.raises(UserError, match=r"Flickr8k.token.txt is no folder to write to"):
+        generate.main([flag, f"{below_a_file}{flag.replace('--', '.')}", str(tiny_data / "photos")])
+    # Root may write everywhere.
+    monkeypatch.setattr("os.access", lambda place, mode: place != tiny_data)
+    output = tiny_data / "new" / f"out{flag.replace('--', '.')}"
+    with pytest.raises(UserError, match="tiny is no folder to write to"):
+        generate.main([flag, str(output), str(tiny_data / "photos")])
+
+
 def refuse(capsys, folder, *arguments):
     """Checks that arguments are refused before anything is done, and returns the sentence."""
     before = contents(folder)

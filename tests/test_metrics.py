@@ -2,6 +2,9 @@
 
 import functools
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from nltk.translate.bleu_score import corpus_bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
+from support import ROOT
 
 from captioning import metrics
 from captioning.captions import read_captions
@@ -187,3 +191,23 @@ def test_references_of_punctuation_only_give_finite_scores(recwarn):
     scores = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {}).scores()
     assert all(np.isfinite(values).all() for values in scores.values())
     assert not recwarn.list
+
+
+def test_scores_do_not_depend_on_the_hash_seed():
+    code = (
+        "import numpy as np; from captioning.metrics import CiderD\n"
+        "draw = np.random.default_rng(1)\n"
+        "def text(): return [f'word{n}' for n in draw.integers(0, 12, 11)]\n"
+        "photos = range(40); references = [[text() for _ in range(3)] for _ in photos]\n"
+        "print(CiderD(references).score([text() for _ in photos]).tolist())"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(printed) == 1

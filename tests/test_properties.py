@@ -129,8 +129,10 @@ def test_clean_words_are_lower_case_letters(caption, length):
 
 @searched
 @given(
-    others=st.lists(st.text(min_size=1), unique=True, max_size=12),
-    maximum_length=st.integers(2, 300),
+    others=st.lists(
+        st.text(st.characters(categories="LMNPS"), min_size=1), unique=True, max_size=12
+    ),
+    maximum_length=st.integers(2, 202),
     cleaning=st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
     chosen=st.data(),
 )

@@ -270,7 +270,7 @@ def test_out_of_order_each_names_the_script_to_run_first(pipeline, tmp_path, run
     assert_refused(run_here(*evaluate), model / "captioner.keras", "train.py")
     assert not model.exists()
     shutil.copytree(place / "model", model)
-    assert_refused(run_here(*evaluate), data / "descriptions.txt", "prepare_text.py")
+    assert_refused(run_here(*evaluate), data / "vocabulary.json", "prepare_text.py")
 
 
 def test_a_model_is_not_run_on_features_of_other_weights(pipeline, tmp_path, run_here):
