@@ -121,9 +121,8 @@ def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
     parser = SettingsParser(globals(), types)
-    parser.add_argument(
-        "photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption"
-    )
+    words = {"metavar": "PHOTO_OR_FOLDER", "help": "what to caption"}
+    parser.add_argument("photos", type=Path, nargs="*", **words)
     output = parser.add_mutually_exclusive_group()
     output.add_argument(
         "--csv",
