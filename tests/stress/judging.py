@@ -30,7 +30,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 _BEGUN = re.compile(r'captioning/cli\.py", line \d+, in run$', re.MULTILINE)
 
 # Locks, half files of killed runs, and what may differ in how it is divided into files.
-_LEFT_OUT = re.compile(r"(^|/)(\.lock|\.partial-.*|features-cache/.*)$")
+_LEFT_OUT = re.compile(r"(^|/)(\.lock.*|\.partial-.*|features-cache/.*)$")
 
 
 @dataclass(frozen=True)
