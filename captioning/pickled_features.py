@@ -17,7 +17,7 @@ from captioning.storage import atomic_path
 # them, with their names, take 308 bytes and 24 instructions. So many are allowed in any pickle, and
 # besides them one for so many bytes.
 INSTRUCTIONS = 2**18
-BYTES_AN_INSTRUCTION = 8
+BYTES_AN_INSTRUCTION = 12
 
 
 def dump_features(path: Path, features: Mapping[str, np.ndarray]) -> None:
