@@ -185,7 +185,7 @@ def _run(
         status = TERMINATED if isinstance(stop, Terminated) else STOPPED
         return status, f"\n{_sentence('stopped')}"
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
         return OWN_FAULT, traceback.format_exc()
 
@@ -226,11 +226,15 @@ def _flush(stream: TextIO) -> OSError | None:
     return None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tells whether memory was short, of which each engine of Keras has an error of its own."""
-    engines = ("ResourceExhaustedError", "OutOfMemoryError")
+def is_out_of_memory(error: Exception) -> bool:
+    """Tells whether memory was short, of which each engine of Keras has an error of its own.
+
+    So have the system's loader of libraries and Python's threads.
+    """
+    names = ("ResourceExhaustedError", "OutOfMemoryError")
+    texts = ("RESOURCE_EXHAUSTED", "failed to map segment", "can't start new thread")
     return (
         isinstance(error, MemoryError)
-        or type(error).__name__ in engines
-        or "RESOURCE_EXHAUSTED" in str(error)
+        or type(error).__name__ in names
+        or any(text in str(error) for text in texts)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.backend import keras
-from captioning.cli import UserError, counted, quoted
+from captioning.cli import UserError, counted, is_out_of_memory, quoted
 from captioning.encoders import JOIN, UNTRAINED
 from captioning.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.files import (
@@ -113,10 +113,12 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
                 f"as they are: {remedy} again"
             )
         check_captioner(captioner, vocabulary.size)
-    except (UserError, MemoryError):
+    except UserError:
         raise
     # It fails in as many ways as there are layers.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(f"{path} is damaged or no captioner: {remedy} again") from error
     return SavedModel(captioner, vocabulary, record, _read_training_photos(folder, remedy))
 

@@ -160,7 +160,14 @@ class ResourceExhaustedError(Exception):
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), ResourceExhaustedError(), RuntimeError("RESOURCE_EXHAUSTED: 8 GB")]
+    "error",
+    [
+        MemoryError(),
+        ResourceExhaustedError(),
+        RuntimeError("RESOURCE_EXHAUSTED: 8 GB"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
 )
 def test_too_little_memory_is_one_sentence(capsys, error):
     def main(arguments):

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from captioning import saved_model
 from captioning.backend import keras
 from captioning.cli import UserError
 from captioning.features import FORMAT, read_encoder_record
@@ -150,4 +151,13 @@ def test_a_truncated_model_is_refused(folder, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UserError, match=r"captioner\.keras"):
+        load_model(folder)
+
+
+def test_a_file_that_memory_is_too_short_for_is_not_called_damaged(folder, monkeypatch):
+    def run_short(path):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(saved_model, "load_network", run_short)
+    with pytest.raises(RuntimeError, match="new thread"):
         load_model(folder)
