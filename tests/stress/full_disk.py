@@ -10,13 +10,18 @@ from stress.kills import check_results, check_use
 from stress.running import limit_files, run
 from stress.scene import Scene
 
+# The smallest limit, in bytes: with less Python's semaphores cannot be made, which Linux keeps as
+# files in memory, where no full disk reaches them.
+_SMALLEST = 64
+
 
 def plan(scene: Scene) -> Iterator[tuple[str, int]]:
     """Yields stages with limits such that each file in turn is the first that cannot be written."""
     for name in kills.STAGES:
         sizes = {size for size in scene.undisturbed[name].sizes.values() if size}
-        for limit in sorted({0, *(size - 1 for size in sizes), *(size // 2 for size in sizes)}):
-            yield name, limit
+        limits = {_SMALLEST, *(size - 1 for size in sizes), *(size // 2 for size in sizes)}
+        for limit in sorted(limits):
+            yield name, max(_SMALLEST, limit)
 
 
 def trial(scene: Scene, case: tuple[str, int], generator: Random, folder: Path) -> list[Fault]:
