@@ -72,6 +72,7 @@ def load_scripts() -> None:
     import captioning.gallery.evaluation
     import captioning.model_table
     import captioning.progress
+    import captioning.recipes
     import captioning.reward
     import captioning.training
     import evaluate  # noqa: F401
@@ -81,6 +82,8 @@ def load_scripts() -> None:
     import train  # noqa: F401
 
     captioning.extraction.PHOTOS_AT_RISK = PHOTOS_AT_RISK
+    # Git, stopped by a limit on the size of files, leaves the project's repository locked.
+    captioning.recipes._git_commit = dict
     # To trace the network takes seconds, and has nothing to do with files.
     trainer = captioning.training.CaptionTrainer
     trainer.compile = partialmethod(trainer.compile, run_eagerly=True)
