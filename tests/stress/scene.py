@@ -81,6 +81,8 @@ STAGES = {
         outputs=("model",),
         use="generate one",
     ),
+    # Of one epoch, since a model of each is there to caption with.
+    "train briefly": _stage("train.py", *_DRAWN, "--model", "model", *_NETWORK, "--epochs", "1"),
     "train mapped": _stage(
         "train.py", *_DRAWN, "--model", "mapped", *_NETWORK, "--epochs", "2", outputs=("mapped",)
     ),
