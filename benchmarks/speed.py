@@ -25,7 +25,7 @@ from benchmarks.classic import (
 )
 from captioning.backend import keras
 from captioning.captions import read_descriptions
-from captioning.cli import DONE, quoted, run
+from captioning.cli import DONE, run
 from captioning.dataset import CaptionBatches, CaptionedSplit, load_split
 from captioning.decoding import CaptionDecoder
 from captioning.features import read_features
@@ -196,9 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_settings(arguments)
     features, descriptions = read_features(options.data), read_descriptions(options.data)
-    vocabulary = read_vocabulary(
-        options.data, f"run python prepare_text.py --data {quoted(options.data)}"
-    )
+    vocabulary = read_vocabulary(options.data)
     split = load_split(options.data, "train", features, descriptions, vocabulary)
     captioner, classic_epoch, epoch, products = measure_training(split, vocabulary, options)
     if options.model:

@@ -218,9 +218,9 @@ def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
         UserError: if the file or the vocabulary is missing or damaged, or if the captions or the
             training split have changed since.
     """
-    remedy = f"run python prepare_text.py --data {quoted(data)}"
-    path = require(data / DESCRIPTIONS, f"{remedy} first")
-    check_sources(data, read_vocabulary(data, remedy))
+    remedy = f"run python prepare_text.py --data {quoted(data)} first"
+    path = require(data / DESCRIPTIONS, remedy)
+    check_sources(data, read_vocabulary(data))
     descriptions = {}
     for line in read_lines(path):
         photo, *words = line.split() or [""]

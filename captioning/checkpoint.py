@@ -9,7 +9,6 @@ import json
 import shlex
 import sys
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from captioning.cli import UserError
 from captioning.files import CHECKPOINT, require
-from captioning.storage import atomic_path
+from captioning.storage import atomic_path, open_arrays
 
 if TYPE_CHECKING:
     from captioning.backend import keras
@@ -108,10 +107,7 @@ def start_or_resume(
 
 def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
-                raise ValueError("Expected arrays that are not compressed")
-        with np.load(path, allow_pickle=False) as file:
+        with open_arrays(path) as file:
             run = json.loads(str(file[_RUN]))
             return run, [file[f"arr_{number}"] for number in range(len(file.files) - 1)]
     # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.

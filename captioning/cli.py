@@ -125,6 +125,8 @@ def one_line(text: str) -> str:
     File names, captions and messages that hold them may contain any of these, and marks that turn
     the direction of the text around.
     """
+    if text.isprintable():
+        return text
     return "".join(
         letter if _is_shown(letter) else letter.encode("unicode_escape").decode("ascii")
         for letter in text

@@ -10,7 +10,6 @@ import numpy as np
 
 from captioning.backend import keras
 from captioning.captions import read_descriptions
-from captioning.cli import quoted
 from captioning.devices import own_rows
 from captioning.features import FeatureRows, Features
 from captioning.splits import usable_photos
@@ -72,7 +71,7 @@ def load_training(
         UserError: if anything is missing or damaged, or python prepare_text.py ran meanwhile.
     """
     # What is replaced once the vocabulary was read no longer has the digests that it holds.
-    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {quoted(data)}")
+    vocabulary = read_vocabulary(data)
     descriptions = read_descriptions(data)
     training = load_split(data, "train", features, descriptions, vocabulary)
     validation = load_split(data, "dev", features, descriptions, vocabulary)

@@ -11,21 +11,19 @@ number of photos in any order and with a number of its own; `extraction.write_re
 import json
 import os
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from captioning.cli import UserError, counted, quoted
 from captioning.features import differing_keys, features_path, find_fault, read_encoder_record
 from captioning.files import FEATURES_CACHE, photo_id
 from captioning.hashes import HASH_SIZE
 from captioning.remote_photos import RemotePhoto
-from captioning.storage import atomic_path
+from captioning.storage import atomic_path, open_arrays
 
 # The signature of a photo that has gone.
 MISSING = "missing"
@@ -98,7 +96,8 @@ def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCach
     folder = data / FEATURES_CACHE
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(
-            f"{folder} is no folder: remove it and run python prepare_photos.py --data {data}"
+            f"{folder} is no folder: remove it and run python prepare_photos.py --data "
+            f"{quoted(data)}"
         )
     cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
     for path in cache.files():
@@ -126,7 +125,7 @@ def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCach
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    with _open_file(path) as file:
+    with open_arrays(path) as file:
         run, rows = _read_run(file), file["features"]
     # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
     if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
@@ -134,19 +133,11 @@ def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     return run, rows
 
 
-def _open_file(path: Path) -> NpzFile:
-    file = np.load(path, allow_pickle=False)
-    # Ours are not compressed; a few kilobytes of others could fill the memory.
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in file.zip.infolist()):
-        raise ValueError(f"{path} is compressed")
-    return file
-
-
 def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Reads what a file says of its features.
 
     Raises:
-        ValueError: if it is not what `add_to_cache` wrote.
+        ValueError: if it is not what `write_cache_file` wrote.
     """
     # Earlier versions made no hashes.
     run = {"hashes": {}, **json.loads(str(file["run"]))}
@@ -167,7 +158,7 @@ def read_hashes(data: Path) -> dict[str, str | None]:
     hashes = {}
     for path in _cache_files(data):
         try:
-            with _open_file(path) as file:
+            with open_arrays(path) as file:
                 run = _read_run(file)
         # As in `open_cache`.
         except Exception:

@@ -95,10 +95,8 @@ def find_captioner(folder: Path, data: Path | None = None) -> tuple[Path, str]:
     Raises:
         UserError: if it is missing.
     """
-    remedy = "train a model with python train.py "
-    remedy += (
-        f"--data {quoted(data)} --model {quoted(folder)}" if data else f"--model {quoted(folder)}"
-    )
+    flags = f"--data {quoted(data)} --model" if data else "--model"
+    remedy = f"train a model with python train.py {flags} {quoted(folder)}"
     if folder.resolve() == pretrained_model().resolve():
         remedy = "it comes with the project: fetch the project"
     finish_replacing(folder)

@@ -15,7 +15,6 @@ import numpy as np
 
 from captioning import metrics
 from captioning.captions import read_captions, read_descriptions
-from captioning.cli import quoted
 from captioning.files import SCORES
 from captioning.languages import ENGLISH
 from captioning.metrics import Caption, Captions, PhotoStatistics
@@ -75,10 +74,11 @@ def read_references(data: Path, split: str, features: Collection[str]) -> SplitR
             changed since they were cleaned.
     """
     # What is replaced once the vocabulary was read no longer has the digests that it holds.
-    vocabulary = read_vocabulary(data, f"run python prepare_text.py --data {quoted(data)}")
+    vocabulary = read_vocabulary(data)
     descriptions, captions = read_descriptions(data), read_captions(data)
     photo_ids = usable_photos(data, split, features, captions)
-    left_out = [photo for photo in read_split(data, split) if photo not in set(photo_ids)]
+    usable = set(photo_ids)
+    left_out = [photo for photo in read_split(data, split) if photo not in usable]
     training_photos = read_split(data, "train")
     texts = [captions[photo] for photo in photo_ids]
     training = [descriptions.get(photo, []) for photo in training_photos]

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, reads and writes JSON, and locks folders."""
+"""Writes files whole or not at all, reads and writes JSON, opens arrays, and locks folders."""
 
 import contextlib
 import errno
@@ -7,6 +7,7 @@ import json
 import os
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from captioning.files import require
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.lib.npyio import NpzFile
 
 # Empty files that stay: a lock that is removed while another run waits for it locks nothing. Text
 # may be prepared while photos are, so it has a lock of its own.
@@ -84,6 +86,25 @@ def digest_of_file(path: Path) -> str:
     """Computes the SHA-256 digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_arrays(path: Path) -> "NpzFile":
+    """Opens what `np.savez` wrote.
+
+    A damaged file fails in zipfile or NumPy, each with errors of its own.
+
+    Raises:
+        ValueError: if the arrays are compressed: a few kilobytes of zeros could fill the memory.
+    """
+    # Scripts that read no arrays need not wait for NumPy.
+    import numpy as np
+
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        is_stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+        if not is_stored or sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError(f"Expected arrays that are not compressed. Received: {path}")
+    return np.load(path, allow_pickle=False)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -165,8 +165,13 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     write_json(folder / VOCABULARY, content, FORMAT)
 
 
-def read_vocabulary(folder: Path, remedy: str) -> Vocabulary:
-    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`."""
+def read_vocabulary(folder: Path, remedy: str | None = None) -> Vocabulary:
+    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`.
+
+    The remedy is by default that of a data folder.
+    """
+    if remedy is None:
+        remedy = f"run python prepare_text.py --data {quoted(folder)}"
     path = folder / VOCABULARY
     content = read_json(path, FORMAT, remedy)
     fault = _find_fault(content)

@@ -1,5 +1,6 @@
 """Stopped and repeated runs of prepare_photos.py: nothing is lost, mixed or done twice."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -195,22 +196,33 @@ def test_features_of_another_program_are_refused_or_made_anew(bench, undisturbed
     assert bench.results() == undisturbed
 
 
+@contextlib.contextmanager
+def before_batches(monkeypatch, batches, act):
+    """Calls act() before the network encodes the batches of these numbers, counted from 1."""
+    ordinary, calls = StandIn.encode, []
+
+    def encode(encoder, photos):
+        calls.append(1)
+        if len(calls) in batches:
+            act()
+        return ordinary(encoder, photos)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StandIn, "encode", encode)
+        yield
+
+
 @pytest.mark.parametrize("removals", [[5], range(1, 9)])
 def test_a_cache_removed_during_the_run_is_said_and_mended(
     bench, undisturbed, monkeypatch, removals
 ):
     """Files of the cache that are written after it was removed have the numbers of lost ones."""
     bench.restore({})
-    ordinary, calls = StandIn.encode, []
 
-    def remove(encoder, photos):
-        calls.append(1)
-        if len(calls) in removals:
-            shutil.rmtree(bench.folder / "features-cache", ignore_errors=True)
-        return ordinary(encoder, photos)
+    def remove():
+        shutil.rmtree(bench.folder / "features-cache", ignore_errors=True)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(StandIn, "encode", remove)
+    with before_batches(monkeypatch, removals, remove):
         status, _, errors = bench.run()
     assert status == 2
     assert "features-cache has lost the features of " in errors.splitlines()[-1]
@@ -235,17 +247,12 @@ def test_a_cache_swapped_for_that_of_another_encoder_is_not_used(bench, undistur
     cache, other = bench.folder / "features-cache", bench.folder.parent / "other"
     cache.rename(other)
     bench.restore({})
-    ordinary, calls = StandIn.encode, []
 
-    def swap(encoder, photos):
-        calls.append(1)
-        if len(calls) == 5:
-            shutil.rmtree(cache)
-            shutil.copytree(other, cache)
-        return ordinary(encoder, photos)
+    def swap():
+        shutil.rmtree(cache)
+        shutil.copytree(other, cache)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(StandIn, "encode", swap)
+    with before_batches(monkeypatch, [5], swap):
         status, _, errors = bench.run()
     assert status == 2
     assert "features-cache has lost the features of " in errors.splitlines()[-1]
@@ -267,16 +274,11 @@ def test_a_data_folder_moved_away_during_the_run_is_said(bench, undisturbed, mon
         bench.photos.rename(bench.folder.parent / "photos")
         flags = ["--photos", str(bench.folder.parent / "photos")]
     away = bench.folder.parent / "away"
-    ordinary, calls = StandIn.encode, []
 
-    def move(encoder, photos):
-        calls.append(1)
-        if len(calls) == 4:
-            bench.folder.rename(away)
-        return ordinary(encoder, photos)
+    def move():
+        bench.folder.rename(away)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(StandIn, "encode", move)
+    with before_batches(monkeypatch, [4], move):
         status, _, errors = bench.run(*flags)
     assert status == 2
     (sentence,) = errors.splitlines()

@@ -118,7 +118,7 @@ def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:
         try:
             axis.imshow(read_photo(photo, (SIZE, SIZE)))
         except PhotoError as error:
-            remedy = f"run python data/sample/draw.py --data {photos.parent} again"
+            remedy = f"run python data/sample/draw.py --data {quoted(photos.parent)} again"
             raise UserError(f"{photo} cannot be read ({error}): {remedy}") from error
         title = textwrap.fill(textwrap.shorten(row.caption, _LONGEST_CAPTION), 28)
         axis.set_title(title, y=-0.02, va="top", fontsize=11, parse_math=False)

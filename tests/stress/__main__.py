@@ -108,7 +108,8 @@ def plan(scene: Scene, options: argparse.Namespace) -> list[Trial]:
 
 def _mixed(cases: Iterable[Any]) -> list[Any]:
     # So that a few trials are of many cases.
-    return Random(1).sample([*cases], len([*cases]))
+    found = [*cases]
+    return Random(1).sample(found, len(found))
 
 
 def run_trial(scene: Scene, seed: int, trial: Trial) -> tuple[list[Fault], Path]:
