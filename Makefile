@@ -10,7 +10,7 @@ FLICKR8K := data/flickr8k
 FLICKR8K_MODEL := models/flickr8k
 
 # What a stage's result depends on besides its input and its script.
-LIBRARY := $(wildcard captioning/*.py captioning/gallery/*.*)
+LIBRARY := $(shell find captioning -name '*.py' -o -name '*.html' -o -name '*.css' -o -name '*.js')
 SAMPLE_RECIPE := recipes/sample.toml
 
 # Photographs that make demo captions last: by default the one that comes with matplotlib.

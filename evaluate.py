@@ -6,7 +6,7 @@
     python evaluate.py --model models/one models/two models/three
     python evaluate.py --models models/*
 
-The metrics are in captioning/metrics.py, the rows in captioning/scoring.py.
+The metrics are in captioning/scores/metrics.py, the rows in captioning/scores/scoring.py.
 
 Reads   MODEL/                      from train.py
         DATA/features.pkl or .npy, features-cache/      from prepare_photos.py
@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
-from captioning.features import FeatureRows, check_same_encoder, read_encoder_record, read_features
 from captioning.files import (
     ENCODER_RECORD,
     GALLERY,
@@ -43,17 +42,23 @@ from captioning.files import (
     SCORES,
     SPLITS,
 )
-from captioning.lookalikes import notes_on_lookalikes
-from captioning.model_folders import find_captioner, model_folder, results_folder
-from captioning.places import photo_folders
+from captioning.network.model_folders import find_captioner, model_folder, results_folder
+from captioning.photos.features import (
+    FeatureRows,
+    check_same_encoder,
+    read_encoder_record,
+    read_features,
+)
+from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import digest_of_file, locked
+from captioning.text.places import photo_folders
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
-    from captioning.saved_model import SavedModel
-    from captioning.scoring import SplitReferences
+    from captioning.network.saved_model import SavedModel
+    from captioning.scores.scoring import SplitReferences
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -104,12 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     """Captions the photos, scores, writes and prints."""
     announce_loading("Keras")
-    from captioning import report, scoring
-    from captioning.comparison import compare_captions, read_other_captions
-    from captioning.gallery import write_gallery
-    from captioning.gallery.evaluation import make_cards, make_page
-    from captioning.notes import notes_on
-    from captioning.saved_model import notes_on_training_photos
+    from captioning.network.saved_model import notes_on_training_photos
+    from captioning.pages.gallery import write_gallery
+    from captioning.pages.gallery.evaluation import make_cards, make_page
+    from captioning.scores import report, scoring
+    from captioning.scores.comparison import compare_captions, read_other_captions
+    from captioning.scores.notes import notes_on
 
     folder = results_folder(options.model)
     model, references, features = read_inputs(options)
@@ -156,7 +161,7 @@ def print_models(folders: Sequence[Path], typed: set[str]) -> int:
     if typed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(typed))
         raise UserError(f"--models prints the scores that the models have: leave out {flags}")
-    from captioning.model_table import print_models_table, read_scored_models
+    from captioning.scores.model_table import print_models_table, read_scored_models
 
     rows, missing = read_scored_models(folders)
     print_models_table(rows, missing)
@@ -177,8 +182,8 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
 
     The features are (photos, length), in the order of the references.
     """
-    from captioning.saved_model import load_models
-    from captioning.scoring import read_references
+    from captioning.network.saved_model import load_models
+    from captioning.scores.scoring import read_references
 
     data = options.data
     record = read_encoder_record(data)
@@ -196,8 +201,8 @@ def decode_split(
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     from tqdm import tqdm
 
-    from captioning.decoding import PHOTOS_AT_ONCE, CaptionDecoder
-    from captioning.scoring import BEAM, CONSENSUS, GREEDY
+    from captioning.network.decoding import PHOTOS_AT_ONCE, CaptionDecoder
+    from captioning.scores.scoring import BEAM, CONSENSUS, GREEDY
 
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
     beams = {1: GREEDY} | {width: f"{BEAM} {width}" for width in options.beam if width > 1}
@@ -227,7 +232,7 @@ def print_report(
     scores: dict,
 ) -> None:
     """Prints captions, the tables with their notes, what was written, and what to run next."""
-    from captioning import report
+    from captioning.scores import report
 
     report.print_examples(references.photo_ids, captions, references.texts, options.shown_photos)
     print(f"\n{folder} on the {options.split} split, {counted(scores['photos'], 'photo')}\n")

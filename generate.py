@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import is_drawn_scene
-from captioning.model_folders import holds_captioner, model_folder, pretrained_model
+from captioning.network.model_folders import holds_captioner, model_folder, pretrained_model
 from captioning.outputs import check_outputs, file_behind, keep_photos
 from captioning.settings import SettingsParser, whole_number
 
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
-    from captioning.photo_lists import describe_left_out, expand_places
-    from captioning.photos import limit_pixels
+    from captioning.photos.listing import describe_left_out, expand_places
+    from captioning.photos.reading import limit_pixels
 
     limit_pixels(options.max_pixels)
     if options.serve:
@@ -189,7 +189,7 @@ def print_captions(
     from tqdm import tqdm
 
     from captioning.caption_lines import json_error, json_line, text_line
-    from captioning.photos import PhotoError
+    from captioning.photos.reading import PhotoError
 
     as_line = json_line if options.json else text_line
     captions = {}
@@ -209,7 +209,7 @@ def print_captions(
 
 def serve_page(captioner: "Captioner", options: argparse.Namespace, parser: SettingsParser) -> int:
     """Serves the page on which photos are dropped, until Ctrl-C."""
-    from captioning.serving import serve
+    from captioning.pages.serving import serve
 
     print_changed_settings(parser, options)
     serve(captioner, options.host, options.port, **decoding_options(options))
@@ -235,7 +235,7 @@ def write_results(
     elif options.csv:
         write_captions(file_behind(options.csv), captions)
     if options.html:
-        from captioning.gallery import captioned, write_gallery
+        from captioning.pages.gallery import captioned, write_gallery
 
         decoding = captioned.decoding_name(options.beam, options.consensus)
         page = captioned.make_page(captions, decoding, skipped)

@@ -34,15 +34,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning.architectures import (
-    ARCHITECTURES,
-    BFLOAT16,
-    FLOAT32,
-    IMAGENET,
-    UNTRAINED,
-    split_name,
-    split_weights,
-)
 from captioning.cli import (
     DONE,
     DONE_IN_PART,
@@ -53,26 +44,35 @@ from captioning.cli import (
     run,
     wrapped,
 )
-from captioning.distributed_extraction import NO_CLUSTER, cluster
-from captioning.extraction import (
+from captioning.files import ENCODER_RECORD
+from captioning.photos.architectures import (
+    ARCHITECTURES,
+    BFLOAT16,
+    FLOAT32,
+    IMAGENET,
+    UNTRAINED,
+    split_name,
+    split_weights,
+)
+from captioning.photos.extraction import (
     PHOTOS_AT_RISK,
     check_encoder,
     encode_here,
     encode_missing,
     write_result,
 )
-from captioning.feature_cache import FeatureCache, open_cache
-from captioning.features import AUTOMATIC, FORMS, features_path
-from captioning.files import ENCODER_RECORD
-from captioning.photo_lists import describe_left_out, list_photos
-from captioning.photos import PhotoError, limit_pixels, read_photo
-from captioning.places import name_places, photo_places, write_places
-from captioning.remote_photos import place_of
+from captioning.photos.feature_cache import FeatureCache, open_cache
+from captioning.photos.features import AUTOMATIC, FORMS, features_path
+from captioning.photos.listing import describe_left_out, list_photos
+from captioning.photos.ray_encoding import NO_CLUSTER, cluster
+from captioning.photos.reading import PhotoError, limit_pixels, read_photo
+from captioning.photos.remote_photos import place_of
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import PHOTO_SCRIPTS, locked
+from captioning.text.places import name_places, photo_places, write_places
 
 if TYPE_CHECKING:
-    from captioning.encoders import Encoder
+    from captioning.photos.encoders import Encoder
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
@@ -164,7 +164,7 @@ def load_encoder(
         return None, known
     announce_loading(options.encoder)
     # Imported once it is needed: Keras takes seconds to load, in which --help would be silent.
-    from captioning.encoders import Encoder
+    from captioning.photos.encoders import Encoder
 
     encoder = Encoder(options.encoder, options.weights, options.dtype)
     record = encoder.record()

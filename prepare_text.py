@@ -26,16 +26,19 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from captioning.captions import (
+from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
+from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
+from captioning.photos.remote_photos import place_of
+from captioning.settings import SettingsParser, real_number, seed_number
+from captioning.storage import TEXT_LOCK, locked
+from captioning.text.captions import (
     CaptionedPhotos,
     check_lengths,
     read_captioned_photos,
     write_descriptions,
 )
-from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
-from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
-from captioning.languages import ENGLISH, language_code
-from captioning.places import (
+from captioning.text.languages import ENGLISH, language_code
+from captioning.text.places import (
     Places,
     captions_places,
     has_split_files,
@@ -43,12 +46,9 @@ from captioning.places import (
     photo_folders,
     write_places,
 )
-from captioning.remote_photos import place_of
-from captioning.settings import SettingsParser, real_number, seed_number
-from captioning.splits import Splits, SplitSettings, decide_splits, write_splits
-from captioning.storage import TEXT_LOCK, locked
-from captioning.text_summary import doubts_about_cleaning, summarize_photos, summarize_text
-from captioning.vocabulary import (
+from captioning.text.splits import Splits, SplitSettings, decide_splits, write_splits
+from captioning.text.summary import doubts_about_cleaning, summarize_photos, summarize_text
+from captioning.text.vocabulary import (
     END_TOKEN,
     START_TOKEN,
     Vocabulary,
@@ -57,7 +57,7 @@ from captioning.vocabulary import (
     digest_results,
     write_vocabulary,
 )
-from captioning.words import clean_captions
+from captioning.text.words import clean_captions
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there

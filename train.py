@@ -5,8 +5,8 @@
     python train.py --data data/flickr8k --model models/flickr8k --resume
     KERAS_BACKEND=jax python train.py --devices all
 
-The network is in captioning/model.py, the loss in captioning/training.py; with
-REWARD_EPOCHS it goes on from the best epoch as captioning/reward.py says.
+The network is in captioning/network/model.py, the loss in captioning/network/training.py; with
+REWARD_EPOCHS it goes on from the best epoch as captioning/network/reward.py says.
 
 Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
         DATA/features-cache/    which photos look alike in two splits
@@ -32,27 +32,32 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captioning import devices
-from captioning.captions import read_captions_of
-from captioning.checkpoint import remove_checkpoint, require_checkpoint, resumable, start_or_resume
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
-from captioning.features import features_path, read_encoder_record, read_features
 from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
-from captioning.lookalikes import warn_of_lookalikes
+from captioning.network import devices
+from captioning.network.checkpoint import (
+    remove_checkpoint,
+    require_checkpoint,
+    resumable,
+    start_or_resume,
+)
+from captioning.photos.features import features_path, read_encoder_record, read_features
+from captioning.photos.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
-from captioning.vocabulary import Vocabulary
+from captioning.text.captions import read_captions_of
+from captioning.text.vocabulary import Vocabulary
 
 # Keras takes seconds to load: all that needs it is imported after the arguments are read.
 if TYPE_CHECKING:
-    from captioning.dataset import CaptionedSplit
-    from captioning.saved_model import SavedModel
+    from captioning.network.batches import CaptionedSplit
+    from captioning.network.saved_model import SavedModel
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
 MODEL = Path("models/flickr8k")  # the model folder, where the trained model goes
 
-# The network, which captioning/model.py defines.
+# The network, which captioning/network/model.py defines.
 UNITS = 256  # length of the image embedding, of a word's embedding and of the hidden state
 PHOTO_DROPOUT = 0.5  # share of the features hidden in training
 WORD_DROPOUT = 0.5  # share of a word's embedding hidden in training
@@ -100,10 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     check_arguments(options)
     announce_loading("Keras")
-    from captioning.backend import keras
-    from captioning.model import build_captioner
-    from captioning.saved_model import SavedModel
-    from captioning.training import plan_steps
+    from captioning.keras_setup import keras
+    from captioning.network.model import build_captioner
+    from captioning.network.saved_model import SavedModel
+    from captioning.network.training import plan_steps
 
     distribution = devices.choose(options.devices)
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
@@ -158,7 +163,7 @@ def read_inputs(
     data: Path,
 ) -> "tuple[CaptionedSplit, CaptionedSplit, Vocabulary, dict[str, Any]]":
     """Reads the training and validation splits, the vocabulary, and what made the features."""
-    from captioning.dataset import load_training
+    from captioning.network.batches import load_training
 
     features = read_features(data)
     encoder_record = read_encoder_record(data)
@@ -173,12 +178,12 @@ def train(
     model: "SavedModel",
 ) -> list[dict]:
     """Trains to the end, from the start or from a checkpoint; returns the figures of each epoch."""
-    from captioning import training
-    from captioning.dataset import CaptionBatches, digest
-    from captioning.model import network_digest
-    from captioning.progress import ShowCaptions, ShowEpoch
-    from captioning.reward import RewardSettings, fine_tune
-    from captioning.saved_model import recipe_of_training, write_model
+    from captioning.network import training
+    from captioning.network.batches import CaptionBatches, digest
+    from captioning.network.model import network_digest
+    from captioning.network.progress import ShowCaptions, ShowEpoch
+    from captioning.network.reward import RewardSettings, fine_tune
+    from captioning.network.saved_model import recipe_of_training, write_model
 
     trainer = training.CaptionTrainer(model.captioner)
     run_settings = {
@@ -228,7 +233,7 @@ def report(history: list[dict], options: argparse.Namespace) -> None:
 
     Raises `UserError` if the loss is not finite any more.
     """
-    from captioning.report import print_best_epoch
+    from captioning.scores.report import print_best_epoch
 
     if not all(map(math.isfinite, history[-1].values())):
         raise UserError(

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from captioning.backend import keras
-from captioning.model import halves
-from captioning.vocabulary import Vocabulary
+from captioning.keras_setup import keras
+from captioning.network.model import halves
+from captioning.text.vocabulary import Vocabulary
 
 UNITS = 256
 DROPOUT = 0.5

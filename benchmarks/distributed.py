@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.files import FEATURES, PHOTOS
-from captioning.photo_lists import find_photos
+from captioning.photos.listing import find_photos
 from captioning.settings import positive_integer
 
 ROOT = Path(__file__).resolve().parent.parent

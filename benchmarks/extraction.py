@@ -18,12 +18,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from captioning.architectures import BFLOAT16, FLOAT32, UNTRAINED
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.encoders import Encoder
 from captioning.files import PHOTOS
-from captioning.photo_lists import find_photos
-from captioning.photos import encode_photos, read_in_sizes
+from captioning.photos.architectures import BFLOAT16, FLOAT32, UNTRAINED
+from captioning.photos.encoders import Encoder
+from captioning.photos.listing import find_photos
+from captioning.photos.reading import encode_photos, read_in_sizes
 from captioning.settings import positive_integer
 from prepare_photos import BATCH_SIZE
 

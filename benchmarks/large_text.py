@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from captioning.captions import read_captions
 from captioning.cli import DONE, UserError, run
 from captioning.settings import SettingsParser
+from captioning.text.captions import read_captions
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
-from captioning.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
-from captioning.photo_lists import find_photos
-from captioning.photos import opened, read_photo, to_rgb
+from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
+from captioning.photos.listing import find_photos
+from captioning.photos.reading import opened, read_photo, to_rgb
 from captioning.settings import positive_integer
 
 DATA = Path("data/flickr8k")  # holds the folder photos

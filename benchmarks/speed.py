@@ -23,18 +23,18 @@ from benchmarks.classic import (
     copy_weights,
     write_caption,
 )
-from captioning.backend import keras
-from captioning.captions import read_descriptions
 from captioning.cli import DONE, run
-from captioning.dataset import CaptionBatches, CaptionedSplit, load_split
-from captioning.decoding import CaptionDecoder
-from captioning.features import read_features
-from captioning.model import build_captioner, halves
-from captioning.saved_model import load_model
+from captioning.keras_setup import keras
+from captioning.network.batches import CaptionBatches, CaptionedSplit, load_split
+from captioning.network.decoding import CaptionDecoder
+from captioning.network.model import build_captioner, halves
+from captioning.network.saved_model import load_model
+from captioning.network.training import CaptionTrainer, compile_trainer
+from captioning.photos.features import read_features
 from captioning.settings import SettingsParser
-from captioning.splits import read_split
-from captioning.training import CaptionTrainer, compile_trainer
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.text.captions import read_descriptions
+from captioning.text.splits import read_split
+from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
 BATCH_SIZE = 128  # captions a step of train.py

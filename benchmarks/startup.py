@@ -22,13 +22,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from captioning.architectures import ARCHITECTURES
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.encoders import Encoder
 from captioning.files import CAPTIONER
-from captioning.model import build_captioner
-from captioning.saved_model import SavedModel, save_model
-from captioning.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import SavedModel, save_model
+from captioning.photos.architectures import ARCHITECTURES
+from captioning.photos.encoders import Encoder
+from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,8 +38,8 @@ REPETITIONS = 5
 
 BARE = """
 import sys
-from captioning.backend import keras
-from captioning.encoders import Encoder
+from captioning.keras_setup import keras
+from captioning.photos.encoders import Encoder
 Encoder(sys.argv[1], sys.argv[2])
 keras.models.load_model(sys.argv[3], compile=False)
 """

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.confidence import TokenProbability, mean_probability
-from captioning.decoding import CaptionDecoder, token_probabilities
-from captioning.encoders import FLOAT32, Encoder
-from captioning.features import check_same_encoder
 from captioning.files import ENCODER_RECORD
-from captioning.languages import ENGLISH
-from captioning.model_folders import model_folder, pretrained_model
-from captioning.photos import PhotoError, encode_photos
-from captioning.saved_model import SavedModel, doubts_about, load_models
-from captioning.sentences import as_sentence
-from captioning.words import join_words
+from captioning.network.confidence import TokenProbability, mean_probability
+from captioning.network.decoding import CaptionDecoder, token_probabilities
+from captioning.network.model_folders import model_folder, pretrained_model
+from captioning.network.saved_model import SavedModel, doubts_about, load_models
+from captioning.photos.encoders import FLOAT32, Encoder
+from captioning.photos.features import check_same_encoder
+from captioning.photos.reading import PhotoError, encode_photos
+from captioning.text.languages import ENGLISH
+from captioning.text.sentences import as_sentence
+from captioning.text.words import join_words
 
 # Photos that the encoder takes at once; more need more memory and gain little.
 BATCH_SIZE = 6

@@ -17,7 +17,7 @@ import tomli_w
 
 from captioning.cli import UserError, quoted
 from captioning.files import DRAWN_SCENES, RECIPE, require
-from captioning.model_folders import finish_replacing
+from captioning.network.model_folders import finish_replacing
 from captioning.storage import write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
@@ -77,7 +77,7 @@ def _find_recipe(path: Path) -> Path:
 def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict[str, Any]]:
     """Returns settings in force as a recipe, with what they were used on and with."""
     # Whoever only reads a recipe need not wait for Keras.
-    from captioning.backend import keras
+    from captioning.keras_setup import keras
 
     backend = keras.backend.backend()
     made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}

@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.model.resolve() == options.smaller.resolve():
         raise UserError(f"{options.smaller} is the model itself: name another folder")
 
-    from captioning.backend import keras
+    from captioning.keras_setup import keras
+    from captioning.network.saved_model import load_model, save_model
     from captioning.recipes import read_recipe_of_model
-    from captioning.saved_model import load_model, save_model
     from captioning.storage import atomic_path
 
     model = load_model(options.model)

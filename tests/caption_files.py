@@ -5,8 +5,8 @@ import json
 import shutil
 from pathlib import Path
 
-from captioning.captions import read_captions
 from captioning.files import CAPTIONS, SPLITS
+from captioning.text.captions import read_captions
 
 # Of twenty photos.
 SPLIT_NAMES = ("train",) * 14 + ("dev",) * 3 + ("test",) * 3

@@ -9,7 +9,7 @@ from PIL import Image
 from support import make_prepared_data, write_tiny_data
 
 # Loaded before the first test, so that no script says in what a test captures that it loads it.
-import captioning.backend  # noqa: F401
+import captioning.keras_setup  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support import StandIn, draw_photos  # noqa: E402
 
-from captioning import extraction  # noqa: E402  The folder must be known before it is imported.
 from captioning.cli import run  # noqa: E402
 from captioning.files import (  # noqa: E402
     ENCODER_RECORD,
     FEATURES,
     FEATURES_CACHE,
 )
+from captioning.photos import extraction  # noqa: E402  The folder must be known before it is imported.
 from captioning.storage import LOCK  # noqa: E402
 
 PHOTOS = 300
@@ -45,10 +45,10 @@ def heed_interrupts():
 def be_prepare_photos(data):
     """Is prepare_photos.py with small files in its cache, and tallies what it encodes."""
     sys.argv[0] = "prepare_photos.py"
-    sys.modules["captioning.encoders"] = SimpleNamespace(Encoder=StandIn)
+    sys.modules["captioning.photos.encoders"] = SimpleNamespace(Encoder=StandIn)
     # Only after its network has been replaced.
     import prepare_photos
-    from captioning.encoders import Encoder
+    from captioning.photos.encoders import Encoder
 
     extraction.PHOTOS_AT_RISK = AT_RISK
     encode = Encoder.encode

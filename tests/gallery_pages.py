@@ -4,8 +4,8 @@ import io
 
 from PIL import Image
 
-from captioning.decoding import TokenProbability
-from captioning.gallery import Caption, Card, Page, Section
+from captioning.network.decoding import TokenProbability
+from captioning.pages.gallery import Caption, Card, Page, Section
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 import prepare_text
 from captioning.cli import run
-from captioning.features import write_features
+from captioning.photos.features import write_features
 from captioning.storage import LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,7 +196,7 @@ class PhotoBench:
 
     def __init__(self, folder, capsys, monkeypatch):
         import prepare_photos
-        from captioning import extraction
+        from captioning.photos import extraction
 
         self.main = prepare_photos.main
         self.folder = folder
@@ -215,7 +215,7 @@ class PhotoBench:
                 bench.encoded += len(photos)
                 return super().encode(photos)
 
-        monkeypatch.setattr("captioning.encoders.Encoder", Encoder)
+        monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
         monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
         draw_photos(self.photos, PHOTO_COUNT)
 

@@ -10,9 +10,7 @@ from support import ENCODER_RECORD as RECORD
 
 import prepare_text
 import train
-from captioning.captions import read_descriptions
 from captioning.cli import UserError, run
-from captioning.features import read_encoder_record, read_features, write_features
 from captioning.files import (
     CAPTIONS,
     DESCRIPTIONS,
@@ -21,7 +19,9 @@ from captioning.files import (
     SPLITS,
     VOCABULARY,
 )
-from captioning.vocabulary import check_sources, read_vocabulary
+from captioning.photos.features import read_encoder_record, read_features, write_features
+from captioning.text.captions import read_descriptions
+from captioning.text.vocabulary import check_sources, read_vocabulary
 
 SEED = 1
 REPLACEMENTS = 200

@@ -13,10 +13,10 @@ from test_model import build_word_half_with
 import evaluate
 import generate
 from captioning import captioner
-from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.decoding import CaptionDecoder, generate_desc, token_probabilities
-from captioning.model import (
+from captioning.keras_setup import keras
+from captioning.network.decoding import CaptionDecoder, generate_desc, token_probabilities
+from captioning.network.model import (
     average_captioners,
     build_captioner,
     build_photo_half,
@@ -24,11 +24,11 @@ from captioning.model import (
     join_halves,
     state_sizes,
 )
-from captioning.model_folders import results_folder
-from captioning.photos import encode_photos
-from captioning.saved_model import SavedModel, load_model, load_models, save_model
-from captioning.scoring import read_scores
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.network.model_folders import results_folder
+from captioning.network.saved_model import SavedModel, load_model, load_models, save_model
+from captioning.photos.reading import encode_photos
+from captioning.scores.scoring import read_scores
+from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 PREFIXES = np.array([[2, 1, 3, 6, 4], [2, 7, 7, 0, 0], [2, 5, 0, 0, 0]], np.int32)
 

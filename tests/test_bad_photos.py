@@ -15,12 +15,12 @@ from PIL import EpsImagePlugin, Image
 from support import ROOT, StandIn, iptc_around
 
 import prepare_photos
-from captioning import photos as reading
 from captioning.cli import one_line, run
-from captioning.features import read_features
-from captioning.gallery.thumbnails import make_thumbnail
-from captioning.photo_lists import find_photos
-from captioning.photos import PhotoError, encode_photos, opened, read_photo
+from captioning.pages.gallery.thumbnails import make_thumbnail
+from captioning.photos import reading
+from captioning.photos.features import read_features
+from captioning.photos.listing import find_photos
+from captioning.photos.reading import PhotoError, encode_photos, opened, read_photo
 
 SIZE = (32, 32)
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -29,7 +29,7 @@ RED, BLUE = (200, 0, 0), (0, 0, 200)
 @pytest.fixture
 def prepare(tmp_path, monkeypatch, capsys):
     """Gives a function that runs prepare_photos.py with an encoder of a few lines."""
-    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (20, 20), RED).save(photos / "good.png")
@@ -203,7 +203,7 @@ def test_of_large_photos_one_is_open_at_a_time(tmp_path, monkeypatch):
 PEAK = """
 import re, sys
 from pathlib import Path
-from captioning.photos import decoding_threads, read_photo
+from captioning.photos.reading import decoding_threads, read_photo
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from captioning import metrics, scoring
+from captioning.scores import metrics, scoring
 
 
 def test_resamples_draw_as_many_photos_as_there_are():

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from support import assert_nothing_done, contents, prepare
 from test_properties import attempt, searched
 
-from captioning.captions import read_captioned_photos, read_captions
 from captioning.cli import DONE
 from captioning.files import DRAWN_SPLITS
-from captioning.places import Places
+from captioning.text.captions import read_captioned_photos, read_captions
+from captioning.text.places import Places
 
 PHOTOS = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
 

@@ -14,10 +14,10 @@ from captioning import captioner as captioner_module
 from captioning import load_captioner
 from captioning.captioner import PHOTOS_TOGETHER, Captioner
 from captioning.cli import UserError
-from captioning.decoding import generate_desc
-from captioning.model_folders import pretrained_model
-from captioning.photos import PhotoError, read_in_sizes
-from captioning.saved_model import SavedModel, load_models, save_model
+from captioning.network.decoding import generate_desc
+from captioning.network.model_folders import pretrained_model
+from captioning.network.saved_model import SavedModel, load_models, save_model
+from captioning.photos.reading import PhotoError, read_in_sizes
 
 RECORD = {**ENCODER_RECORD, "weights": "imagenet"}
 UNREADABLE = 10  # of the photos that draw_photos draws
@@ -161,7 +161,7 @@ def test_models_are_named_in_several_ways(place, captioner, tmp_path, monkeypatc
     with pytest.raises(UserError, match=rf"^1.captioner\.keras is missing in {tmp_path}: train"):
         load_captioner("1")
     monkeypatch.setattr(
-        "captioning.model_folders.pretrained_model", lambda: tmp_path / "comes with it"
+        "captioning.network.model_folders.pretrained_model", lambda: tmp_path / "comes with it"
     )
     with pytest.raises(UserError, match=r"missing: it comes with the project: fetch the project$"):
         load_captioner(tmp_path / "comes with it")

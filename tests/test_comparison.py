@@ -9,17 +9,17 @@ from support import ENCODER_RECORD, contents, make_prepared_data
 
 import evaluate
 import prepare_text
-from captioning import scoring
-from captioning.backend import keras
 from captioning.cli import run
-from captioning.comparison import compare_captions, read_other_captions
-from captioning.features import read_features, write_features
-from captioning.metrics import CiderD
-from captioning.model import build_captioner
-from captioning.report import write_captions
-from captioning.saved_model import SavedModel, save_model
-from captioning.scoring import SplitReferences, read_references, read_scores, standard_row
-from captioning.vocabulary import read_vocabulary
+from captioning.keras_setup import keras
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import SavedModel, save_model
+from captioning.photos.features import read_features, write_features
+from captioning.scores import scoring
+from captioning.scores.comparison import compare_captions, read_other_captions
+from captioning.scores.metrics import CiderD
+from captioning.scores.report import write_captions
+from captioning.scores.scoring import SplitReferences, read_references, read_scores, standard_row
+from captioning.text.vocabulary import read_vocabulary
 
 OTHER_RECORD = {**ENCODER_RECORD, "encoder": "MobileNetV2", "length": 9}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_decoding import FEATURE_LENGTH, VOCABULARY, SlowDecoder, random_captioner
 
-from captioning import decoding
-from captioning.decoding import CaptionDecoder, token_probabilities
+from captioning.network import decoding
+from captioning.network.decoding import CaptionDecoder, token_probabilities
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 from test_decoding import FEATURE_LENGTH, VOCABULARY, SlowDecoder, random_captioner
 
-from captioning import metrics
-from captioning.decoding import CaptionDecoder, generate_desc
+from captioning.network.decoding import CaptionDecoder, generate_desc
+from captioning.scores import metrics
 
 
 def agreement(captions):

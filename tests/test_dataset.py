@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from captioning.dataset import CaptionBatches, CaptionedSplit
-from captioning.model import build_captioner
-from captioning.training import CaptionTrainer, compile_trainer
+from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.model import build_captioner
+from captioning.network.training import CaptionTrainer, compile_trainer
 
 
 def small_split(lengths, seed=0):

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from captioning.backend import keras
-from captioning.decoding import CaptionDecoder, generate_desc, word_for_id
-from captioning.model import build_captioner, halves
-from captioning.vocabulary import Vocabulary
+from captioning.keras_setup import keras
+from captioning.network.decoding import CaptionDecoder, generate_desc, word_for_id
+from captioning.network.model import build_captioner, halves
+from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
 PHOTOS = 5
@@ -167,7 +167,7 @@ def test_more_photos_than_are_decoded_at_once(decoders, monkeypatch):
     photos = np.random.default_rng(1).normal(0, 2, (7, FEATURE_LENGTH)).astype(np.float32)
     decoder, _ = decoders
     together = decoder.greedy(photos), decoder.beam(photos, 2)
-    monkeypatch.setattr("captioning.decoding.PHOTOS_AT_ONCE", 3)
+    monkeypatch.setattr("captioning.network.decoding.PHOTOS_AT_ONCE", 3)
     assert (decoder.greedy(photos), decoder.beam(photos, 2)) == together
 
 

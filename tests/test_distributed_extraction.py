@@ -11,11 +11,12 @@ import pytest
 from support import PHOTO_COUNT, PHOTO_RESULTS, ROOT, StandIn, draw_photo, draw_photos
 
 import prepare_photos
-from captioning import distributed_extraction, extraction
 from captioning.cli import UserError, run
-from captioning.distributed_extraction import cluster, import_ray
-from captioning.photo_lists import list_photos
-from captioning.remote_photos import RemoteFolder
+from captioning.photos import extraction
+from captioning.photos import ray_encoding as distributed_extraction
+from captioning.photos.listing import list_photos
+from captioning.photos.ray_encoding import cluster, import_ray
+from captioning.photos.remote_photos import RemoteFolder
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None,
@@ -42,7 +43,7 @@ def address():
 @pytest.fixture
 def prepare(tmp_path, capsys, monkeypatch):
     """Gives a function that runs prepare_photos.py, with an encoder of a few lines."""
-    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
     monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
     monkeypatch.setattr(distributed_extraction, "PHOTOS_PER_TASK", 4)
     draw_photos(tmp_path / "photos", PHOTO_COUNT)
@@ -134,7 +135,7 @@ def test_workers_that_are_killed_are_replaced(prepare, expected, address, tmp_pa
     lives = tmp_path / "lives"
     lives.mkdir()
     monkeypatch.setenv("MORTAL_FOLDER", str(lives))
-    monkeypatch.setattr("captioning.encoders.Encoder", Mortal)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", Mortal)
     assert prepare("--ray", address)[0] == 1
     assert len(list(lives.iterdir())) == 1
     assert take_results(tmp_path) == expected
@@ -145,7 +146,7 @@ def test_a_cluster_that_stands_still_is_given_up(prepare, address, tmp_path, mon
     from ray.data import DataContext
 
     monkeypatch.setenv("MORTAL_FOLDER", str(tmp_path))
-    monkeypatch.setattr("captioning.encoders.Encoder", Doomed)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", Doomed)
     monkeypatch.setattr(DataContext.get_current(), "execution_no_progress_timeout_s", 3)
     status, _, errors = prepare("--ray", address)
     assert status == 2
@@ -158,7 +159,7 @@ def test_a_package_that_workers_lack_is_named(prepare, address, monkeypatch):
     absent = types.ModuleType("absent_package")
     absent.Encoder = type("Encoder", (StandIn,), {"__module__": "absent_package"})
     monkeypatch.setitem(sys.modules, "absent_package", absent)
-    monkeypatch.setattr("captioning.encoders.Encoder", absent.Encoder)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", absent.Encoder)
     status, _, errors = prepare("--ray", address)
     assert status == 2
     assert "(ModuleNotFoundError: No module named 'absent_package')" in errors.splitlines()[-1]

@@ -11,10 +11,16 @@ import pytest
 from support import write_tiny_data
 
 import prepare_photos
-from captioning import efficientnet_lite
 from captioning.cli import UserError, run
-from captioning.efficientnet_lite import VARIANTS, Variant, build_network, find_file, read_weights
-from captioning.state_dict import unpickle_state_dict
+from captioning.photos import efficientnet_lite
+from captioning.photos.efficientnet_lite import (
+    VARIANTS,
+    Variant,
+    build_network,
+    find_file,
+    read_weights,
+)
+from captioning.photos.state_dict import unpickle_state_dict
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -10,13 +10,13 @@ from keras.src.backend import config as keras_config
 from support import write_tiny_data
 
 import prepare_photos
-from captioning.architectures import ARCHITECTURES
-from captioning.backend import keras
 from captioning.cli import UserError, run
-from captioning.encoders import Encoder
-from captioning.features import check_same_encoder, read_features
-from captioning.photo_lists import find_photos
-from captioning.photos import encode_photos
+from captioning.keras_setup import keras
+from captioning.photos.architectures import ARCHITECTURES
+from captioning.photos.encoders import Encoder
+from captioning.photos.features import check_same_encoder, read_features
+from captioning.photos.listing import find_photos
+from captioning.photos.reading import encode_photos
 
 JOINED = "EfficientNetLite0+MobileNetV2"
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from support import ENCODER_RECORD, ROOT, make_prepared_data
 
-from captioning.backend import keras
-from captioning.decoding import CaptionDecoder
-from captioning.features import read_features
-from captioning.model import build_captioner
-from captioning.saved_model import SavedModel, load_model, save_model
-from captioning.vocabulary import read_vocabulary
+from captioning.keras_setup import keras
+from captioning.network.decoding import CaptionDecoder
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.photos.features import read_features
+from captioning.text.vocabulary import read_vocabulary
 
 # Trains for two epochs on the engine, and decodes with a model that another engine saved.
 ON_THE_ENGINE = """
@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import train
 from captioning.cli import run
-from captioning.decoding import CaptionDecoder
-from captioning.backend import keras
-from captioning.features import read_features
-from captioning.saved_model import load_model
+from captioning.network.decoding import CaptionDecoder
+from captioning.keras_setup import keras
+from captioning.photos.features import read_features
+from captioning.network.saved_model import load_model
 data, mine, other, engine = sys.argv[1:]
 assert keras.backend.backend() == engine
 assert run(train.main, ["--data", data, "--model", mine, "--epochs", "2"]) == 0

@@ -13,7 +13,7 @@ import prepare_text
 from captioning.caption_lines import text_line
 from captioning.captioner import PhotoCaption
 from captioning.cli import one_line, run
-from captioning.report import print_examples
+from captioning.scores.report import print_examples
 
 FULL = "/dev/full"
 needs_full = pytest.mark.skipif(not os.path.exists(FULL), reason="the system has no /dev/full")
@@ -29,7 +29,7 @@ SAY_SETTINGS = """
 import sys
 from captioning.cli import run
 def main(arguments):
-    from captioning.backend import keras
+    from captioning.keras_setup import keras
     config = keras.config
     print(config.floatx(), config.dtype_policy().name, config.image_data_format(), config.epsilon())
     return 0

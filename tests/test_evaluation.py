@@ -11,17 +11,17 @@ from support import make_prepared_data
 import evaluate
 import prepare_text
 import train
-from captioning import metrics, scoring
-from captioning.captions import read_captions
 from captioning.cli import UserError
-from captioning.decoding import CaptionDecoder
-from captioning.features import read_features
-from captioning.notes import notes_on
-from captioning.saved_model import load_model
-from captioning.scoring import read_scores
-from captioning.splits import read_split
-from captioning.vocabulary import Vocabulary
-from captioning.words import clean_captions, split_into_words
+from captioning.network.decoding import CaptionDecoder
+from captioning.network.saved_model import load_model
+from captioning.photos.features import read_features
+from captioning.scores import metrics, scoring
+from captioning.scores.notes import notes_on
+from captioning.scores.scoring import read_scores
+from captioning.text.captions import read_captions
+from captioning.text.splits import read_split
+from captioning.text.vocabulary import Vocabulary
+from captioning.text.words import clean_captions, split_into_words
 
 METRICS = (*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D")
 
@@ -75,7 +75,7 @@ def evaluated(trained, monkeypatch, capsys):
 
     def run(say, *more):
         monkeypatch.setattr(MockDecoder, "captions", [say(words) for words in references])
-        monkeypatch.setattr("captioning.decoding.CaptionDecoder", MockDecoder)
+        monkeypatch.setattr("captioning.network.decoding.CaptionDecoder", MockDecoder)
         capsys.readouterr()
         folders = ["--data", str(data), "--model", str(model)]
         assert evaluate.main([*folders, "--split", "train", *map(str, more)]) == 0

@@ -17,8 +17,8 @@ from support import PHOTO_RESULTS as RESULTS
 from support import PhotoBench, StandIn, draw_photos
 
 from captioning.cli import UserError
-from captioning.feature_cache import read_hashes
-from captioning.features import read_features, write_features
+from captioning.photos.feature_cache import read_hashes
+from captioning.photos.features import read_features, write_features
 from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
 
 

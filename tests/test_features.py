@@ -46,14 +46,14 @@ from hypothesis import strategies as st
 from support import ENCODER_RECORD
 
 from captioning.cli import UserError
-from captioning.features import (
+from captioning.photos.features import (
     check_same_encoder,
     load_features,
     read_features,
     write_encoder_record,
     write_features,
 )
-from captioning.pickled_features import BYTES_AN_INSTRUCTION
+from captioning.photos.pickled_features import BYTES_AN_INSTRUCTION
 
 RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
 FEATURES = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
@@ -160,7 +160,7 @@ def stop(*arguments):
 
 def test_a_stop_between_features_and_record_leaves_no_false_pair(data, monkeypatch):
     other = {**RECORD, "layer": "fc1"}
-    monkeypatch.setattr("captioning.features.write_json", stop)
+    monkeypatch.setattr("captioning.photos.features.write_json", stop)
     with pytest.raises(KeyboardInterrupt):
         write_features(data, {"c": np.ones(3, dtype=np.float32)}, other, [])
     with pytest.raises(UserError, match=r"is not the file that features\.json describes"):

@@ -8,14 +8,14 @@ import numpy as np
 from gallery_pages import ATTACK, caption, card, hostile_page, png
 from support import ENCODER_RECORD
 
-from captioning.decoding import TokenProbability
-from captioning.features import read_features, write_features
-from captioning.gallery import Caption, Page, Section, write_gallery
-from captioning.gallery.evaluation import make_page
-from captioning.metrics import PhotoStatistics, bleu_counts
-from captioning.scoring import Row, summarize
-from captioning.splits import read_split
-from captioning.vocabulary import read_vocabulary
+from captioning.network.decoding import TokenProbability
+from captioning.pages.gallery import Caption, Page, Section, write_gallery
+from captioning.pages.gallery.evaluation import make_page
+from captioning.photos.features import read_features, write_features
+from captioning.scores.metrics import PhotoStatistics, bleu_counts
+from captioning.scores.scoring import Row, summarize
+from captioning.text.splits import read_split
+from captioning.text.vocabulary import read_vocabulary
 
 
 class Elements(HTMLParser):

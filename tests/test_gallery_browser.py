@@ -8,7 +8,7 @@ import pytest
 from gallery_pages import ATTACK, caption, card, hostile_page, png
 from PIL import Image
 
-from captioning.gallery import Caption, Page, Section, write_gallery
+from captioning.pages.gallery import Caption, Page, Section, write_gallery
 
 # Selenium's codes of keys, so that this file can be read where Selenium is not installed.
 TAB, ENTER, SHIFT, ESCAPE = "\ue004", "\ue007", "\ue008", "\ue00c"

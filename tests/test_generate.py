@@ -15,13 +15,13 @@ from support import ENCODER_RECORD, StandIn, contents, draw_photo
 
 import generate
 from captioning import captioner
-from captioning.backend import keras
 from captioning.cli import UserError, run
-from captioning.decoding import CaptionDecoder, generate_desc
-from captioning.model import build_captioner
-from captioning.photo_lists import expand_places
-from captioning.saved_model import SavedModel, save_model
-from captioning.vocabulary import Vocabulary
+from captioning.keras_setup import keras
+from captioning.network.decoding import CaptionDecoder, generate_desc
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import SavedModel, save_model
+from captioning.photos.listing import expand_places
+from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
 
@@ -275,7 +275,7 @@ def test_a_photo_that_cannot_be_read_has_a_json_line_too(trained, tiny_data, run
 def test_serving_passes_the_settings_on(trained, tiny_data, run_generate, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "captioning.serving.serve", lambda *given, **options: calls.append((given, options))
+        "captioning.pages.serving.serve", lambda *given, **options: calls.append((given, options))
     )
     model = ["--model", trained / "photographs"]
     flags = ["--port", 0, "--beam", 5, "--consensus", "--batch-size", 2]

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from support import ROOT
 
-from captioning.gallery.thumbnails import make_thumbnail
-from captioning.photo_lists import find_photos
-from captioning.photos import PhotoError, read_photo
+from captioning.pages.gallery.thumbnails import make_thumbnail
+from captioning.photos.listing import find_photos
+from captioning.photos.reading import PhotoError, read_photo
 
 SIZE = (64, 64)
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
@@ -186,7 +186,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from captioning import photos
+from captioning.photos import reading as photos
 
 assert "pillow_heif" not in sys.modules
 assert ".heic" not in Image.registered_extensions()

@@ -11,11 +11,11 @@ import generate
 import prepare_photos
 import prepare_text
 import train
-from captioning.captions import read_descriptions
 from captioning.cli import DONE
-from captioning.features import read_features
 from captioning.files import DRAWN_SPLITS, GALLERY, GENERATED_CAPTIONS, PLACES
-from captioning.splits import SplitSettings, draw_splits, read_split
+from captioning.photos.features import read_features
+from captioning.text.captions import read_descriptions
+from captioning.text.splits import SplitSettings, draw_splits, read_split
 
 # A network of a moment.
 SMALL = ("--units", "4", "--epochs", "1", "--min-steps", "1", "--shown-photos", "1")

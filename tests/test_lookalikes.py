@@ -14,18 +14,18 @@ import evaluate
 import prepare_photos
 import prepare_text
 import train
-from captioning import hashes
 from captioning.cli import run
-from captioning.feature_cache import read_hashes
 from captioning.files import SPLITS
-from captioning.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
-from captioning.lookalikes import (
+from captioning.photos import hashes
+from captioning.photos.feature_cache import read_hashes
+from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
+from captioning.photos.lookalikes import (
     PAIRS_IN_NOTE,
     find_lookalikes,
     notes_on_lookalikes,
     warn_of_lookalikes,
 )
-from captioning.splits import read_split
+from captioning.text.splits import read_split
 
 COPIED = "red_ball_snow"
 
@@ -145,7 +145,7 @@ class Encoder(StandIn):
 @pytest.fixture
 def run_on(monkeypatch, capsys):
     """A function that runs a script on a data folder and gives its output and errors."""
-    monkeypatch.setattr("captioning.encoders.Encoder", Encoder)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
 
     def run_script(script, data, *arguments):
         capsys.readouterr()
@@ -215,7 +215,7 @@ def test_a_copy_in_the_test_split_is_pointed_out(run_on, tiny_data, tmp_path, ca
 
 @pytest.mark.parametrize("splits", [("train", "train"), ("test", "train"), ("train", "test")])
 def test_only_photos_of_different_splits_are_pointed_out(tiny_data, monkeypatch, capsys, splits):
-    monkeypatch.setattr("captioning.lookalikes.read_hashes", lambda data: dict(TWO_ALIKE))
+    monkeypatch.setattr("captioning.photos.lookalikes.read_hashes", lambda data: dict(TWO_ALIKE))
     for split in SPLITS:
         photos = [f"only_{split}", *(p for p, of in zip("ab", splits, strict=True) if of == split)]
         (tiny_data / SPLITS[split]).write_text("".join(f"{photo}.png\n" for photo in photos))
@@ -236,7 +236,7 @@ def test_only_photos_of_different_splits_are_pointed_out(tiny_data, monkeypatch,
 def test_many_pairs_are_counted(tiny_data, monkeypatch, capsys):
     photos = [f"photo{number}" for number in range(30)]
     table = dict.fromkeys(photos, "0" * 64)
-    monkeypatch.setattr("captioning.lookalikes.read_hashes", lambda data: table)
+    monkeypatch.setattr("captioning.photos.lookalikes.read_hashes", lambda data: table)
     for split, part in zip(SPLITS, (photos[:1], photos[1:3], photos[3:]), strict=True):
         (tiny_data / SPLITS[split]).write_text("".join(f"{photo}.png\n" for photo in part))
     (note,) = notes_on(tiny_data, "test", photos[3:])
@@ -298,7 +298,7 @@ def test_photos_of_a_cache_without_hashes_are_counted(run_on, tiny_data, tmp_pat
 
 
 def test_hashes_follow_the_photos_and_survive_a_stop(run_on, tiny_data, monkeypatch):
-    monkeypatch.setattr("captioning.extraction.PHOTOS_AT_RISK", 4)
+    monkeypatch.setattr("captioning.photos.extraction.PHOTOS_AT_RISK", 4)
     ordinary, calls = Encoder.encode, []
 
     def stop(encoder, photos, batch_size=0):

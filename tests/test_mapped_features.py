@@ -12,9 +12,9 @@ import pytest
 from support import ENCODER_RECORD, PhotoBench
 
 import train
-from captioning import extraction, features
 from captioning.cli import UserError
-from captioning.features import (
+from captioning.photos import extraction, features
+from captioning.photos.features import (
     MAPPED_ABOVE,
     choose_form,
     features_path,
@@ -23,8 +23,8 @@ from captioning.features import (
     write_features,
     write_mapped_features,
 )
-from captioning.places import captions_places
 from captioning.storage import read_json, write_json
+from captioning.text.places import captions_places
 
 RECORD = {**ENCODER_RECORD, "length": 3}
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
@@ -290,7 +290,7 @@ def test_training_and_its_rewards_are_the_same_to_the_last_bit(prepared_data, tm
     train_model(prepared_data, pickled, *rewards)
     as_mapped(prepared_data)
     train_model(prepared_data, mapped, *rewards)
-    from captioning.saved_model import load_model
+    from captioning.network.saved_model import load_model
 
     weights = [load_model(folder).captioner.get_weights() for folder in (pickled, mapped)]
     for one, two in zip(*weights, strict=True):

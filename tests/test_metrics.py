@@ -14,11 +14,11 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from support import ROOT
 
-from captioning import metrics
-from captioning.captions import read_captions
-from captioning.scoring import CLASSIC_WEIGHTS
-from captioning.splits import read_split
-from captioning.words import split_into_words
+from captioning.scores import metrics
+from captioning.scores.scoring import CLASSIC_WEIGHTS
+from captioning.text.captions import read_captions
+from captioning.text.splits import read_split
+from captioning.text.words import split_into_words
 
 
 def slow_bleu(references, captions, weights):
@@ -195,7 +195,7 @@ def test_references_of_punctuation_only_give_finite_scores(recwarn):
 
 def test_scores_do_not_depend_on_the_hash_seed():
     code = (
-        "import numpy as np; from captioning.metrics import CiderD\n"
+        "import numpy as np; from captioning.scores.metrics import CiderD\n"
         "draw = np.random.default_rng(1)\n"
         "def text(): return [f'word{n}' for n in draw.integers(0, 12, 11)]\n"
         "photos = range(40); references = [[text() for _ in range(3)] for _ in photos]\n"

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from support import ENCODER_RECORD
 
-from captioning import model as model_module
-from captioning.backend import keras
-from captioning.dataset import CaptionBatches, CaptionedSplit
-from captioning.decoding import CaptionDecoder, token_probabilities
-from captioning.model import build_captioner, halves, zero_states
-from captioning.saved_model import SavedModel, load_model, save_model
-from captioning.training import CaptionTrainer, compile_trainer
-from captioning.vocabulary import Vocabulary
+from captioning.keras_setup import keras
+from captioning.network import model as model_module
+from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.decoding import CaptionDecoder, token_probabilities
+from captioning.network.model import build_captioner, halves, zero_states
+from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.network.training import CaptionTrainer, compile_trainer
+from captioning.text.vocabulary import Vocabulary
 
 layers = keras.layers
 

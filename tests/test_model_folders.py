@@ -15,15 +15,16 @@ from support import ENCODER_RECORD
 import evaluate
 import generate
 import train
-from captioning import model_folders, saved_model, scoring, training
-from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.model import build_captioner
-from captioning.model_folders import find_captioner
+from captioning.keras_setup import keras
+from captioning.network import model_folders, saved_model, training
+from captioning.network.model import build_captioner
+from captioning.network.model_folders import find_captioner
+from captioning.network.saved_model import SavedModel, load_model, save_model, write_model
 from captioning.recipes import read_recipe_of_model
-from captioning.saved_model import SavedModel, load_model, save_model, write_model
+from captioning.scores import scoring
 from captioning.storage import locked
-from captioning.vocabulary import Vocabulary, read_vocabulary
+from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 RESULTS = ("scores.json", "captions.csv", "captions.html")
 

@@ -5,7 +5,7 @@ import pytest
 import evaluate
 from captioning.cli import UserError, run
 from captioning.recipes import write_recipe
-from captioning.scoring import write_scores
+from captioning.scores.scoring import write_scores
 
 TRAIN = {"units": 256, "word_dropout": 0.5, "learning_rate": 0.0012, "seed": 1}
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks.classic import build_classic_model, copy_weights, examples_of
-from captioning.backend import keras
-from captioning.captions import read_captions
-from captioning.dataset import CaptionBatches, CaptionedSplit
-from captioning.model import build_captioner
-from captioning.splits import read_split
-from captioning.training import CaptionTrainer
-from captioning.vocabulary import build_vocabulary
-from captioning.words import clean_captions
+from captioning.keras_setup import keras
+from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.model import build_captioner
+from captioning.network.training import CaptionTrainer
+from captioning.text.captions import read_captions
+from captioning.text.splits import read_split
+from captioning.text.vocabulary import build_vocabulary
+from captioning.text.words import clean_captions
 
 MAXIMUM_LENGTH = 34
 NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image, features
 from support import StandIn, iptc_around, write_tiny_data
 
-from captioning import photos
-from captioning.caption_tables import PHOTO_NAME
 from captioning.cli import UserError
-from captioning.encoders import Encoder
-from captioning.features import read_features, write_features
-from captioning.photo_lists import describe_left_out, expand_places, find_photos, list_photos
-from captioning.photos import PhotoError, encode_photos, photo_extensions, read_photo
+from captioning.photos import reading as photos
+from captioning.photos.encoders import Encoder
+from captioning.photos.features import read_features, write_features
+from captioning.photos.listing import describe_left_out, expand_places, find_photos, list_photos
+from captioning.photos.reading import PhotoError, encode_photos, photo_extensions, read_photo
+from captioning.text.caption_tables import PHOTO_NAME
 
 SIZE = (64, 64)
 RED, BLUE = (200, 0, 0), (0, 0, 200)

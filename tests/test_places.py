@@ -10,13 +10,13 @@ from support import PHOTO_RESULTS, StandIn, assert_nothing_done, draw_photos, pr
 
 import evaluate
 import prepare_photos
-from captioning.captions import read_captions, read_descriptions
 from captioning.cli import DONE, UserError, run
-from captioning.features import read_features
 from captioning.files import CAPTIONS, DESCRIPTIONS, DRAWN_SPLITS, PLACES, SPLITS, VOCABULARY
-from captioning.places import photo_folders, read_places
-from captioning.splits import read_split
+from captioning.photos.features import read_features
 from captioning.storage import write_json
+from captioning.text.captions import read_captions, read_descriptions
+from captioning.text.places import photo_folders, read_places
+from captioning.text.splits import read_split
 
 NAMES = [f"photo {number:04d}.png" for number in range(6)]
 TEXTS = {name: [f"A dog number {number} runs ."] for number, name in enumerate(NAMES)}
@@ -26,7 +26,7 @@ TEXT_RESULTS = {DESCRIPTIONS, DRAWN_SPLITS, PLACES, VOCABULARY}
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
-    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from support import ROOT
 
 from captioning import load_captioner
-from captioning.decoding import generate_desc
-from captioning.model_folders import pretrained_model
-from captioning.scoring import read_scores
+from captioning.network.decoding import generate_desc
+from captioning.network.model_folders import pretrained_model
+from captioning.scores.scoring import read_scores
 
 PHOTOS = 24
 

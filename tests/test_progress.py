@@ -2,8 +2,8 @@
 
 import pytest
 
-from captioning import progress
-from captioning.progress import ShowEpoch, duration
+from captioning.network import progress
+from captioning.network.progress import ShowEpoch, duration
 
 
 class Clock:

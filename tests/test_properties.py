@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import prepare_text
-from captioning.captions import read_captions, read_descriptions, write_descriptions
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DRAWN_SPLITS, SPLITS
-from captioning.splits import SplitSettings, draw_splits, read_split
-from captioning.vocabulary import (
+from captioning.text.captions import read_captions, read_descriptions, write_descriptions
+from captioning.text.splits import SplitSettings, draw_splits, read_split
+from captioning.text.vocabulary import (
     END_TOKEN,
     START_TOKEN,
     Vocabulary,
@@ -20,7 +20,7 @@ from captioning.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
-from captioning.words import UNSPACED, clean_caption, clean_captions, split_into_words
+from captioning.text.words import UNSPACED, clean_caption, clean_captions, split_into_words
 
 # The same examples in every run; a file written anew in each may be in the same folder.
 searched = settings(

@@ -12,11 +12,11 @@ from support import StandIn, draw_photos
 
 import prepare_photos
 from captioning.cli import UserError
-from captioning.feature_cache import open_cache
-from captioning.photo_lists import list_photos
-from captioning.photos import PhotoError, read_photo
-from captioning.places import Places, photo_folders, read_places, write_places
-from captioning.remote_photos import RemoteFolder, RemotePhoto, place_of
+from captioning.photos.feature_cache import open_cache
+from captioning.photos.listing import list_photos
+from captioning.photos.reading import PhotoError, read_photo
+from captioning.photos.remote_photos import RemoteFolder, RemotePhoto, place_of
+from captioning.text.places import Places, photo_folders, read_places, write_places
 
 ADDRESS = "memory://bucket/photos"
 PLACES = [RemoteFolder(ADDRESS)]
@@ -105,7 +105,7 @@ def test_an_address_is_remembered_and_is_no_folder(tmp_path):
 def test_the_features_are_those_of_the_same_photos_in_a_folder(
     bucket, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("captioning.encoders.Encoder", StandIn)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
     draw_photos(tmp_path / "here" / "photos", 9)
     for path in (tmp_path / "here" / "photos").iterdir():
         bucket.pipe(f"/bucket/photos/{path.name}", path.read_bytes())

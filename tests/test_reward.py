@@ -9,24 +9,24 @@ import pytest
 from support import make_prepared_data
 
 import train
-from captioning import progress, training
-from captioning.backend import keras
-from captioning.checkpoint import write_checkpoint
 from captioning.cli import UserError
-from captioning.dataset import CaptionBatches, CaptionedSplit
-from captioning.decoding import CaptionDecoder, generate_desc
-from captioning.metrics import CiderD
-from captioning.model import build_captioner
-from captioning.reward import (
+from captioning.keras_setup import keras
+from captioning.network import progress, training
+from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.checkpoint import write_checkpoint
+from captioning.network.decoding import CaptionDecoder, generate_desc
+from captioning.network.model import build_captioner
+from captioning.network.reward import (
     CiderReward,
     RewardSettings,
     advantages,
     sample_batches,
     steps_of_epoch,
 )
-from captioning.saved_model import load_model
-from captioning.training import CaptionTrainer
-from captioning.vocabulary import Vocabulary
+from captioning.network.saved_model import load_model
+from captioning.network.training import CaptionTrainer
+from captioning.scores.metrics import CiderD
+from captioning.text.vocabulary import Vocabulary
 
 WORDS = ("startseq", "endseq", "red", "ball")
 START, END = 1, 2

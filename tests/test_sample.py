@@ -16,12 +16,12 @@ import wording
 from PIL import Image
 from support import assert_refused, contents, run_script
 
-from captioning.captions import read_captions
 from captioning.cli import UserError, run
 from captioning.files import SPLITS, photo_id
-from captioning.splits import read_split
 from captioning.storage import PHOTO_SCRIPTS, locked
-from captioning.words import split_into_words
+from captioning.text.captions import read_captions
+from captioning.text.splits import read_split
+from captioning.text.words import split_into_words
 
 SCRIPT = "data/sample/draw.py"
 SEEDS = (0, 1, 2)

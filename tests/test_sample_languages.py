@@ -16,12 +16,12 @@ import prepare_photos
 import prepare_text
 import train
 from captioning import captioner
-from captioning.captions import read_captions
 from captioning.files import PHOTOS
-from captioning.sentences import as_sentence
-from captioning.splits import read_split
-from captioning.vocabulary import read_vocabulary
-from captioning.words import split_into_words
+from captioning.text.captions import read_captions
+from captioning.text.sentences import as_sentence
+from captioning.text.splits import read_split
+from captioning.text.vocabulary import read_vocabulary
+from captioning.text.words import split_into_words
 
 SCENES = 40
 
@@ -44,7 +44,7 @@ def drawn(tmp_path_factory):
     planned = plan_scenes(SCENES, seed=1)
     write_photos(data, planned)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("captioning.encoders.Encoder", Encoder)
+        patch.setattr("captioning.photos.encoders.Encoder", Encoder)
         flags = ["--encoder", "MobileNetV2", "--weights", "none"]
         assert prepare_photos.main(["--data", str(data), *flags]) == 0
     return planned, data

@@ -8,14 +8,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from captioning import saved_model
-from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.features import FORMAT, read_encoder_record
-from captioning.model import build_captioner
-from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.keras_setup import keras
+from captioning.network import saved_model
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.photos.features import FORMAT, read_encoder_record
 from captioning.storage import write_json
-from captioning.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
 

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from support import ROOT, StandIn, assert_refused, run_script, write_tiny_data
 
-from captioning import features, vocabulary
 from captioning.cli import UserError, run
+from captioning.photos import features
 from captioning.storage import read_json, write_json
+from captioning.text import vocabulary
 
 SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]
 
@@ -127,7 +128,7 @@ def test_the_default_encoder_is_that_of_the_classic_recipe(tiny_data, run_here, 
     def stop(*arguments):
         raise UserError(f"asked for {arguments}")
 
-    monkeypatch.setattr("captioning.encoders.Encoder", stop)
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", stop)
     process = run_here("prepare_photos.py", "--data", tiny_data)
     assert_refused(process, "asked for ('VGG16', 'imagenet', 'float32')")
 

@@ -23,17 +23,17 @@ from support import ENCODER_RECORD, draw_photos
 from test_captioner import Encoder
 from test_decoding import VOCABULARY, random_captioner
 
-from captioning import serving
 from captioning.captioner import Captioner, PhotoCaption
 from captioning.cli import UserError
-from captioning.decoding import TokenProbability
-from captioning.photos import PhotoError, opened
-from captioning.saved_model import SavedModel
-from captioning.serving import server as server_module
-from captioning.serving import worker as worker_module
-from captioning.serving.page import PHOTO_MEGABYTES
-from captioning.serving.server import PageServer
-from captioning.serving.worker import CaptionWorker
+from captioning.network.decoding import TokenProbability
+from captioning.network.saved_model import SavedModel
+from captioning.pages import serving
+from captioning.pages.serving import server as server_module
+from captioning.pages.serving import worker as worker_module
+from captioning.pages.serving.page import PHOTO_MEGABYTES
+from captioning.pages.serving.server import PageServer
+from captioning.pages.serving.worker import CaptionWorker
+from captioning.photos.reading import PhotoError, opened
 
 ATTACK = "\"'><script>document.title='broken in';alert(1)</script><img src=x onerror=alert(2)>&amp;"
 

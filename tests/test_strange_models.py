@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from test_saved_model import rewrite_config
 
-from captioning.backend import keras
 from captioning.cli import UserError
-from captioning.features import FORMAT
-from captioning.model import build_captioner, build_photo_half, halves, join_halves
-from captioning.saved_model import SavedModel, load_model, save_model
+from captioning.keras_setup import keras
+from captioning.network.model import build_captioner, build_photo_half, halves, join_halves
+from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.photos.features import FORMAT
 from captioning.storage import read_json, write_json
-from captioning.vocabulary import FORMAT as VOCABULARY_FORMAT
-from captioning.vocabulary import Vocabulary
+from captioning.text.vocabulary import FORMAT as VOCABULARY_FORMAT
+from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
 RECORD = {

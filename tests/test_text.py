@@ -11,18 +11,18 @@ import pytest
 from support import ROOT, assert_nothing_done, contents, prepare
 
 import prepare_text
-from captioning.captions import (
+from captioning.cli import OWN_FAULT, UserError
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
+from captioning.storage import read_json, write_json
+from captioning.text.captions import (
     read_captions,
     read_captions_of,
     read_descriptions,
     write_descriptions,
 )
-from captioning.cli import OWN_FAULT, UserError
-from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
-from captioning.splits import read_split, usable_photos
-from captioning.storage import read_json, write_json
-from captioning.text_summary import length_histogram
-from captioning.vocabulary import (
+from captioning.text.splits import read_split, usable_photos
+from captioning.text.summary import length_histogram
+from captioning.text.vocabulary import (
     FORMAT,
     Vocabulary,
     build_vocabulary,
@@ -30,7 +30,7 @@ from captioning.vocabulary import (
     read_vocabulary,
     write_vocabulary,
 )
-from captioning.words import clean_caption, split_into_words
+from captioning.text.words import clean_caption, split_into_words
 
 GOOD = b"a.jpg#0\tA good dog .\n"
 

@@ -6,14 +6,14 @@ import unicodedata
 import pytest
 from test_text import prepare, write_data
 
-from captioning.captions import read_captions, read_descriptions
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id
-from captioning.scoring import read_references
-from captioning.splits import read_split
-from captioning.text_summary import doubts_about_cleaning
-from captioning.vocabulary import Vocabulary, read_vocabulary
-from captioning.words import clean_captions
+from captioning.scores.scoring import read_references
+from captioning.text.captions import read_captions, read_descriptions
+from captioning.text.splits import read_split
+from captioning.text.summary import doubts_about_cleaning
+from captioning.text.vocabulary import Vocabulary, read_vocabulary
+from captioning.text.words import clean_captions
 
 FRENCH = ["Une fille à vélo .", "L'école d'un garçon .", "Il y a un chien dans l’eau ."]
 HINDI = ["एक कुत्ता बर्फ़ में दौड़ता है।", "दो बच्चे पानी में हैं।", "लाल कपड़ों में एक औरत।"]

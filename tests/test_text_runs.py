@@ -9,15 +9,16 @@ from support import assert_nothing_done, contents, make_prepared_data, prepare
 
 import prepare_photos
 import prepare_text
-from captioning import dataset, scoring
-from captioning.captions import read_descriptions
 from captioning.cli import DONE, UserError
-from captioning.dataset import load_training
-from captioning.features import read_features
 from captioning.files import CAPTIONS, SPLITS
-from captioning.places import name_places, read_places, write_places
-from captioning.scoring import read_references
+from captioning.network import batches as dataset
+from captioning.network.batches import load_training
+from captioning.photos.features import read_features
+from captioning.scores import scoring
+from captioning.scores.scoring import read_references
 from captioning.storage import TEXT_LOCK, locked
+from captioning.text.captions import read_descriptions
+from captioning.text.places import name_places, read_places, write_places
 
 RESULTS = {"descriptions.txt", "vocabulary.json", "splits.json", "places.json"}
 

@@ -7,9 +7,9 @@ import pytest
 from gallery_pages import BLUE, RED
 from PIL import Image
 
-from captioning.gallery import thumbnails
-from captioning.gallery.thumbnails import make_thumbnail, make_thumbnails
-from captioning.photos import PhotoError
+from captioning.pages.gallery import thumbnails
+from captioning.pages.gallery.thumbnails import make_thumbnail, make_thumbnails
+from captioning.photos.reading import PhotoError
 
 
 def opened(thumbnail):

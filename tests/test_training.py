@@ -11,25 +11,26 @@ import pytest
 from support import ENCODER_RECORD, make_prepared_data
 
 import train
-from captioning import model as model_module
-from captioning import progress, report, training
-from captioning.backend import keras
-from captioning.captions import read_descriptions
-from captioning.checkpoint import read_checkpoint
 from captioning.cli import UserError
-from captioning.dataset import CaptionBatches, load_split
-from captioning.decoding import generate_desc
-from captioning.features import read_features, write_features
-from captioning.model import build_captioner
-from captioning.saved_model import load_model
-from captioning.training import (
+from captioning.keras_setup import keras
+from captioning.network import model as model_module
+from captioning.network import progress, training
+from captioning.network.batches import CaptionBatches, load_split
+from captioning.network.checkpoint import read_checkpoint
+from captioning.network.decoding import generate_desc
+from captioning.network.model import build_captioner
+from captioning.network.saved_model import load_model
+from captioning.network.training import (
     CaptionTrainer,
     compile_trainer,
     is_best,
     is_finished,
     plan_steps,
 )
-from captioning.vocabulary import read_vocabulary
+from captioning.photos.features import read_features, write_features
+from captioning.scores import report
+from captioning.text.captions import read_descriptions
+from captioning.text.vocabulary import read_vocabulary
 
 EPOCHS = 4
 REPRODUCIBLE = ["epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]

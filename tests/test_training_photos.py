@@ -11,11 +11,11 @@ import evaluate
 import prepare_text
 import train
 from captioning.cli import UserError, run
-from captioning.features import read_features, write_features
 from captioning.files import SCORES, SPLITS, TRAINING_PHOTOS
-from captioning.saved_model import SavedModel, load_models, notes_on_training_photos
-from captioning.splits import read_split
+from captioning.network.saved_model import SavedModel, load_models, notes_on_training_photos
+from captioning.photos.features import read_features, write_features
 from captioning.storage import read_json, write_json
+from captioning.text.splits import read_split
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from captioning.languages import LANGUAGES
-from captioning.sentences import as_sentence, full_stop, sentence_parts
-from captioning.words import (
+from captioning.text.languages import LANGUAGES
+from captioning.text.sentences import as_sentence, full_stop, sentence_parts
+from captioning.text.words import (
     clean_caption,
     clean_captions,
     join_words,

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
-from captioning.photo_lists import find_photos
+from captioning.photos.listing import find_photos
 from captioning.settings import SettingsParser
 from captioning.storage import PHOTO_SCRIPTS, locked
 

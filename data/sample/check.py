@@ -26,7 +26,7 @@ from wording import WORDS
 
 from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
-from captioning.photos import PhotoError, read_photo
+from captioning.photos.reading import PhotoError, read_photo
 from captioning.settings import SettingsParser
 from captioning.storage import atomic_path, write_json
 

@@ -63,29 +63,29 @@ class Trial:
 
 def load_scripts() -> None:
     """Imports what the scripts import once they know their arguments, with a quick encoder."""
-    import captioning.encoders
+    import captioning.photos.encoders
 
-    captioning.encoders.Encoder = StandIn
+    captioning.photos.encoders.Encoder = StandIn
     import captioning.captioner
-    import captioning.comparison
-    import captioning.extraction
-    import captioning.gallery.evaluation
-    import captioning.model_table
-    import captioning.progress
+    import captioning.network.progress
+    import captioning.network.reward
+    import captioning.network.training
+    import captioning.pages.gallery.evaluation
+    import captioning.photos.extraction
     import captioning.recipes
-    import captioning.reward
-    import captioning.training
+    import captioning.scores.comparison
+    import captioning.scores.model_table
     import evaluate  # noqa: F401
     import generate  # noqa: F401
     import prepare_photos  # noqa: F401
     import prepare_text  # noqa: F401
     import train  # noqa: F401
 
-    captioning.extraction.PHOTOS_AT_RISK = PHOTOS_AT_RISK
+    captioning.photos.extraction.PHOTOS_AT_RISK = PHOTOS_AT_RISK
     # Git, stopped by a limit on the size of files, leaves the project's repository locked.
     captioning.recipes._git_commit = dict
     # To trace the network takes seconds, and has nothing to do with files.
-    trainer = captioning.training.CaptionTrainer
+    trainer = captioning.network.training.CaptionTrainer
     trainer.compile = partialmethod(trainer.compile, run_eagerly=True)
 
 

@@ -1,0 +1,152 @@
+"""A split as arrays, and batches of captions of like length."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from captioning.keras_setup import keras
+from captioning.network.devices import own_rows
+from captioning.photos.features import FeatureRows, Features
+from captioning.text.captions import read_descriptions
+from captioning.text.splits import usable_photos
+from captioning.text.vocabulary import Vocabulary, check_sources, read_vocabulary
+
+
+@dataclass(frozen=True)
+class CaptionedSplit:
+    """The photos of a split with their captions."""
+
+    photo_ids: list[str]
+    references: list[list[list[str]]]  # the words of every description of each photo
+    features: FeatureRows | np.ndarray  # (photos, length), float32
+    captions: list[list[int]]  # token ids, start and end token included
+    photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
+
+    @property
+    def target_count(self) -> int:
+        """Number of tokens to predict: all but the start token of each caption."""
+        return sum(len(caption) - 1 for caption in self.captions)
+
+    def summary(self) -> str:
+        """Says how much there is, in a line for a person."""
+        return (
+            f"{len(self.photo_ids):6,d} photos {len(self.captions):8,d} captions "
+            f"{self.target_count:9,d} targets"
+        )
+
+
+def load_split(
+    data: Path,
+    split: str,
+    features: Features,
+    descriptions: Mapping[str, list[list[str]]],
+    vocabulary: Vocabulary,
+) -> CaptionedSplit:
+    """Collects what a split of a data folder holds; see `usable_photos`."""
+    photo_ids = usable_photos(data, split, features, descriptions)
+    pairs = [
+        (row, vocabulary.tokenize(words))
+        for row, photo_id in enumerate(photo_ids)
+        for words in descriptions[photo_id]
+    ]
+    return CaptionedSplit(
+        photo_ids,
+        [descriptions[photo_id] for photo_id in photo_ids],
+        features.select(photo_ids),
+        [token_ids for _, token_ids in pairs],
+        np.array([row for row, _ in pairs]),
+    )
+
+
+def load_training(
+    data: Path, features: Features
+) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary]:
+    """Reads the training and validation splits and the vocabulary, which belong together.
+
+    Raises:
+        UserError: if anything is missing or damaged, or python prepare_text.py ran meanwhile.
+    """
+    # What is replaced once the vocabulary was read no longer has the digests that it holds.
+    vocabulary = read_vocabulary(data)
+    descriptions = read_descriptions(data)
+    training = load_split(data, "train", features, descriptions, vocabulary)
+    validation = load_split(data, "dev", features, descriptions, vocabulary)
+    check_sources(data, vocabulary)
+    return training, validation, vocabulary
+
+
+def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
+    """Computes the SHA-256 digest of all that training depends on besides its settings."""
+    whole = hashlib.sha256(repr(vocabulary).encode())
+    for split in splits:
+        whole.update(split.features.digest.encode())
+        for item in chain(split.photo_ids, split.captions):
+            whole.update(repr(item).encode())
+    return whole.hexdigest()
+
+
+class CaptionBatches(keras.utils.PyDataset):
+    """Batches of captions of like length, in an order that depends on seed and epoch alone.
+
+    `weights`, (captions,), say how much each caption counts, by default 1. Of a batch that is
+    divided among several processes, this one gets its part.
+    """
+
+    def __init__(
+        self,
+        split: CaptionedSplit,
+        batch_size: int,
+        seed: int,
+        weights: np.ndarray | None = None,
+    ):
+        # With one worker Keras has TensorFlow tune the reading, and then every epoch ends with a
+        # wait for the tuner's timer: up to half the time of the epoch.
+        super().__init__(workers=2)
+        self.features = split.features
+        # The last row, -1 of `own_rows`, is a caption without words, of the first photo.
+        self.photo_rows = np.append(split.photo_rows, 0)
+        self.lengths = np.array([len(caption) for caption in split.captions])
+        self.token_ids = np.zeros((len(self.lengths) + 1, self.lengths.max()), dtype=np.int32)
+        for row, caption in zip(self.token_ids[:-1], split.captions, strict=True):
+            row[: len(caption)] = caption
+        self.weights = np.append(np.ones(len(self.lengths)) if weights is None else weights, 0)
+        # Asked for here: Keras tells it to the thread that set it, and others read the batches.
+        self.distribution = keras.distribution.distribution()
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle(epoch=0)
+
+    def shuffle(self, epoch: int) -> None:
+        """Sorts the captions by length, equal ones in random order, and shuffles the batches.
+
+        The shortest and the longest batch come first: a size in which the first two batches agree
+        is taken by Keras to be the same in all.
+        """
+        generator = np.random.default_rng([self.seed, epoch])
+        order = np.lexsort((generator.random(len(self.lengths)), self.lengths))
+        starts = range(0, len(order), self.batch_size)
+        first, *middle = [order[start : start + self.batch_size] for start in starts]
+        last = [middle.pop()] if middle else []
+        shuffled = [middle[number] for number in generator.permutation(len(middle))]
+        self.batches = [first, *last, *shuffled]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> tuple:
+        """Returns ((features, token ids), targets, sample weight), the last 0 for padding.
+
+        Features are (captions, length), the other three (captions, tokens).
+        """
+        length = self.lengths[self.batches[number]].max()
+        rows = own_rows(self.batches[number], self.distribution)
+        token_ids = self.token_ids[rows, :length]
+        targets = token_ids[:, 1:]
+        # The end token of a caption is predicted but never read: it becomes padding.
+        prefixes = np.where(targets == 0, 0, token_ids[:, :-1])
+        sample_weight = ((targets != 0) * self.weights[rows, None]).astype(np.float32)
+        return (self.features[self.photo_rows[rows]], prefixes), targets, sample_weight

@@ -1,0 +1,1 @@
+"""Captions: files of them, splits, words, the vocabulary."""

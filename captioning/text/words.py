@@ -1,0 +1,140 @@
+"""Splits captions into words, cleans them, and joins words to text again.
+
+Words are split the same way wherever that is done: in descriptions, in references, in the captions
+that scores are computed from. `languages.py` has what differs between languages.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, pairwise
+
+import regex
+
+from captioning.text.languages import ENGLISH, LANGUAGES, Language, rules_of
+from captioning.text.vocabulary import END_TOKEN, START_TOKEN
+
+# A letter with its marks of a script that puts no blanks between words. The extensions of a script
+# are what it shares with others, such as the long-vowel mark of both kinds of kana.
+_UNSPACED_SCRIPTS = ("Han", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr")
+_SCRIPTS = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
+UNSPACED = regex.compile(rf"(?=\p{{L}})(?=[{_SCRIPTS}])\X")
+
+_ZERO_WIDTH_SPACE = "\u200b"
+
+# Of each sign within words, the one that stands for all of its kind.
+_SIGNS = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\uff07": "'"})
+_SIGNS |= str.maketrans({"\u2010": "-", "\u2011": "-"})
+
+# Punctuation, what Python's string.punctuation has besides, and characters that are not seen.
+_REMOVED = r"[\p{P}$+<=>^`|~\p{Cf}]"
+# Joiners change how letters look, and the spelling of Persian and of Indian languages.
+_JOINERS = r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=\p{L})|(?<=\p{M})\u200d"
+# What is left of punctuation then belongs to the word.
+_LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}\p{P}\u200c\u200d]*")
+
+# An elided word that stands alone, as in captions that are split already: l' école. It ends in a
+# consonant; an Italian word that has lost its end, un po', does not.
+_ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'(?=\p{P}*$)"
+
+# The signs that words end with only where the next one follows without a blank.
+_JOINTS = frozenset(chain.from_iterable(rules.parting for rules in LANGUAGES.values()))
+
+
+def word_splitter(language: str = ENGLISH) -> Callable[[str], list[str]]:
+    """Returns a function that splits captions as `split_into_words` does, faster for many."""
+    return _for_captions(_token_splitter(rules_of(language)))
+
+
+def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str], list[str]]:
+    """Returns a function that cleans captions as `clean_caption` does, faster for many."""
+    split = _token_splitter(rules_of(language))
+
+    def clean(token: str) -> list[str]:
+        return [word for word in split(token) if _is_clean(word, min_word_length)]
+
+    return _for_captions(clean)
+
+
+def split_into_words(caption: str, language: str = ENGLISH) -> list[str]:
+    """Lower-cases a caption, splits it at white space and removes punctuation from each word.
+
+    A word of nothing but punctuation is left out. Words are parted after the signs that do so in
+    the language, and each letter of a script that is written without blanks is a word.
+    """
+    return word_splitter(language)(caption)
+
+
+def clean_caption(caption: str, min_word_length: int, language: str = ENGLISH) -> list[str]:
+    """Reduces a caption to words of nothing but letters that are not shorter than the minimum.
+
+    A letter has its combining marks with it. The minimum, in characters, is not for scripts that
+    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
+    already, are left out.
+    """
+    return word_cleaner(min_word_length, language)(caption)
+
+
+def clean_captions(
+    captions: dict[str, list[str]], min_word_length: int, language: str = ENGLISH
+) -> dict[str, list[list[str]]]:
+    """Cleans the captions of each photo id; one that cleans to nothing stays, empty."""
+    clean = word_cleaner(min_word_length, language)
+    return {photo: [clean(text) for text in of_photo] for photo, of_photo in captions.items()}
+
+
+def _for_captions(split: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    """Makes of a function that splits a token one that splits a caption.
+
+    Each different token is split once, and its words are the same strings in all captions.
+    """
+    known = functools.cache(split)
+    return lambda caption: [word for token in _tokens(caption) for word in known(token)]
+
+
+def _tokens(caption: str) -> list[str]:
+    if not caption.isascii():
+        caption = UNSPACED.sub(r" \g<0> ", caption.replace(_ZERO_WIDTH_SPACE, " "))
+    return caption.split()
+
+
+def _token_splitter(rules: Language) -> Callable[[str], list[str]]:
+    """Returns a function that splits what stands between blanks into words without punctuation."""
+    kept = [_JOINERS]
+    if rules.parting or rules.kept:
+        signs = regex.escape(rules.parting + rules.kept)
+        kept.append(rf"(?<=[\p{{L}}\p{{M}}])[{signs}](?=[\p{{P}}\p{{Cf}}]*\p{{L}})")
+    if "'" in rules.parting:
+        kept.append(_ELIDED)
+    removed = regex.compile(rf"(?!{'|'.join(kept)}){_REMOVED}")
+    parting = regex.compile(f"[{regex.escape(rules.parting)}]" if rules.parting else r"(?!)")
+
+    def split(token: str) -> list[str]:
+        # Composed: an accent that is a character of its own, as some systems write it, is one
+        # letter with its base. Once more, since what is removed may have stood between them.
+        text = unicodedata.normalize("NFC", rules.lower(token)).translate(_SIGNS)
+        text = unicodedata.normalize("NFC", removed.sub("", text))
+        return parting.sub(r"\g<0> ", text).split()
+
+    return split
+
+
+def _is_clean(word: str, min_word_length: int) -> bool:
+    return (
+        _LETTERS.fullmatch(word) is not None
+        and (len(word) >= min_word_length or UNSPACED.match(word) is not None)
+        and word not in (START_TOKEN, END_TOKEN)
+    )
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Returns words as a text, with blanks between them where their script has blanks."""
+    return "".join(chain.from_iterable(zip(blanks_before(words), words, strict=True)))
+
+
+def blanks_before(words: Sequence[str]) -> Iterator[str]:
+    """Yields the blank that stands before each word of a text, or nothing."""
+    yield from [""] * bool(words)
+    for word, following in pairwise(words):
+        is_joined = word[-1:] in _JOINTS or UNSPACED.match(word) or UNSPACED.match(following)
+        yield "" if is_joined else " "
