@@ -34,15 +34,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
-from captioning.files import (
+from captioning.network.model_folders import find_captioner, model_folder, results_folder
+from captioning.old import (
     ENCODER_RECORD,
     GALLERY,
     GENERATED_CAPTIONS,
     RECIPE,
     SCORES,
     SPLITS,
+    digest_of_file,
+    locked,
 )
-from captioning.network.model_folders import find_captioner, model_folder, results_folder
 from captioning.photos.features import (
     FeatureRows,
     check_same_encoder,
@@ -52,7 +54,6 @@ from captioning.photos.features import (
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import digest_of_file, locked
 from captioning.text.places import photo_folders
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_settings(arguments)
     if options.models:
-        return print_models(options.models, parser.typed(arguments))
+        return print_models(options.models, options.typed)
     options.model = tuple(map(model_folder, options.model))
     check_arguments(options)
     # Until its results stand beside it, the model must stay what it is.

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
-from captioning.files import is_drawn_scene
 from captioning.network.model_folders import holds_captioner, model_folder, pretrained_model
+from captioning.old import is_drawn_scene
 from captioning.outputs import check_outputs, file_behind, keep_photos
 from captioning.settings import SettingsParser, whole_number
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_settings(arguments)
     separate_photos(options)
-    is_default = options.model == MODEL and "model" not in parser.typed(arguments)
+    is_default = options.model == MODEL and "model" not in options.typed
     options.model = default_model() if is_default else options.model
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
@@ -148,7 +148,7 @@ def make_parser() -> SettingsParser:
 def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) -> None:
     """Prints the settings if a recipe or flag changed some; standard output is for captions."""
     settings = parser.settings_in_force(options)
-    if any(value != parser.constants[name.upper()] for name, value in settings.items()):
+    if any(value != parser.constants[name] for name, value in settings.items()):
         print(parser.describe(options), file=sys.stderr)
 
 

@@ -44,7 +44,7 @@ from captioning.cli import (
     run,
     wrapped,
 )
-from captioning.files import ENCODER_RECORD
+from captioning.old import ENCODER_RECORD, PHOTO_SCRIPTS, locked
 from captioning.photos.architectures import (
     ARCHITECTURES,
     BFLOAT16,
@@ -68,7 +68,6 @@ from captioning.photos.ray_encoding import NO_CLUSTER, cluster
 from captioning.photos.reading import PhotoError, limit_pixels, read_photo
 from captioning.photos.remote_photos import place_of
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import PHOTO_SCRIPTS, locked
 from captioning.text.places import name_places, photo_places, write_places
 
 if TYPE_CHECKING:

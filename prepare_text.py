@@ -27,10 +27,9 @@ from functools import partial
 from pathlib import Path
 
 from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
-from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
+from captioning.old import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, TEXT_LOCK, VOCABULARY, locked
 from captioning.photos.remote_photos import place_of
 from captioning.settings import SettingsParser, real_number, seed_number
-from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import (
     CaptionedPhotos,
     check_lengths,
@@ -89,11 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     parser = SettingsParser(globals(), types)
     options = parser.parse_settings(arguments)
-    if options.language != ENGLISH and "min_word_length" not in parser.replaced(arguments):
+    if options.language != ENGLISH and "min_word_length" not in options.replaced:
         # English loses little with "a"; other languages lose à, y or в.
         options.min_word_length = 1
     data = options.data
-    check_arguments(options, parser.typed(arguments))
+    check_arguments(options, options.typed)
     columns = options.photo_column, options.caption_column
     named = options.photos, options.captions, *columns
     # Where there are no captions no lock should be left.

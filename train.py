@@ -33,7 +33,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
-from captioning.files import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, require
 from captioning.network import devices
 from captioning.network.checkpoint import (
     remove_checkpoint,
@@ -41,10 +40,10 @@ from captioning.network.checkpoint import (
     resumable,
     start_or_resume,
 )
+from captioning.old import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, locked, require
 from captioning.photos.features import features_path, read_encoder_record, read_features
 from captioning.photos.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
-from captioning.storage import locked
 from captioning.text.captions import read_captions_of
 from captioning.text.vocabulary import Vocabulary
 
@@ -114,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     training, validation, vocabulary, encoder_record = read_inputs(options.data)
     captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
     planned = options.batch_size, options.epochs, options.min_steps
-    planned = plan_steps(len(training.captions), *planned, fixed=parser.typed(arguments))
+    planned = plan_steps(len(training.captions), *planned, fixed=options.typed)
     options.batch_size, options.epochs, options.min_steps = planned
     print(parser.describe(options))
     print(f"training   {training.summary()}\nvalidation {validation.summary()}")

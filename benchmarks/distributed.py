@@ -31,7 +31,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.files import FEATURES, PHOTOS
+from captioning.old import FEATURES, PHOTOS
 from captioning.photos.listing import find_photos
 from captioning.settings import positive_integer
 

@@ -28,12 +28,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
-from captioning.files import CAPTIONS, SPLITS
+from captioning.old import CAPTIONS, SPLITS, write_text
 from captioning.photos.extraction import PHOTOS_A_FILE, write_result
 from captioning.photos.feature_cache import MISSING, open_cache, write_cache_file
 from captioning.photos.features import MAPPED, PICKLE
 from captioning.settings import SettingsParser
-from captioning.storage import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -30,11 +30,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.files import CAPTIONS, PHOTOS, SPLITS
+from captioning.old import CAPTIONS, PHOTOS, SPLITS, atomic_path, write_text
 from captioning.photos.features import read_encoder_record, read_features, write_features
 from captioning.photos.listing import find_photos
 from captioning.settings import positive_integer
-from captioning.storage import atomic_path, write_text
 from captioning.text.captions import read_captions
 from captioning.text.splits import read_split
 

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.files import GENERATED_CAPTIONS, require
+from captioning.old import GENERATED_CAPTIONS, require
 
 # What captions of Flickr8k speak of; the kin of a word confirms it too.
 SUBJECTS = {

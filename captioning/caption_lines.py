@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from captioning.captioner import PhotoCaption
 from captioning.cli import one_line
-from captioning.storage import cell_of, write_table
+from captioning.old import cell_of, write_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.files import ENCODER_RECORD
 from captioning.network.confidence import TokenProbability, mean_probability
 from captioning.network.decoding import CaptionDecoder, token_probabilities
 from captioning.network.model_folders import model_folder, pretrained_model
 from captioning.network.saved_model import SavedModel, doubts_about, load_models
+from captioning.old import ENCODER_RECORD
 from captioning.photos.encoders import FLOAT32, Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos

@@ -1,8 +1,7 @@
-"""How every script takes its arguments and reports a user's mistake."""
+"""How every script reports a user's mistake, a stop and a fault, and how it writes to a person."""
 
 import argparse
 import contextlib
-import errno
 import os
 import shlex
 import shutil
@@ -13,15 +12,15 @@ import traceback
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 DONE = 0
 DONE_IN_PART = 1
 NOTHING_DONE = 2
 OWN_FAULT = 70
-STOPPED = 130
-OUTPUT_CLOSED = 141
-TERMINATED = 143
+
+# A signal's number is added: 130 stopped by Ctrl-C, 143 by SIGTERM.
+STOPPED_BY = 128
 
 # Characters of a line of printed text; fewer where the terminal is narrower.
 LINE_WIDTH = 80
@@ -30,10 +29,6 @@ OUT_OF_MEMORY = (
     "there is too little memory: close other programs, or run it with a lower --batch-size or on "
     "fewer photos"
 )
-
-# What writing can fail with. Where the error names no file, it was the output: whatever writes a
-# file names it.
-_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EBADF)
 
 # A file name may hold bytes that are no UTF-8, or characters that the terminal's encoding lacks;
 # files and output show them as \udc.. escapes.
@@ -44,20 +39,12 @@ class UserError(Exception):
     """A mistake that the user can correct; its message is one plain sentence that says how."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a system that shuts down sends it; what handles Ctrl-C handles it too."""
-
-
-def _terminate(number: int, frame: Any) -> None:
-    raise Terminated
-
-
 class ArgumentParser(argparse.ArgumentParser):
-    """An argument parser whose help shows the script's docstring and every default."""
+    """An argument parser whose help shows a script's docstring as it is, and every default."""
 
-    def __init__(self, description: str | None, **options: Any):
+    def __init__(self, description: str | None):
         super().__init__(
-            description=description, formatter_class=_HelpFormatter, allow_abbrev=False, **options
+            description=description, formatter_class=_HelpFormatter, allow_abbrev=False
         )
 
     def error(self, message: str) -> None:
@@ -68,16 +55,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps the line breaks of the docstring and appends each flag's default, if it has one."""
-
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, "", ()):
-            return action.help
-        if isinstance(action.default, tuple):
-            # As it is typed.
-            typed = " ".join(map(str, action.default))
-            return f"{action.help} (default: {typed.replace('%', '%%')})"
-        return super()._get_help_string(action)
+        has_default = action.default not in (None, "", (), False)
+        return super()._get_help_string(action) if has_default else action.help
 
 
 def line_width() -> int:
@@ -143,100 +123,87 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
     """Runs a script's `main` and turns what went wrong into one sentence and an exit status.
 
     The status is that of `main` (0 done, 1 done in part), 2 nothing done, 70 a fault of the program
-    itself, with its traceback, 130 stopped by Ctrl-C, 141 stopped because the output cannot be
-    written any more, or 143 stopped by SIGTERM. It is 1, too, where all is done but for the end of
-    the output, which could not be written.
+    itself, with its traceback, 130 or 143 stopped. Where the reader of the output has gone, as
+    `head` does, it ends without a word, stopped.
     """
-    _open_closed_streams()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # Python has None for a stream that was closed; the next file would get its number.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors=UNENCODABLE)
-    signal.signal(signal.SIGTERM, _terminate)
-    status, text = _run(main, arguments)
-    unwritten = _flush(sys.stdout)
-    if unwritten and status in (DONE, DONE_IN_PART):
-        status, text = _without_output(unwritten, is_done=True)
-    if text:
-        with contextlib.suppress(OSError):
-            print(text, file=sys.stderr)
-    _flush(sys.stderr)
+    signals = _remember_signals()
+    try:
+        status, text = main(arguments), ""
+        sys.stdout.flush()
+    except SystemExit as ended:
+        # argparse's way to end after --help.
+        status, text = ended.code, ""
+    except BaseException as error:
+        # A library may turn the exception of a signal into an error of its own.
+        if signals or isinstance(error, KeyboardInterrupt):
+            number = signals[0] if signals else signal.SIGINT
+            status, text = STOPPED_BY + number, f"\n{_sentence('stopped')}"
+        else:
+            status, text = _explain(error)
+    _leave(text)
     return status
 
 
-def _run(
-    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
-) -> tuple[int, str]:
-    """Runs `main`; returns the exit status and what is to be said on stderr of what went wrong."""
-    try:
-        return main(arguments), ""
-    except SystemExit as ended:
-        # argparse's way to end after --help.
-        return ended.code, ""
-    except UserError as error:
+def _remember_signals() -> list[int]:
+    """Has Ctrl-C and SIGTERM raise `KeyboardInterrupt`; returns a list that will hold them."""
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the main thread can handle signals; a shell has background jobs ignore Ctrl-C.
+        with contextlib.suppress(ValueError):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, stop)
+    return received
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Returns the exit status for an error, and what is to be said of it on stderr."""
+    if isinstance(error, UserError):
         return NOTHING_DONE, _sentence(str(error))
-    except ModuleNotFoundError as error:
+    if isinstance(error, ModuleNotFoundError):
         remedy = "run python -m pip install -r requirements.txt in the virtual environment"
         return NOTHING_DONE, _sentence(f"the package {error.name} is missing: {remedy}")
-    except OSError as error:
-        if error.filename is None and error.errno in _OF_OUTPUT:
-            return _without_output(error, is_done=False)
-        # Of the two names of a failed move, the second is the one that the user knows.
-        name = error.filename2 or error.filename
-        place = f"{name}: " if name else ""
-        return NOTHING_DONE, _sentence(f"{place}{error.strerror or error}")
-    except KeyboardInterrupt as stop:
-        status = TERMINATED if isinstance(stop, Terminated) else STOPPED
-        return status, f"\n{_sentence('stopped')}"
-    except Exception as error:
-        if is_out_of_memory(error):
-            return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
-        return OWN_FAULT, traceback.format_exc()
+    if isinstance(error, BrokenPipeError):
+        return STOPPED_BY + signal.SIGINT, ""
+    if isinstance(error, OSError):
+        # Of the two names of a failed move, the second is the one that the user knows. Without a
+        # name it was the output: whatever writes a file names it.
+        name = error.filename2 or error.filename or "what it prints cannot be written"
+        return NOTHING_DONE, _sentence(f"{name}: {error.strerror or error}")
+    if is_out_of_memory(error):
+        return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
+    return OWN_FAULT, "".join(traceback.format_exception(error))
 
 
 def _sentence(text: str) -> str:
     return one_line(f"{Path(sys.argv[0]).name}: {text}")
 
 
-def _without_output(error: OSError, is_done: bool) -> tuple[int, str]:
-    """Returns the status and the sentence of a run whose output could not be written."""
-    if isinstance(error, BrokenPipeError):
-        # Its reader (say, `head`) has gone, and knows why.
-        return OUTPUT_CLOSED, ""
-    fault = f"what it prints cannot be written ({error.strerror})"
-    if is_done:
-        return DONE_IN_PART, _sentence(f"{fault}, but all its files are")
-    return OUTPUT_CLOSED, _sentence(f"stopped, since {fault}; what it has written by now is whole")
+def _leave(text: str) -> None:
+    """Prints the last words, and drops what a stream that is full or closed has not taken."""
+    with contextlib.suppress(OSError):
+        if text:
+            print(text, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The interpreter flushes once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _open_closed_streams() -> None:
-    """Opens the null device for each standard stream that was closed when the program started.
-
-    Python has None for such a stream, and the next file that is opened would get its number.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-
-
-def _flush(stream: TextIO) -> OSError | None:
-    """Writes what a stream has buffered; where that fails, drops it and whatever follows."""
-    try:
-        stream.flush()
-    except OSError as error:
-        # The interpreter flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return error
-    return None
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tells whether memory was short, of which each engine of Keras has an error of its own.
-
-    So have the system's loader of libraries and Python's threads.
-    """
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether memory was short, of which each engine of Keras has an error of its own."""
     names = ("ResourceExhaustedError", "OutOfMemoryError")
-    texts = ("RESOURCE_EXHAUSTED", "failed to map segment", "can't start new thread")
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ in names
-        or any(text in str(error) for text in texts)
-    )
+    is_of_engine = type(error).__name__ in names or "RESOURCE_EXHAUSTED" in str(error)
+    return isinstance(error, MemoryError) or is_of_engine

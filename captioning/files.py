@@ -1,12 +1,14 @@
-"""The names of the files that pass between the stages."""
+"""The files that pass between the stages: their names, and the command that makes each."""
 
 import re
+import tomllib
 import unicodedata
 from pathlib import Path
+from typing import Any
 
-from captioning.cli import UserError
+from captioning.cli import UserError, quoted
 
-# In DATA.
+# In DATA: what people put there.
 PHOTOS = "photos"
 CAPTIONS = "Flickr8k.token.txt"
 SPLITS = {
@@ -14,43 +16,45 @@ SPLITS = {
     "dev": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-PLACES = "places.json"
-DRAWN_SPLITS = "splits.json"
+# Only where the photos are scenes that data/sample/draw.py painted.
+PAINTED_SCENES = "scenes.csv"
+
+# In DATA: what prepare_photos.py writes. MAPPED_FEATURES and its index stand in the place of
+# FEATURES where the features need not fit in memory.
 FEATURES = "features.pkl"
-# In its place where the features need not fit in memory.
 MAPPED_FEATURES = "features.npy"
 FEATURES_INDEX = "features-index.json"
-FEATURES_CACHE = "features-cache"
+FEATURES_CACHE = "features-cache.sqlite"
+PHOTO_FOLDERS = "photo-folders.json"
+
+# In DATA: what prepare_text.py writes.
+SPLIT_CAPTIONS = "split-captions.tsv"
 DESCRIPTIONS = "descriptions.txt"
-# Only where the photos are scenes that data/sample/draw.py drew.
-DRAWN_SCENES = "scenes.csv"
 
 # In DATA, and copied to MODEL so that it is self-contained.
 ENCODER_RECORD = "features.json"
 VOCABULARY = "vocabulary.json"
 
-# What the scripts write into DATA, which is no captions file of a person's.
-OWN_FILES = (
-    *SPLITS.values(),
-    PLACES,
-    DRAWN_SPLITS,
-    DESCRIPTIONS,
-    DRAWN_SCENES,
-    ENCODER_RECORD,
-    FEATURES_INDEX,
-    VOCABULARY,
-)
-
-# In MODEL.
+# In MODEL: what train.py writes.
 CAPTIONER = "captioner.keras"
 TRAINING_PHOTOS = "training-photos.json"
 RECIPE = "recipe.toml"
 HISTORY = "history.csv"
 CURVES = "curves.png"
 CHECKPOINT = "checkpoint.npz"
+
+# In MODEL: what evaluate.py writes.
 SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
-GALLERY = "captions.html"
+RESULTS_PAGE = "captions.html"
+
+# Which script makes which files.
+_OF_DATA = {
+    "prepare_photos.py": (FEATURES, MAPPED_FEATURES, FEATURES_INDEX, FEATURES_CACHE, PHOTO_FOLDERS),
+    "prepare_text.py": (SPLIT_CAPTIONS, DESCRIPTIONS),
+}
+_OF_BOTH = {ENCODER_RECORD: "prepare_photos.py", VOCABULARY: "prepare_text.py"}
+_OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
 
 # Of Unix and of Windows.
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
@@ -68,23 +72,75 @@ def photo_id(file_name: str) -> str:
     return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
-def require(path: Path, remedy: str, place: str = "") -> Path:
-    """Returns the path if there is such a file, and raises `UserError` with the remedy if not.
+def pretrained_model(name: str = "pretrained") -> Path:
+    """Returns the folder of a model that comes with the project.
 
-    `place` is what the message says besides on where it was looked for.
+    It is in models/ of the project's folder, and within the package where the project is installed.
     """
+    package = Path(__file__).resolve().parent
+    folder = package.parent / "models" / name
+    folder = folder if folder.is_dir() else package / name
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+def command_for(path: Path, data: Path | None = None) -> str:
+    """Returns the command that makes a file of a data folder or of a model folder.
+
+    `data` is the data folder that a model is trained on, by default the one its recipe names.
+    """
+    folder = path.parent
+    for script, names in _OF_DATA.items():
+        if path.name in names:
+            return f"run python {script} --data {quoted(folder)}"
+    is_model = (folder / CAPTIONER).exists() or (folder / RECIPE).exists()
+    if path.name in _OF_BOTH and not is_model:
+        return f"run python {_OF_BOTH[path.name]} --data {quoted(folder)}"
+    if folder.resolve() == pretrained_model().resolve():
+        return "it comes with the project: fetch the project"
+    recipe = _read_toml(folder / RECIPE)
+    data = data or recipe.get("made_with", {}).get("data")
+    flags = f"--data {quoted(data)} --model" if data else "--model"
+    if path.name in _OF_EVALUATION:
+        # The results of averaged models have a folder of their own.
+        models = recipe.get("evaluate", {}).get("model", [folder])
+        return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}"
+    return f"run python train.py {flags} {quoted(folder)}"
+
+
+def missing(path: Path, data: Path | None = None) -> UserError:
+    """Makes the error for a file that an earlier stage should have made; see `command_for`."""
+    return UserError(f"{path} is missing: {command_for(path, data)} first")
+
+
+def damaged(path: Path, fault: object) -> UserError:
+    """Makes the error for a file that is not as the stage before left it."""
+    return UserError(f"{path} is damaged ({fault}): {command_for(path)} again")
+
+
+def require(path: Path, data: Path | None = None) -> Path:
+    """Returns the path if there is such a file, and raises `UserError` with the command if not."""
     if not path.is_file():
-        raise UserError(f"{path} is missing{place}: {remedy}")
+        raise missing(path, data)
     return path
 
 
-def is_drawn_scene(photo: Path) -> bool:
-    """Returns whether a photo is one of the scenes that the project drew for itself."""
-    return (photo.absolute().parent.parent / DRAWN_SCENES).is_file()
+def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """Reads the tables of a TOML file; a file that is missing or damaged has none."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {name: table for name, table in content.items() if isinstance(table, dict)}
 
 
-# Columns of HISTORY that tell which epoch is best: of fine-tuning, which has a mean REWARD, the one
-# with the highest CIDEr-D; of the epochs before it, the one with the lowest loss.
-VALIDATION_LOSS = "val_loss"
-VALIDATION_CIDER = "val_cider_d"
-REWARD = "reward"
+def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
+    """Reads the recipe that a model folder holds: script -> setting -> value.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    recipe = _read_toml(require(folder / RECIPE))
+    if not recipe:
+        raise damaged(folder / RECIPE, "it is no recipe")
+    return recipe

@@ -1,4 +1,4 @@
-"""Imports Keras without the greetings that TensorFlow prints when it starts.
+"""Imports Keras, set up for this project, without the greetings that TensorFlow prints.
 
 Everything that needs Keras takes it from here: `from captioning.keras_setup import keras`. A person
 who made a mistake should read one sentence about it, not that sentence among notes on processors.
@@ -8,10 +8,7 @@ import contextlib
 import ctypes
 import logging
 import os
-import sys
-import tempfile
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
 
 from captioning.cli import UserError
 
@@ -19,95 +16,44 @@ from captioning.cli import UserError
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Keras makes a tf.function of each network, all of one name: of several networks that are traced
-# once each, TensorFlow warns as of one that is traced too often. In a notebook it sets the level of
-# its logger itself, so that only a filter lasts.
+# once each, TensorFlow warns as of one that is traced too often.
 if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
     logging.getLogger("tensorflow").addFilter(
         lambda record: "tf.function retracing" not in record.getMessage()
     )
 
-
-# Engines of Keras that requirements.txt does not install.
-_OPTIONAL = ("jax", "torch", "openvino")
-
-# Options of glibc's mallopt(3).
+# Options of glibc's mallopt(3). By default it returns the memory of freed tensors to the kernel,
+# which must clear it anew for every step: up to two fifths of the time of training. Other C
+# libraries have no such option.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep the memory of freed tensors for the next ones.
-
-    By default it returns large blocks to the kernel, which must clear them anew for every step: up
-    to two fifths of the time of training. Other C libraries have no such option.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _settings_file() -> Path:
-    """Returns where Keras keeps its settings."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
-
-
-# Memory that looks like a folder, which Linux has in a container that is read-only, too.
-_SHARED_MEMORY = "/dev/shm"
-
-
-def _find_temporary_folder() -> None:
-    """Finds a folder for temporary files where the usual ones cannot be written to.
-
-    TensorFlow asks for one when it is imported, and Keras makes empty ones when it saves and loads.
-    """
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        is_there = os.access(_SHARED_MEMORY, os.W_OK)
-        tempfile.tempdir = _SHARED_MEMORY if is_there else os.getcwd()
-
-
-def _open_withheld() -> BinaryIO:
-    try:
-        return tempfile.TemporaryFile()
-    except OSError:
-        # No folder for temporary files can be written to, as in a container that is read-only.
-        return open(os.devnull, "r+b")
+with contextlib.suppress(AttributeError, OSError, TypeError):
+    _library = ctypes.CDLL(None)
+    _library.mallopt(_M_MMAP_MAX, 0)
+    _library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextlib.contextmanager
-def _standard_error_withheld():
-    # The notes come from C++ code, which writes to the file descriptor, not to sys.stderr.
-    sys.stderr.flush()
+def _standard_error_dropped() -> Iterator[None]:
+    # Some notes come from C++ code that no variable silences, and that writes to the descriptor.
     original = os.dup(2)
-    with _open_withheld() as withheld:
-        os.dup2(withheld.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            withheld.seek(0)
-            os.write(original, withheld.read())
-            raise
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)
 
-
-_keep_freed_memory()
-_find_temporary_folder()
 
 try:
-    with _standard_error_withheld():
+    with _standard_error_dropped():
         import keras
 # What the settings of Keras can make it fail with, an engine that is not installed among it.
-except (AttributeError, ModuleNotFoundError, TypeError, ValueError) as error:
-    if isinstance(error, ModuleNotFoundError) and error.name not in _OPTIONAL:
-        raise
-    _reason = " ".join(str(error).split())
+except (AttributeError, ImportError, TypeError, ValueError) as error:
     raise UserError(
-        f"Keras cannot start ({_reason}): set KERAS_BACKEND to an engine that is installed, "
-        f"such as tensorflow, or remove {_settings_file()}"
+        f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
+        "is installed, such as tensorflow, or remove ~/.keras/keras.json"
     ) from error
 
 # Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.

@@ -8,7 +8,6 @@ import contextlib
 import platform
 import subprocess
 import tomllib
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,10 @@ from typing import Any
 import tomli_w
 
 from captioning.cli import UserError, quoted
-from captioning.files import DRAWN_SCENES, RECIPE, require
 from captioning.network.model_folders import finish_replacing
-from captioning.storage import write_text
+from captioning.old import DRAWN_SCENES, RECIPE, require, write_text
 
 # The tables that a recipe may have, and the one that `make_recipe` adds for people to read.
-SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
 MADE_WITH = "made_with"
 
 # A key of MADE_WITH that models of drawn scenes have.
@@ -29,49 +26,6 @@ OF_DRAWN_SCENES = "drawn_scenes"
 
 # Packages whose versions are written beside the settings.
 _PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy")
-
-
-def read_recipe(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
-    """Reads the table of a script that has these settings from a recipe.
-
-    Raises:
-        UserError: if the file is missing or not TOML, or names an unknown script or setting.
-    """
-    path = _find_recipe(path)
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror
-        raise UserError(f"{path} cannot be read ({reason}): name a recipe with --recipe") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
-    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
-    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
-        raise UserError(
-            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
-            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
-        )
-    settings = recipe.get(table, {})
-    for name in settings:
-        if name not in names:
-            raise UserError(
-                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
-                f"{', '.join(names)}"
-            )
-    return settings
-
-
-def _find_recipe(path: Path) -> Path:
-    """Returns the path; in place of a missing `recipes/NAME`, the recipe that the project has.
-
-    So they are found from any folder, also where the project is installed.
-    """
-    package = Path(__file__).resolve().parent
-    folders = (package.parent / "recipes", package / "recipe_files")
-    if path.parent == Path("recipes") and not path.exists():
-        found = [folder / path.name for folder in folders if (folder / path.name).is_file()]
-        return found[0] if found else path
-    return path
 
 
 def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict[str, Any]]:

@@ -1,15 +1,23 @@
-"""Settings: the constants at the top of a script, replaced by a recipe, replaced by flags."""
+"""Settings: the constants at the top of a script, replaced by a recipe, replaced by flags.
+
+A recipe is a TOML file with a table for each script, named after it without `.py`, with the
+script's constants in lower case as keys.
+"""
 
 import argparse
 import ast
 import contextlib
 import math
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from captioning.cli import ArgumentParser, UserError, wrapped
-from captioning.recipes import read_recipe
+
+# The tables that a recipe may have, and the one that a model's recipe has for people to read.
+SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
+MADE_WITH = "made_with"
 
 # Constants that say where things are, not how they are done.
 _PLACES = ("data", "model", "photos", "captions", "photo_column", "caption_column")
@@ -27,92 +35,78 @@ class SettingsParser(ArgumentParser):
     """
 
     def __init__(self, script: dict[str, Any], types: dict[str, Any] | None = None):
+        super().__init__(script["__doc__"])
         path = Path(script["__file__"])
         self.table = path.stem
         comments = _read_constants(path)
-        self.constants = {name: script[name] for name in comments}
-        self._of_recipe: set[str] = set()
-        self.flags = argparse.ArgumentParser(add_help=False)
-        for name, comment in comments.items():
-            _add_flag(self.flags, name, script[name], comment, (types or {}).get(name))
-        super().__init__(script["__doc__"], parents=[self.flags])
+        self.constants = {name.lower(): script[name] for name in comments}
+        self._flags = {
+            name.lower(): _add_flag(self, name, script[name], comment, (types or {}).get(name))
+            for name, comment in comments.items()
+        }
         self.add_argument(
             "--recipe",
             type=Path,
             metavar="FILE",
-            default=argparse.SUPPRESS,
             help="a TOML file whose settings replace these defaults",
         )
 
     def parse_settings(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
         """Reads the command line and the recipe that it names.
 
+        The result has, besides a value for each setting, `typed`, the names of the settings that
+        the command line names, and `replaced`, those that it or the recipe names.
+
         Raises:
             UserError: if the recipe cannot be read, or a flag or a setting in it is wrong.
         """
-        finder = ArgumentParser(None, add_help=False)
-        finder.add_argument("--recipe", type=Path)
-        recipe = finder.parse_known_args(arguments)[0].recipe
-        if recipe:
-            names = [name.lower() for name in self.constants]
-            replaced = self._convert(recipe, read_recipe(recipe, self.table, names))
-            self.set_defaults(**replaced)
-            self._of_recipe = set(replaced)
         options = self.parse_args(arguments)
-        for name, value in vars(options).items():
-            if isinstance(self.constants.get(name.upper()), tuple):
-                setattr(options, name, tuple(value))
+        # Flags that were not typed have left nothing.
+        typed = {name: value for name, value in vars(options).items() if name in self.constants}
+        recipe = self._read_recipe(options.recipe) if options.recipe else {}
+        layers = self.constants | recipe | typed
+        for name, value in layers.items():
+            is_list = isinstance(self.constants[name], tuple)
+            setattr(options, name, tuple(value) if is_list else value)
+        options.typed = set(typed)
+        options.replaced = set(recipe) | set(typed)
         return options
 
-    def typed(self, arguments: Sequence[str] | None = None) -> set[str]:
-        """Returns which settings the command line itself names, rather than recipe or constant."""
-        unset = dict.fromkeys(name.lower() for name in self.constants)
-        found = vars(self.parse_args(arguments, argparse.Namespace(**unset)))
-        return {name for name in unset if found[name] is not None}
+    def _read_recipe(self, path: Path) -> dict[str, Any]:
+        """Reads the settings of this script from a recipe, checked as if they were typed."""
+        settings = _read_table(_find_recipe(path), self.table, list(self.constants))
+        return {name: self._checked(path, name, value) for name, value in settings.items()}
 
-    def replaced(self, arguments: Sequence[str] | None = None) -> set[str]:
-        """Returns which settings the command line or the recipe of `parse_settings` names."""
-        return self.typed(arguments) | self._of_recipe
-
-    def _convert(self, recipe: Path, replaced: dict[str, Any]) -> dict[str, Any]:
-        """Checks the settings of a recipe just as if each were typed as a flag."""
-        checker = ArgumentParser(None, add_help=False, parents=[self.flags])
-        checker.prog = self.prog
-        typed = []
-        for name, value in replaced.items():
-            kind, toml_types = _TOML_TYPES[type(self.constants[name.upper()])]
-            if type(value) not in toml_types:
-                place = f"{recipe} sets {name} in [{self.table}]"
-                raise UserError(f"{place} to {value!r}: expected {kind}")
-            flag = name.replace("_", "-")
-            if isinstance(value, bool):
-                typed += [f"--{flag}" if value else f"--no-{flag}"]
-            elif isinstance(value, list):
-                typed += [f"--{flag}", *map(str, value)]
-            else:
-                typed += [f"--{flag}={value}"]
+    def _checked(self, path: Path, name: str, value: Any) -> Any:
+        place = f"{path} sets {name} in [{self.table}] to {value!r}"
+        kind, toml_types = _TOML_TYPES[type(self.constants[name])]
+        # True is an int to isinstance, and to nobody else.
+        if type(value) not in toml_types or value == []:
+            raise UserError(f"{place}: expected {kind}")
+        if isinstance(value, bool):
+            return value
+        flag = self._flags[name]
+        convert = flag.type or str
         try:
-            converted = vars(checker.parse_args(typed))
-        except UserError as error:
-            raise UserError(f"{recipe}: {error}") from error
-        return {
-            name: tuple(converted[name]) if isinstance(converted[name], list) else converted[name]
-            for name in replaced
-        }
+            converted = [convert(str(item)) for item in (value if type(value) is list else [value])]
+        except argparse.ArgumentTypeError as error:
+            raise UserError(f"{place}: {error}") from error
+        if flag.choices and not set(converted) <= set(flag.choices):
+            raise UserError(f"{place}: choose from {', '.join(map(str, flag.choices))}")
+        return converted if isinstance(value, list) else converted[0]
 
     def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
         """Returns lower-case constant -> value, but for those that say where things are."""
-        values = {name.lower(): getattr(options, name.lower()) for name in self.constants}
-        return {name: _plain(value) for name, value in values.items() if name not in _PLACES}
+        names = [name for name in self.constants if name not in _PLACES]
+        return {name: _plain(getattr(options, name)) for name in names}
 
     def describe(self, options: argparse.Namespace) -> str:
         """Lists the settings in force in lines for a person, those that were replaced first."""
-        parts = {"settings changed by recipe or flag": [], "settings": []}
-        changed, unchanged = parts.values()
+        changed, unchanged = [], []
         for name, value in self.settings_in_force(options).items():
-            text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            is_default = value == _plain(self.constants[name.upper()])
-            (unchanged if is_default else changed).append(f"{name} {text}")
+            is_default = value == _plain(self.constants[name])
+            (unchanged if is_default else changed).append(f"{name} {_typed(value)}")
+        parts = {"settings changed by recipe or flag": changed, "settings": unchanged}
         lines = [f"{title}: {', '.join(texts)}" for title, texts in parts.items() if texts]
         return "\n".join(map(wrapped, lines))
 
@@ -121,7 +115,11 @@ def _plain(value: Any) -> Any:
     """Returns what TOML knows: a list for a tuple, a string for a path."""
     if isinstance(value, Path):
         return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    return list(map(_plain, value)) if isinstance(value, tuple | list) else value
+
+
+def _typed(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _read_constants(path: Path) -> dict[str, str]:
@@ -139,8 +137,11 @@ def _read_constants(path: Path) -> dict[str, str]:
 
 def _add_flag(
     parser: argparse.ArgumentParser, name: str, default: Any, comment: str, kind: Any
-) -> None:
-    options = {"default": default, "help": comment.replace("%", "%%")}
+) -> argparse.Action:
+    # The help shows what the constant is; the flag itself has no default, so that what was typed
+    # can be told from what was not.
+    shown = f" (default: {_typed(default)})" if default not in ((), "") else ""
+    options = {"default": argparse.SUPPRESS, "help": (comment + shown).replace("%", "%%")}
     # A constant without a value, (), is of paths.
     sample = next(iter(default), Path()) if isinstance(default, tuple) else default
     if isinstance(default, tuple):
@@ -154,7 +155,7 @@ def _add_flag(
         options["type"] = kind or convert
         if default == ():
             options["metavar"] = "PATH"
-    parser.add_argument(f"--{name.lower().replace('_', '-')}", **options)
+    return parser.add_argument(f"--{name.lower().replace('_', '-')}", **options)
 
 
 def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -203,5 +204,47 @@ _TOML_TYPES = {
     float: ("a number", (int, float)),
     str: ("a text", (str,)),
     type(Path()): ("a path as text", (str,)),
-    tuple: ("a list", (list,)),
+    tuple: ("a list of one or more", (list,)),
 }
+
+
+def _find_recipe(path: Path) -> Path:
+    """Returns the path; in place of a missing `recipes/NAME`, the recipe that the project has.
+
+    So they are found from any folder, also where the project is installed.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package.parent / "recipes", package / "recipe_files")
+    if path.parent == Path("recipes") and not path.exists():
+        found = [folder / path.name for folder in folders if (folder / path.name).is_file()]
+        return found[0] if found else path
+    return path
+
+
+def _read_table(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
+    """Reads the table of a script that has these settings from a recipe.
+
+    Raises:
+        UserError: if the file is missing or not TOML, or names an unknown script or setting.
+    """
+    try:
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror
+        raise UserError(f"{path} cannot be read ({reason}): name a recipe with --recipe") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
+    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
+    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
+        raise UserError(
+            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
+            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
+        )
+    settings = recipe.get(table, {})
+    for name in settings:
+        if name not in names:
+            raise UserError(
+                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
+                f"{', '.join(names)}"
+            )
+    return settings

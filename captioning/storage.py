@@ -1,42 +1,33 @@
-"""Writes files whole or not at all, reads and writes JSON, opens arrays, and locks folders."""
+"""Writes files whole or not at all, reads and writes JSON, and locks folders."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import time
 import uuid
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from captioning.cli import UNENCODABLE, UserError
-from captioning.files import require
+from captioning.files import command_for, damaged, require
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.lib.npyio import NpzFile
 
 # Empty files that stay: a lock that is removed while another run waits for it locks nothing. Text
 # may be prepared while photos are, so it has a lock of its own.
 LOCK = ".lock"
-PHOTO_SCRIPTS = "prepare_photos.py, download.py or draw.py"  # which hold it in a data folder
 TEXT_LOCK = ".lock-text"
 
-# Begins the names of files that are being written.
+# Begins the names of files that are being written. Those of killed runs are removed after so many
+# seconds; scripts that take no lock may be writing younger ones now.
 _PARTIAL = ".partial-"
-
-# Temporary files of killed runs are removed after so many seconds; scripts that take no lock may be
-# writing younger ones now.
 TEMPORARY_FILE_LIFETIME = 600
-
-# The keys that every JSON file has besides its content.
-_VERSION = "format"
-_DIGEST = "sha256"
 
 # What a cell begins with that a spreadsheet takes for a formula.
 _FORMULA_SIGNS = ("=", "+", "-", "@")
@@ -57,7 +48,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
-        flush_folder_to_disk(path.parent)
     except OSError as error:
         # A full disk names no file.
         if error.filename is None:
@@ -67,44 +57,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def flush_folder_to_disk(folder: Path) -> None:
-    """Makes a rename survive a power cut, where the system can flush a folder: Windows cannot."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        # Some network file systems cannot either, and have moved the file all the same.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(handle)
-
-
 def digest_of_file(path: Path) -> str:
     """Computes the SHA-256 digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def open_arrays(path: Path) -> "NpzFile":
-    """Opens what `np.savez` wrote.
-
-    A damaged file fails in zipfile or NumPy, each with errors of its own.
-
-    Raises:
-        ValueError: if the arrays are compressed: a few kilobytes of zeros could fill the memory.
-    """
-    # Scripts that read no arrays need not wait for NumPy.
-    import numpy as np
-
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        is_stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
-        if not is_stored or sum(part.file_size for part in parts) > path.stat().st_size:
-            raise ValueError(f"Expected arrays that are not compressed. Received: {path}")
-    return np.load(path, allow_pickle=False)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,36 +91,48 @@ def cell_of(value: Any) -> Any:
     return text.encode("utf-8", UNENCODABLE).decode("utf-8")
 
 
-def write_json(path: Path, content: dict, version: int) -> None:
-    """Writes a JSON file with a format version and a digest of the content."""
-    content = {_VERSION: version, **content}
-    content[_DIGEST] = _digest(content)
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a JSON file holds; a subclass says what, and counts the versions of its form."""
+
+    FORMAT: ClassVar[int] = 1
+
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+def write_json(path: Path, record: Record) -> None:
+    """Writes a record with its format version and a digest of the content."""
+    content = {"format": record.FORMAT, **msgspec.to_builtins(record)}
+    content["sha256"] = _digest(content)
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path, version: int, remedy: str) -> dict:
-    """Reads what `write_json` wrote, without the version and the digest.
+def read_json(path: Path, kind: type[RecordType]) -> RecordType:
+    """Reads what `write_json` wrote.
 
     Raises:
-        UserError: if it is missing, damaged, edited or of another version, with the remedy.
+        UserError: if it is missing, damaged, edited or of another version.
     """
-    require(path, remedy)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(require(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): {remedy}") from error
+        raise damaged(path, error) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged (it holds no JSON object): {remedy}")
-    found = content.get(_VERSION)
-    if found != version:
-        raise UserError(f"{path} has format version {found!r}, not {version}: {remedy}")
-    if content.pop(_DIGEST, None) != _digest(content):
-        raise UserError(f"{path} was damaged or edited (its {_DIGEST} does not match): {remedy}")
-    del content[_VERSION]
-    return content
+        raise damaged(path, "it holds no JSON object")
+    if (found := content.get("format")) != kind.FORMAT:
+        raise UserError(
+            f"{path} has format version {found!r}, not {kind.FORMAT}: {command_for(path)} again"
+        )
+    if content.pop("sha256", None) != _digest(content):
+        raise damaged(path, "it was edited: its sha256 does not match")
+    try:
+        return msgspec.convert(content, kind)
+    # A check of a record's own raises ValueError, which msgspec turns into the former.
+    except msgspec.ValidationError as error:
+        raise damaged(path, error) from error
 
 
-def _digest(content: dict) -> str:
+def _digest(content: dict[str, Any]) -> str:
     """Computes the digest of the content, not of the file's bytes: white space changes nothing."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
@@ -180,7 +148,6 @@ def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
     Raises:
         UserError: if another run holds it.
     """
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(folder / lock, timeout=0).acquire()
@@ -189,13 +156,8 @@ def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
             f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
         ) from error
     with held:
-        remove_leftovers(folder)
+        newest = time.time() - TEMPORARY_FILE_LIFETIME
+        for path in folder.glob(f"{_PARTIAL}*"):
+            if path.is_file() and path.stat().st_mtime < newest:
+                path.unlink(missing_ok=True)
         yield
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files that killed runs left in a folder."""
-    newest = time.time() - TEMPORARY_FILE_LIFETIME
-    for path in folder.glob(f"{_PARTIAL}*"):
-        if path.is_file() and path.stat().st_mtime < newest:
-            path.unlink(missing_ok=True)

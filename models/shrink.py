@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, quoted, run
-from captioning.files import CAPTIONER, HISTORY
+from captioning.old import CAPTIONER, HISTORY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from captioning.keras_setup import keras
     from captioning.network.saved_model import load_model, save_model
+    from captioning.old import atomic_path
     from captioning.recipes import read_recipe_of_model
-    from captioning.storage import atomic_path
 
     model = load_model(options.model)
     recipe = read_recipe_of_model(options.model)

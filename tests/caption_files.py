@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from captioning.files import CAPTIONS, SPLITS
+from captioning.old import CAPTIONS, SPLITS
 from captioning.text.captions import read_captions
 
 # Of twenty photos.

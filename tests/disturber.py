@@ -17,13 +17,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support import StandIn, draw_photos  # noqa: E402
 
 from captioning.cli import run  # noqa: E402
-from captioning.files import (  # noqa: E402
+from captioning.old import (  # noqa: E402
     ENCODER_RECORD,
     FEATURES,
     FEATURES_CACHE,
+    LOCK,
 )
 from captioning.photos import extraction  # noqa: E402  The folder must be known before it is imported.
-from captioning.storage import LOCK  # noqa: E402
 
 PHOTOS = 300
 BATCH_SIZE = 8

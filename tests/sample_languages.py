@@ -10,7 +10,7 @@ from typing import NamedTuple
 from painting import paint_scene
 from scenes import Scene
 
-from captioning.files import CAPTIONS, PHOTOS, SPLITS
+from captioning.old import CAPTIONS, PHOTOS, SPLITS
 
 ANIMALS = ("dog", "cat", "bird")
 

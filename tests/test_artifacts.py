@@ -11,7 +11,7 @@ from support import ENCODER_RECORD as RECORD
 import prepare_text
 import train
 from captioning.cli import UserError, run
-from captioning.files import (
+from captioning.old import (
     CAPTIONS,
     DESCRIPTIONS,
     ENCODER_RECORD,

@@ -9,7 +9,7 @@ from support import assert_nothing_done, contents, prepare
 from test_properties import attempt, searched
 
 from captioning.cli import DONE
-from captioning.files import DRAWN_SPLITS
+from captioning.old import DRAWN_SPLITS
 from captioning.text.captions import read_captioned_photos, read_captions
 from captioning.text.places import Places
 

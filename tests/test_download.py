@@ -19,8 +19,7 @@ import pytest
 from support import ROOT, assert_refused
 
 from captioning.cli import run
-from captioning.files import CAPTIONS, PHOTOS, SPLITS
-from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
+from captioning.old import CAPTIONS, LOCK, PHOTO_SCRIPTS, PHOTOS, SPLITS, locked
 
 SCRIPT = ROOT / "data" / "flickr8k" / "download.py"
 PHOTO_ARCHIVE, TEXT_ARCHIVE = "Flickr8k_Dataset.zip", "Flickr8k_text.zip"

@@ -17,9 +17,9 @@ from support import PHOTO_RESULTS as RESULTS
 from support import PhotoBench, StandIn, draw_photos
 
 from captioning.cli import UserError
+from captioning.old import LOCK, PHOTO_SCRIPTS, locked
 from captioning.photos.feature_cache import read_hashes
 from captioning.photos.features import read_features, write_features
-from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
 
 
 @pytest.fixture

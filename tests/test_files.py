@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from captioning.storage import atomic_path, write_table, write_text
+from captioning.old import atomic_path, write_table, write_text
 
 
 @pytest.mark.parametrize(

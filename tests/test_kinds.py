@@ -12,7 +12,7 @@ import prepare_photos
 import prepare_text
 import train
 from captioning.cli import DONE
-from captioning.files import DRAWN_SPLITS, GALLERY, GENERATED_CAPTIONS, PLACES
+from captioning.old import DRAWN_SPLITS, GALLERY, GENERATED_CAPTIONS, PLACES
 from captioning.photos.features import read_features
 from captioning.text.captions import read_descriptions
 from captioning.text.splits import SplitSettings, draw_splits, read_split

@@ -8,12 +8,12 @@ import pytest
 from support import ROOT
 
 from captioning.cli import UserError
-from captioning.storage import LOCK, TEMPORARY_FILE_LIFETIME, locked
+from captioning.old import LOCK, TEMPORARY_FILE_LIFETIME, locked
 
 
 def test_a_killed_process_holds_no_lock(tmp_path):
     program = (
-        "import os, sys, time; from pathlib import Path; from captioning.storage import locked\n"
+        "import os, sys, time; from pathlib import Path; from captioning.old import locked\n"
         "with locked(Path(sys.argv[1]), 'a test'): print('held', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -15,7 +15,7 @@ import prepare_photos
 import prepare_text
 import train
 from captioning.cli import run
-from captioning.files import SPLITS
+from captioning.old import SPLITS
 from captioning.photos import hashes
 from captioning.photos.feature_cache import read_hashes
 from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo

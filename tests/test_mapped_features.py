@@ -13,6 +13,7 @@ from support import ENCODER_RECORD, PhotoBench
 
 import train
 from captioning.cli import UserError
+from captioning.old import read_json, write_json
 from captioning.photos import extraction, features
 from captioning.photos.features import (
     MAPPED_ABOVE,
@@ -23,7 +24,6 @@ from captioning.photos.features import (
     write_features,
     write_mapped_features,
 )
-from captioning.storage import read_json, write_json
 from captioning.text.places import captions_places
 
 RECORD = {**ENCODER_RECORD, "length": 3}

@@ -21,9 +21,9 @@ from captioning.network import model_folders, saved_model, training
 from captioning.network.model import build_captioner
 from captioning.network.model_folders import find_captioner
 from captioning.network.saved_model import SavedModel, load_model, save_model, write_model
+from captioning.old import locked
 from captioning.recipes import read_recipe_of_model
 from captioning.scores import scoring
-from captioning.storage import locked
 from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 RESULTS = ("scores.json", "captions.csv", "captions.html")

@@ -11,9 +11,16 @@ from support import PHOTO_RESULTS, StandIn, assert_nothing_done, draw_photos, pr
 import evaluate
 import prepare_photos
 from captioning.cli import DONE, UserError, run
-from captioning.files import CAPTIONS, DESCRIPTIONS, DRAWN_SPLITS, PLACES, SPLITS, VOCABULARY
+from captioning.old import (
+    CAPTIONS,
+    DESCRIPTIONS,
+    DRAWN_SPLITS,
+    PLACES,
+    SPLITS,
+    VOCABULARY,
+    write_json,
+)
 from captioning.photos.features import read_features
-from captioning.storage import write_json
 from captioning.text.captions import read_captions, read_descriptions
 from captioning.text.places import photo_folders, read_places
 from captioning.text.splits import read_split

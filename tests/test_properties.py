@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import prepare_text
 from captioning.cli import UserError
-from captioning.files import CAPTIONS, DRAWN_SPLITS, SPLITS
+from captioning.old import CAPTIONS, DRAWN_SPLITS, SPLITS
 from captioning.text.captions import read_captions, read_descriptions, write_descriptions
 from captioning.text.splits import SplitSettings, draw_splits, read_split
 from captioning.text.vocabulary import (

@@ -17,8 +17,7 @@ from PIL import Image
 from support import assert_refused, contents, run_script
 
 from captioning.cli import UserError, run
-from captioning.files import SPLITS, photo_id
-from captioning.storage import PHOTO_SCRIPTS, locked
+from captioning.old import PHOTO_SCRIPTS, SPLITS, locked, photo_id
 from captioning.text.captions import read_captions
 from captioning.text.splits import read_split
 from captioning.text.words import split_into_words

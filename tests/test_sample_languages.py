@@ -16,7 +16,7 @@ import prepare_photos
 import prepare_text
 import train
 from captioning import captioner
-from captioning.files import PHOTOS
+from captioning.old import PHOTOS
 from captioning.text.captions import read_captions
 from captioning.text.sentences import as_sentence
 from captioning.text.splits import read_split

@@ -13,8 +13,8 @@ from captioning.keras_setup import keras
 from captioning.network import saved_model
 from captioning.network.model import build_captioner
 from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.old import write_json
 from captioning.photos.features import FORMAT, read_encoder_record
-from captioning.storage import write_json
 from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60

@@ -15,8 +15,8 @@ import pytest
 from support import ROOT, StandIn, assert_refused, run_script, write_tiny_data
 
 from captioning.cli import UserError, run
+from captioning.old import read_json, write_json
 from captioning.photos import features
-from captioning.storage import read_json, write_json
 from captioning.text import vocabulary
 
 SCRIPTS = ["prepare_photos.py", "prepare_text.py", "train.py", "evaluate.py", "generate.py"]

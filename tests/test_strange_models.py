@@ -19,8 +19,8 @@ from captioning.cli import UserError
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, build_photo_half, halves, join_halves
 from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.old import read_json, write_json
 from captioning.photos.features import FORMAT
-from captioning.storage import read_json, write_json
 from captioning.text.vocabulary import FORMAT as VOCABULARY_FORMAT
 from captioning.text.vocabulary import Vocabulary
 

@@ -12,8 +12,15 @@ from support import ROOT, assert_nothing_done, contents, prepare
 
 import prepare_text
 from captioning.cli import OWN_FAULT, UserError
-from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY, photo_id
-from captioning.storage import read_json, write_json
+from captioning.old import (
+    CAPTIONS,
+    DESCRIPTIONS,
+    SPLITS,
+    VOCABULARY,
+    photo_id,
+    read_json,
+    write_json,
+)
 from captioning.text.captions import (
     read_captions,
     read_captions_of,

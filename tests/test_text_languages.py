@@ -7,7 +7,7 @@ import pytest
 from test_text import prepare, write_data
 
 from captioning.cli import UserError
-from captioning.files import CAPTIONS, DESCRIPTIONS, photo_id
+from captioning.old import CAPTIONS, DESCRIPTIONS, photo_id
 from captioning.scores.scoring import read_references
 from captioning.text.captions import read_captions, read_descriptions
 from captioning.text.splits import read_split

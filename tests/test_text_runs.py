@@ -10,13 +10,12 @@ from support import assert_nothing_done, contents, make_prepared_data, prepare
 import prepare_photos
 import prepare_text
 from captioning.cli import DONE, UserError
-from captioning.files import CAPTIONS, SPLITS
 from captioning.network import batches as dataset
 from captioning.network.batches import load_training
+from captioning.old import CAPTIONS, SPLITS, TEXT_LOCK, locked
 from captioning.photos.features import read_features
 from captioning.scores import scoring
 from captioning.scores.scoring import read_references
-from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import read_descriptions
 from captioning.text.places import name_places, read_places, write_places
 

@@ -11,10 +11,9 @@ import evaluate
 import prepare_text
 import train
 from captioning.cli import UserError, run
-from captioning.files import SCORES, SPLITS, TRAINING_PHOTOS
 from captioning.network.saved_model import SavedModel, load_models, notes_on_training_photos
+from captioning.old import SCORES, SPLITS, TRAINING_PHOTOS, read_json, write_json
 from captioning.photos.features import read_features, write_features
-from captioning.storage import read_json, write_json
 from captioning.text.splits import read_split
 
 

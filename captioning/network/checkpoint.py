@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.files import CHECKPOINT, require
-from captioning.storage import atomic_path, open_arrays
+from captioning.old import CHECKPOINT, atomic_path, open_arrays, require
 
 if TYPE_CHECKING:
     from captioning.keras_setup import keras

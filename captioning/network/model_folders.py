@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from captioning.cli import quoted
-from captioning.files import (
+from captioning.old import (
     CAPTIONER,
     CURVES,
     ENCODER_RECORD,
@@ -18,9 +18,9 @@ from captioning.files import (
     SCORES,
     TRAINING_PHOTOS,
     VOCABULARY,
+    flush_folder_to_disk,
     require,
 )
-from captioning.storage import flush_folder_to_disk
 
 # Where new files are written, and what that folder is called as soon as all of them are complete.
 _UNFINISHED = ".next"

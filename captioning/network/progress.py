@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from captioning.cli import counted
-from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.training import is_best, is_finished
+from captioning.old import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.scores.report import print_example
 from captioning.text.vocabulary import Vocabulary
 from captioning.text.words import join_words

@@ -20,13 +20,13 @@ import numpy as np
 from tqdm import tqdm
 
 from captioning.cli import UserError
-from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.checkpoint import Checkpoint
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.saved_model import SavedModel, load_model
 from captioning.network.training import CaptionTrainer, compile_trainer
+from captioning.old import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.scores.metrics import CiderD
 from captioning.text.vocabulary import Vocabulary
 

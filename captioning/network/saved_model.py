@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError, counted, is_out_of_memory, quoted
-from captioning.files import (
+from captioning.keras_setup import keras
+from captioning.network.model import average_captioners, check_captioner, halves
+from captioning.network.model_folders import find_captioner, replacing
+from captioning.network.network_file import load_network
+from captioning.old import (
     CAPTIONER,
     ENCODER_RECORD,
     RECIPE,
     TRAINING_PHOTOS,
     VOCABULARY,
+    atomic_path,
+    read_json,
+    write_json,
 )
-from captioning.keras_setup import keras
-from captioning.network.model import average_captioners, check_captioner, halves
-from captioning.network.model_folders import find_captioner, replacing
-from captioning.network.network_file import load_network
 from captioning.photos.encoders import JOIN, UNTRAINED
 from captioning.photos.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
 from captioning.recipes import (
@@ -27,7 +30,6 @@ from captioning.recipes import (
     read_recipe_of_model,
     write_recipe,
 )
-from captioning.storage import atomic_path, read_json, write_json
 from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 

@@ -10,14 +10,20 @@ import pandas as pd
 from tqdm import tqdm
 
 from captioning.cli import UserError, wrapped
-from captioning.files import CURVES, HISTORY, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches
 from captioning.network.checkpoint import write_checkpoint
 from captioning.network.model import logits_of
 from captioning.network.model_folders import replacing
+from captioning.old import (
+    CURVES,
+    HISTORY,
+    VALIDATION_CIDER,
+    VALIDATION_LOSS,
+    atomic_path,
+    write_table,
+)
 from captioning.scores.report import draw_curves
-from captioning.storage import atomic_path, write_table
 from captioning.text.vocabulary import PADDING_ID
 
 ops = keras.ops

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from captioning.cli import UserError, counted
-from captioning.files import FEATURES_CACHE, photo_id
+from captioning.old import FEATURES_CACHE, photo_id
 from captioning.photos.feature_cache import FeatureCache, add_to_cache, check_data, read_blocks
 from captioning.photos.features import (
     AUTOMATIC,

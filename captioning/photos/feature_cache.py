@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from captioning.cli import UserError, counted, quoted
-from captioning.files import FEATURES_CACHE, photo_id
+from captioning.old import FEATURES_CACHE, atomic_path, open_arrays, photo_id
 from captioning.photos.features import (
     differing_keys,
     features_path,
@@ -28,7 +28,6 @@ from captioning.photos.features import (
 )
 from captioning.photos.hashes import HASH_SIZE
 from captioning.photos.remote_photos import RemotePhoto
-from captioning.storage import atomic_path, open_arrays
 
 # The signature of a photo that has gone.
 MISSING = "missing"

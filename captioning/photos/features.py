@@ -13,11 +13,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from captioning.cli import UserError, quoted
-from captioning.files import ENCODER_RECORD, FEATURES, FEATURES_INDEX, MAPPED_FEATURES, require
+from captioning.old import (
+    ENCODER_RECORD,
+    FEATURES,
+    FEATURES_INDEX,
+    MAPPED_FEATURES,
+    digest_of_file,
+    read_json,
+    require,
+    write_json,
+)
 from captioning.photos.architectures import BFLOAT16, FLOAT32
 from captioning.photos.mapped_features import MappedRows, read_index, write_index, write_rows
 from captioning.photos.pickled_features import HeldRows, dump_features, load_features
-from captioning.storage import digest_of_file, read_json, write_json
 
 # Of features.json.
 FORMAT = 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from captioning.cli import UserError, one_line
-from captioning.files import photo_id
+from captioning.old import photo_id
 from captioning.photos.reading import photo_extensions
 from captioning.photos.remote_photos import RemoteFolder, RemotePhoto
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from captioning.cli import counted, one_line, quoted, wrapped
-from captioning.files import DRAWN_SCENES, FEATURES_CACHE, SPLITS
+from captioning.old import DRAWN_SCENES, FEATURES_CACHE, SPLITS
 from captioning.photos.feature_cache import read_hashes
 from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike
 from captioning.text.places import has_split_files, split_file

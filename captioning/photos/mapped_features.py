@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.files import FEATURES_INDEX
-from captioning.storage import atomic_path, read_json, write_json
+from captioning.old import FEATURES_INDEX, atomic_path, read_json, write_json
 
 # Of features-index.json.
 FORMAT = 1

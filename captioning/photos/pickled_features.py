@@ -10,8 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.files import ENCODER_RECORD
-from captioning.storage import atomic_path
+from captioning.old import ENCODER_RECORD, atomic_path
 
 # An instruction of one byte can make an object of two hundred. Features are mostly numbers: 64 of
 # them, with their names, take 308 bytes and 24 instructions. So many are allowed in any pickle, and

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from captioning.cli import UserError, quoted
-from captioning.files import GENERATED_CAPTIONS, SCORES, require
+from captioning.old import GENERATED_CAPTIONS, SCORES, cell_of, digest_of_file, require
 from captioning.recipes import evaluation_command
 from captioning.scores import metrics
 from captioning.scores.metrics import Captions
@@ -26,7 +26,6 @@ from captioning.scores.scoring import (
     read_scores,
     standard_row,
 )
-from captioning.storage import cell_of, digest_of_file
 from captioning.text.words import word_splitter
 
 

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from captioning.cli import line_width, one_line, wrapped
-from captioning.files import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
-from captioning.storage import write_table
+from captioning.old import REWARD, VALIDATION_CIDER, VALIDATION_LOSS, write_table
 from captioning.text.words import join_words
 
 # How varied the captions are: key of a row's results, two lines of heading, format.

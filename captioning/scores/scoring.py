@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from captioning.files import SCORES
+from captioning.old import SCORES, read_json, write_json
 from captioning.scores import metrics
 from captioning.scores.metrics import Caption, Captions, PhotoStatistics
-from captioning.storage import read_json, write_json
 from captioning.text.captions import read_captions, read_descriptions
 from captioning.text.languages import ENGLISH
 from captioning.text.splits import read_split, usable_photos

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from captioning.cli import one_line
-from captioning.files import OWN_FILES
+from captioning.old import OWN_FILES
 from captioning.text.caption_tables import PHOTO_NAME, KindError, find_layout, table_rows
 from captioning.text.text_files import read_lines
 

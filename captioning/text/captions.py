@@ -10,8 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from captioning.cli import UserError, counted, one_line, quoted
-from captioning.files import DESCRIPTIONS, photo_id, require
-from captioning.storage import write_text
+from captioning.old import DESCRIPTIONS, photo_id, require, write_text
 from captioning.text.caption_kinds import SPLIT_NAMES, Row, open_captions
 from captioning.text.caption_tables import KindError
 from captioning.text.places import Places, captions_places, read_places

@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError, quoted
-from captioning.files import CAPTIONS, DRAWN_SPLITS, OWN_FILES, PHOTOS, PLACES, SPLITS
+from captioning.old import (
+    CAPTIONS,
+    DRAWN_SPLITS,
+    OWN_FILES,
+    PHOTOS,
+    PLACES,
+    SPLITS,
+    digest_of_file,
+    read_json,
+    write_json,
+)
 from captioning.photos.remote_photos import RemoteFolder, place_of
-from captioning.storage import digest_of_file, read_json, write_json
 from captioning.text.caption_tables import PHOTO_NAME
 
 # Of places.json.

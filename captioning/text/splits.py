@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captioning.cli import UserError, counted, quoted
-from captioning.files import DRAWN_SPLITS, SPLITS, photo_id, require
-from captioning.storage import read_json, write_json
+from captioning.old import DRAWN_SPLITS, SPLITS, photo_id, read_json, require, write_json
 from captioning.text.captions import CaptionedPhotos
 from captioning.text.places import has_split_files, split_file
 from captioning.text.text_files import read_lines

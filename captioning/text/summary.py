@@ -10,7 +10,7 @@ from pathlib import Path
 import regex
 
 from captioning.cli import counted, line_width, one_line, wrapped
-from captioning.files import photo_id
+from captioning.old import photo_id
 from captioning.text.caption_tables import PHOTO_NAME
 from captioning.text.languages import ENGLISH, rules_of
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary

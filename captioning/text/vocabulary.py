@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError, one_line, quoted
-from captioning.files import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY
-from captioning.storage import read_json, write_json
+from captioning.old import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY, read_json, write_json
 from captioning.text.languages import ENGLISH
 from captioning.text.places import (
     Places,

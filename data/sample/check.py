@@ -25,10 +25,9 @@ from scenes import SCENE_TABLE
 from wording import WORDS
 
 from captioning.cli import DONE, UserError, quoted, run
-from captioning.files import GENERATED_CAPTIONS, PHOTOS, photo_id, require
+from captioning.old import GENERATED_CAPTIONS, PHOTOS, atomic_path, photo_id, require, write_json
 from captioning.photos.reading import PhotoError, read_photo
 from captioning.settings import SettingsParser
-from captioning.storage import atomic_path, write_json
 
 DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there

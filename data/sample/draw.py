@@ -29,16 +29,18 @@ from scenes import PHOTO_NAME, SCENE_TABLE, Scene, all_combinations, hold_out, p
 from wording import write_captions
 
 from captioning.cli import DONE, UserError, quoted, run
-from captioning.files import CAPTIONS, PHOTOS, SPLITS
-from captioning.settings import SettingsParser, seed_number, whole_number
-from captioning.storage import (
+from captioning.old import (
+    CAPTIONS,
     PHOTO_SCRIPTS,
+    PHOTOS,
+    SPLITS,
     atomic_path,
     locked,
     remove_leftovers,
     write_table,
     write_text,
 )
+from captioning.settings import SettingsParser, seed_number, whole_number
 
 DATA = Path("data/sample")  # the data folder
 SCENES = 700  # photos to draw

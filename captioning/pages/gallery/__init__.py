@@ -15,8 +15,8 @@ from PIL import Image
 
 from captioning.cli import counted
 from captioning.network.confidence import TokenProbability, mean_probability
+from captioning.old import write_text
 from captioning.pages.gallery.thumbnails import make_thumbnails
-from captioning.storage import write_text
 from captioning.text.languages import ENGLISH
 from captioning.text.sentences import full_stop, sentence_parts
 from captioning.text.vocabulary import END_TOKEN

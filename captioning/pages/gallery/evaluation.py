@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import counted
-from captioning.files import CURVES, RECIPE, photo_id
 from captioning.network.decoding import token_probabilities
 from captioning.network.saved_model import SavedModel
+from captioning.old import CURVES, RECIPE, photo_id
 from captioning.pages.gallery import Caption, Card, Page, Section
 from captioning.photos.features import FeatureRows, read_encoder_record
 from captioning.photos.listing import find_photos
