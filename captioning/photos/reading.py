@@ -73,6 +73,11 @@ def photo_extensions() -> set[str]:
     return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
+def is_photo_name(name: str) -> bool:
+    """Tells whether a file of this name is taken for a photo, by what the name ends in."""
+    return os.path.splitext(name)[1].lower() in photo_extensions()
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Converts an image of any mode to 8-bit RGB.
 
