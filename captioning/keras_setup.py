@@ -51,9 +51,10 @@ try:
         import keras
 # What the settings of Keras can make it fail with, an engine that is not installed among it.
 except (AttributeError, ImportError, TypeError, ValueError) as error:
+    _settings = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json")
     raise UserError(
         f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
-        "is installed, such as tensorflow, or remove ~/.keras/keras.json"
+        f"is installed, such as tensorflow, or remove {_settings}"
     ) from error
 
 # Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.

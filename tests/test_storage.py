@@ -1,0 +1,188 @@
+"""Files are written whole or not at all, carry nothing that runs, and are held by one run."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import ROOT
+
+from captioning.cli import UserError
+from captioning.files import damaged, missing, photo_id
+from captioning.storage import (
+    LOCK,
+    TEMPORARY_FILE_LIFETIME,
+    Record,
+    atomic_path,
+    locked,
+    read_json,
+    write_json,
+    write_table,
+    write_text,
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", '=HYPERLINK("x","y")', "\n+1"]
+)
+def test_a_table_carries_no_formula(tmp_path, text):
+    write_table(tmp_path / "out.csv", pd.DataFrame({"photo": [text], "caption": ["a dog"]}))
+    row = pd.read_csv(tmp_path / "out.csv", dtype=str).iloc[0]
+    assert (row["photo"], row["caption"]) == (f"'{text}", "a dog")
+
+
+def test_numbers_and_ordinary_texts_are_left_alone(tmp_path):
+    texts = ["a dog", 'a "big" dog, here', "1 = 1", "", "café", "two\nlines"]
+    numbers = np.array([-1.5, 0, 2, -3, 1e-7, 5])
+    write_table(tmp_path / "out.csv", pd.DataFrame({"text": texts, "number": numbers}))
+    table = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert list(table["text"]) == texts
+    assert list(table["number"]) == list(numbers)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(path) as partial:
+        partial.with_name("no such file").replace(partial)
+    assert path.read_text() == "old"
+    with atomic_path(path) as partial:
+        partial.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_of_a_strangers_is_replaced_and_not_followed(tmp_path):
+    target, link = tmp_path / "mine.txt", tmp_path / "data" / "file.txt"
+    target.write_text("mine")
+    link.parent.mkdir()
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "new", "mine")
+
+
+class Word(Record):
+    """A record to write and read."""
+
+    FORMAT: ClassVar[int] = 3
+    text: str
+    counts: dict[str, int]
+
+
+def _edited(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), ["is missing", "first"]),
+        (lambda path: path.write_text("{"), ["is damaged", "again"]),
+        (lambda path: path.write_bytes(b"\xff\xfe"), ["is damaged"]),
+        (lambda path: path.write_text("[" * 100_000), ["is damaged"]),
+        (lambda path: path.write_text("[]"), ["is damaged", "no JSON object"]),
+        (lambda path: _edited(path, text="another"), ["is damaged", "edited"]),
+        (lambda path: _edited(path, format=2), ["has format version 2, not 3", "again"]),
+        (lambda path: _edited(path, format=None), ["has format version None, not 3"]),
+    ],
+)
+def test_a_damaged_record_is_one_sentence_with_the_command(tmp_path, damage, words):
+    path = tmp_path / "vocabulary.json"
+    write_json(path, Word(text="dog", counts={"a": 1}))
+    assert read_json(path, Word) == Word(text="dog", counts={"a": 1})
+    damage(path)
+    with pytest.raises(UserError) as error:
+        read_json(path, Word)
+    for word in (path, *words, f"python prepare_text.py --data {tmp_path}"):
+        assert str(word) in str(error.value)
+
+
+def test_a_record_of_other_types_is_damaged(tmp_path):
+    class Other(Record):
+        """The same keys with other values."""
+
+        FORMAT: ClassVar[int] = 3
+        text: list[str]
+
+    write_json(tmp_path / "word.json", Other(text=["dog"]))
+    with pytest.raises(UserError, match=r"word.json is damaged \(Expected `str`"):
+        read_json(tmp_path / "word.json", Word)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("features.pkl", "prepare_photos.py --data {}"),
+        ("features-cache.sqlite", "prepare_photos.py --data {}"),
+        ("split-captions.tsv", "prepare_text.py --data {}"),
+        ("vocabulary.json", "prepare_text.py --data {}"),
+        ("captioner.keras", "train.py --model {}"),
+        ("checkpoint.npz", "train.py --model {}"),
+        ("scores.json", "evaluate.py --model {}"),
+    ],
+)
+def test_every_file_names_the_command_that_makes_it(tmp_path, name, command):
+    folder = tmp_path / "my folder"
+    sentence = f"run python {command.format(repr(str(folder)))}"
+    assert str(missing(folder / name)) == f"{folder / name} is missing: {sentence} first"
+    assert f"(torn): {sentence} again" in str(damaged(folder / name, "torn"))
+
+
+def test_a_model_names_the_data_that_it_was_trained_on(tmp_path):
+    (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "data/mine"\n')
+    command = f"python train.py --data data/mine --model {tmp_path}"
+    assert command in str(missing(tmp_path / "captioner.keras"))
+    # Of the files that data and model folders share, it has the model's.
+    assert command in str(damaged(tmp_path / "vocabulary.json", "torn"))
+    given = tmp_path / "given"
+    assert f"--data {given} --model" in str(missing(tmp_path / "captioner.keras", given))
+    (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "d"\n[evaluate]\nmodel = ["a", "b"]')
+    command = "python evaluate.py --data d --model a b first"
+    assert command in str(missing(tmp_path / "captions.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "photo"),
+    [
+        ("dog.jpg", "dog"),
+        ("2258277193_586949ec62.jpg.1", "2258277193_586949ec62"),
+        ("a.b.c.png", "a.b.c"),
+        ("train/x/dog.jpeg", "dog"),
+        ("C:\\photos\\dog.JPG", "dog"),
+        ("img.001", "img.001"),
+        ("cafe\u0301.jpg", "caf\u00e9"),
+        (".jpg", ""),
+    ],
+)
+def test_photo_ids(name, photo):
+    assert photo_id(name) == photo
+
+
+def test_a_killed_process_holds_no_lock(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from captioning.storage import locked\n"
+        "with locked(Path(sys.argv[1]), 'a test'): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.readline()
+        with pytest.raises(UserError, match="another run of a test"), locked(tmp_path, "a test"):
+            pass
+        process.kill()
+    with locked(tmp_path, "a test"):
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def test_what_killed_runs_left_half_written_is_removed(tmp_path):
+    old, young = tmp_path / ".partial-old.pkl", tmp_path / ".partial-young.json"
+    for path in (old, young):
+        path.write_text("half")
+    past = young.stat().st_mtime - TEMPORARY_FILE_LIFETIME - 1
+    os.utime(old, (past, past))
+    with locked(tmp_path, "a test"):
+        assert not old.exists()
+        assert young.exists()
