@@ -23,7 +23,7 @@ RECIPE ?= classic
 STEPS := $(SAMPLE_CAPTIONS) $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
          $(SAMPLE_MODEL)/curves.png $(SAMPLE_MODEL)/scores.json $(SAMPLE_MODEL)/truth.json
 
-.PHONY: help demo flickr8k test stress venv clean
+.PHONY: help demo flickr8k test check stress venv clean
 # The scripts write every file whole or not at all; what they have written is kept when one stops.
 .PRECIOUS: $(STEPS)
 
@@ -33,9 +33,10 @@ help:
 	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run"
 	@echo "               everything on them; with RECIPE=best encoders that need no"
 	@echo "               download in place of VGG16 (1.1 GB)"
-	@echo "make test      lint and run the tests"
-	@echo "make stress    disturb the scripts at random, in half an hour: kills, full"
-	@echo "               disks, damaged files, two runs at once"
+	@echo "make test      lint and run the tests, in minutes"
+	@echo "make check     the long tests: browser, Ray, JAX, packaging, notebook"
+	@echo "make stress    disturb the scripts at random: kills, full disks, damaged"
+	@echo "               files, two runs at once"
 	@echo "make clean     remove .venv, the demo's results and every cache"
 
 demo: .venv/installed
@@ -103,10 +104,17 @@ venv: .venv/installed-dev
 	$(RUN) -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
+.venv/installed-check: requirements-check.txt requirements-ray.txt .venv/installed-dev
+	$(RUN) -m pip install --quiet --requirement requirements-check.txt
+	@touch $@
+
 test: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --ignore tests/check --numprocesses 2 --dist loadfile
+
+check: .venv/installed-check
+	$(RUN) -m pytest tests/check
 
 stress: .venv/installed-dev
 	$(RUN) tests/stress
