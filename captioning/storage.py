@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # may be prepared while photos are, so it has a lock of its own.
 LOCK = ".lock"
 TEXT_LOCK = ".lock-text"
+PHOTO_SCRIPTS = "prepare_photos.py, download.py or draw.py"  # which hold LOCK in a data folder
 
 # Begins the names of files that are being written. Those of killed runs are removed after so many
 # seconds; scripts that take no lock may be writing younger ones now.

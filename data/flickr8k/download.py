@@ -32,9 +32,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from captioning.cli import DONE, UserError, quoted, run
-from captioning.old import CAPTIONS, PHOTO_SCRIPTS, PHOTOS, SPLITS, locked
+from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.photos.listing import find_photos
 from captioning.settings import SettingsParser
+from captioning.storage import PHOTO_SCRIPTS, locked
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = 224  # pixels of a finished photo's side
-SCALE = 3  # it is drawn this many times larger, then reduced, which smooths every edge
-BIG = SIZE * SCALE  # pixels of the side while it is drawn
+SCALE = 3  # it is painted this many times larger, then reduced, which smooths every edge
+BIG = SIZE * SCALE  # pixels of the side while it is painted
 CURVE_STEPS = 8  # straight pieces between two given points of a curve
 
 Colour = tuple[int, int, int]

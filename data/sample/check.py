@@ -1,4 +1,4 @@
-"""Checks the captions of the sample against what was drawn, property by property.
+"""Checks the captions of the sample against what was painted, property by property.
 
     python data/sample/check.py --data data/sample --model models/sample
 
@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,13 +22,13 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from brush import SIZE
-from scenes import SCENE_TABLE
 from wording import WORDS
 
 from captioning.cli import DONE, UserError, quoted, run
-from captioning.old import GENERATED_CAPTIONS, PHOTOS, atomic_path, photo_id, require, write_json
+from captioning.files import GENERATED_CAPTIONS, PAINTED_SCENES, PHOTOS, photo_id
 from captioning.photos.reading import PhotoError, read_photo
 from captioning.settings import SettingsParser
+from captioning.storage import Record, atomic_path, write_json
 
 DATA = Path("data/sample")  # what draw.py wrote
 MODEL = Path("models/sample")  # what train.py and evaluate.py wrote; the results go there
@@ -35,6 +36,14 @@ DECODING = "beam 3"  # whose captions: those of a row that evaluate.py was asked
 SHUFFLES = 200  # orders of the photos over which the column of shuffled photos is averaged
 
 _LONGEST_CAPTION = 200  # characters of a caption that the picture shows
+
+
+class Truth(Record):
+    """What truth.json holds: property -> name of a share -> from 0 to 1."""
+
+    FORMAT: ClassVar[int] = 3
+    captions: int  # how many were checked
+    properties: dict[str, dict[str, float]]
 
 
 def named_values(caption: str, words: dict[str, list[str]]) -> set[str]:
@@ -70,8 +79,10 @@ def read_table(path: Path, columns: set[str], remedy: str) -> pd.DataFrame:
     Raises:
         UserError: if it is missing, damaged, or has not all of the columns, with the remedy.
     """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy}")
     try:
-        table = pd.read_csv(require(path, remedy), dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
         raise UserError(f"{path} is damaged ({' '.join(str(error).split())}): {remedy}") from error
     if missing := columns.difference(table):
@@ -85,10 +96,10 @@ def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, p
     Raises:
         UserError: if a file is missing or they do not fit together.
     """
-    scenes_path, captions_path = data / SCENE_TABLE, model / GENERATED_CAPTIONS
-    drawing = f"run python data/sample/draw.py --data {quoted(data)} first"
+    scenes_path, captions_path = data / PAINTED_SCENES, model / GENERATED_CAPTIONS
+    painting = f"run python data/sample/draw.py --data {quoted(data)} first"
     remedy = f"run python evaluate.py --data {quoted(data)} --model {quoted(model)}"
-    scenes = read_table(scenes_path, {"photo", "split", *WORDS}, drawing)
+    scenes = read_table(scenes_path, {"photo", "split", *WORDS}, painting)
     captions = read_table(captions_path, set(), f"{remedy} first")
     if decoding not in captions:
         ways = ", ".join(name for name in captions.columns[1:] if name != "references")
@@ -100,7 +111,7 @@ def read_tables(data: Path, model: Path, decoding: str) -> tuple[pd.DataFrame, p
     if captioned.empty:
         raise UserError(f"{captions_path} captions no scene of {scenes_path}: {remedy}")
     if training.empty:
-        raise UserError(f"{scenes_path} has no training scene: {drawing}")
+        raise UserError(f"{scenes_path} has no training scene: {painting}")
     return captioned, training
 
 
@@ -137,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results[name] = check_property(table["caption"], truths, blind, words, orders)
     with atomic_path(options.model / "captions.png") as partial:
         draw_picture(table, options.data / PHOTOS, partial)
-    write_json(options.model / "truth.json", {"captions": len(table), **results}, version=2)
-    print(f"{len(table):,d} captions by {options.decoding} against what was drawn, in percent")
+    write_json(options.model / "truth.json", Truth(captions=len(table), properties=results))
+    print(f"{len(table):,d} captions by {options.decoding} against what was painted, in percent")
     columns = ["name any", "of those right", "photos shuffled", "blind guess"]
     print((100 * pd.DataFrame(results).T).round(1).set_axis(columns, axis=1).to_string())
     print(

@@ -1,4 +1,4 @@
-"""Draws a small data set of captioned scenes, laid out exactly as Flickr8k is.
+"""Paints a small data set of captioned scenes, laid out exactly as Flickr8k is.
 
     python data/sample/draw.py --data data/sample
 
@@ -25,49 +25,39 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from painting import paint_scene
-from scenes import PHOTO_NAME, SCENE_TABLE, Scene, all_combinations, hold_out, plan_scenes
+from scenes import PHOTO_NAME, Scene, all_combinations, hold_out, plan_scenes
 from wording import write_captions
 
 from captioning.cli import DONE, UserError, quoted, run
-from captioning.old import (
-    CAPTIONS,
-    PHOTO_SCRIPTS,
-    PHOTOS,
-    SPLITS,
-    atomic_path,
-    locked,
-    remove_leftovers,
-    write_table,
-    write_text,
-)
+from captioning.files import CAPTIONS, PAINTED_SCENES, PHOTOS, SPLITS
 from captioning.settings import SettingsParser, seed_number, whole_number
+from captioning.storage import PHOTO_SCRIPTS, atomic_path, locked, write_table, write_text
 
 DATA = Path("data/sample")  # the data folder
-SCENES = 700  # photos to draw
-SEED = 1  # another seed draws other scenes, and holds out other combinations
+SCENES = 700  # photos to paint
+SEED = 1  # another seed paints other scenes, and holds out other combinations
 
 _COLUMNS = [name for name in Scene._fields if name != "seed"]  # of the table
 
 
 def check_folder(data: Path) -> None:
     """Raises `UserError` if a folder holds photos or captions that this script did not write."""
-    table, foreign = data / SCENE_TABLE, [data / CAPTIONS, *(data / PHOTOS).glob("[!.]*")]
+    table, foreign = data / PAINTED_SCENES, [data / CAPTIONS, *(data / PHOTOS).glob("[!.]*")]
     if table.is_file():
         with open(table, "rb") as file:
             is_own = file.readline(100).strip() == ",".join(_COLUMNS).encode()
         foreign = [] if is_own else [table]
     for path in foreign:
         if path.exists():
-            raise UserError(f"{path} was not drawn by this script: choose another --data")
+            raise UserError(f"{path} was not painted by this script: choose another --data")
 
 
 def remove_old_scenes(data: Path, scenes: Sequence[Scene]) -> None:
-    """Removes the captions of an earlier run, and its photos that this one does not draw again."""
+    """Removes the captions of an earlier run, and its photos that this one does not paint again."""
     (data / CAPTIONS).unlink(missing_ok=True)
-    remove_leftovers(data / PHOTOS)
-    drawn = {scene.photo for scene in scenes}
+    painted = {scene.photo for scene in scenes}
     for path in (data / PHOTOS).glob("*"):
-        if PHOTO_NAME.fullmatch(path.name) and path.name not in drawn:
+        if PHOTO_NAME.fullmatch(path.name) and path.name not in painted:
             path.unlink()
 
 
@@ -84,7 +74,7 @@ def write_texts(data: Path, scenes: Sequence[Scene]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plans, draws, writes, and prints what is held out."""
+    """Plans, paints, writes, and prints what is held out."""
     # Fewer than 20 scenes would leave a split all but empty.
     types = {"SCENES": whole_number(20), "SEED": seed_number}
     options = SettingsParser(globals(), types).parse_settings(arguments)
@@ -93,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_folder(data)
     with locked(data, PHOTO_SCRIPTS):
         # The table comes first: it marks the folder as this script's own.
-        write_table(data / SCENE_TABLE, pd.DataFrame(scenes)[_COLUMNS])
+        write_table(data / PAINTED_SCENES, pd.DataFrame(scenes)[_COLUMNS])
         remove_old_scenes(data, scenes)
         for scene in tqdm(scenes, unit=" scenes", delay=1, disable=None):
             with atomic_path(data / PHOTOS / scene.photo) as partial:

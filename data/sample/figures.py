@@ -69,7 +69,7 @@ POSES = {
     """,
 }
 
-# What of each body is drawn, in order: a limb, its width at each joint (fewer widths than joints
+# What of each body is painted, in order: a limb, its width at each joint (fewer widths than joints
 # draw the first joints only), and its shade.
 ANIMAL = [
     ("far foreleg", (16, 10, 8), "far coat"),

@@ -6,8 +6,7 @@ from collections import defaultdict
 from itertools import chain, cycle
 from typing import NamedTuple
 
-SCENE_TABLE = "scenes.csv"  # the file that says what each photo shows
-PHOTO_NAME = re.compile(r"scene_[0-9]{4,}\.jpg")  # of photos that are drawn
+PHOTO_NAME = re.compile(r"scene_[0-9]{4,}\.jpg")  # of photos that are painted
 SETTINGS = ("meadow", "beach", "snow", "street", "lake", "forest")
 # Colours of fur, feathers or clothes: one of a subject's own, one of another's too.
 SUBJECT_COLOURS = {

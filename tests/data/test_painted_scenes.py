@@ -1,0 +1,227 @@
+"""The painted scenes: the same on every run, laid out as Flickr8k is, their captions true."""
+
+import csv
+import itertools
+import re
+import shutil
+from collections import Counter
+
+import draw
+import figures
+import painting
+import pytest
+import scenes
+import wording
+from PIL import Image
+from support import contents, run_script
+
+from captioning.cli import UserError, run
+from captioning.files import CAPTIONS, PAINTED_SCENES, SPLITS
+from captioning.storage import PHOTO_SCRIPTS, locked
+
+SCRIPT = "data/sample/draw.py"
+SEEDS = (0, 1, 2)
+KNOWN_VALUES = {
+    "split": tuple(SPLITS),
+    "setting": scenes.SETTINGS,
+    "subject": tuple(scenes.SUBJECT_COLOURS),
+    "count": ("1", "2"),
+    "colour": {colour for colours in scenes.SUBJECT_COLOURS.values() for colour in colours},
+    "action": tuple(scenes.ACTION_SUBJECTS),
+}
+
+
+@pytest.fixture
+def _quick(monkeypatch):
+    """Paints one spot of a scene's own instead of the whole."""
+    choices = lambda scene: scene.choices("spot").randrange(2**24)  # noqa: E731
+    quick = lambda scene: Image.new("RGB", (1, 1), choices(scene))  # noqa: E731
+    monkeypatch.setattr(draw, "paint_scene", quick)
+
+
+def paint(data, *flags, count=20):
+    """Runs the script in this process and returns its exit status."""
+    return run(draw.main, ["--data", str(data), "--scenes", str(count), *flags])
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """Gives a folder of 30 scenes, and what the script printed."""
+    data = tmp_path_factory.mktemp("sample")
+    process = run_script(SCRIPT, "--data", data, "--scenes", 30)
+    assert process.returncode == 0, process.stderr
+    return data, process.stdout
+
+
+def test_the_layout_is_that_of_flickr8k(painted):
+    data, _ = painted
+    names = [line.split("\t")[0] for line in (data / CAPTIONS).read_text().splitlines()]
+    photos = sorted(path.name for path in (data / "photos").iterdir())
+    assert names == [f"{photo}#{index}" for photo in photos for index in range(5)]
+    splits = [(data / name).read_text().splitlines() for name in SPLITS.values()]
+    assert all(splits)
+    assert sorted(itertools.chain(*splits)) == photos
+    for path in (data / "photos").iterdir():
+        with Image.open(path) as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", (224, 224), "RGB")
+
+
+def test_the_truth_and_what_is_printed_name_what_is_held_out(painted):
+    data, printed = painted
+    lines = printed.splitlines()
+    assert lines[-1] == f"next: python prepare_photos.py --data {data} --encoder EfficientNetLite0"
+    assert any("30 photos with 150 captions" in line for line in lines)
+    with open(data / PAINTED_SCENES, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 30
+    for row in rows:
+        assert row["photo"] in (data / SPLITS[row["split"]]).read_text().split()
+        assert all(row[column] in values for column, values in KNOWN_VALUES.items())
+        combination = f"  {row['setting']} {row['subject']} {row['action']}"
+        assert (combination in lines) == (row["split"] == "test")
+
+
+@pytest.mark.usefixtures("_quick")
+def test_the_same_seed_paints_the_same_and_another_seed_does_not(tmp_path):
+    assert paint(tmp_path / "one", "--seed", "5") == 0
+    # With fewer scenes no photo of an earlier run stays.
+    assert paint(tmp_path / "again", "--seed", "6", count=30) == 0
+    other = contents(tmp_path / "again")
+    assert paint(tmp_path / "again", "--seed", "5") == 0
+    expected = contents(tmp_path / "one")
+    assert contents(tmp_path / "again") == expected
+    assert all(other[name] != content for name, content in expected.items())
+
+
+@pytest.mark.parametrize("name", [CAPTIONS, "photos/scene_0001.jpg", PAINTED_SCENES])
+def test_what_it_did_not_paint_is_kept(tmp_path, capsys, name):
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine.jpg#0\tMy own photo .\n")
+    assert paint(tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{own} was not painted by this script: choose another --data" in line
+    assert contents(tmp_path) == {name: b"mine.jpg#0\tMy own photo .\n"}
+
+
+@pytest.mark.usefixtures("_quick")
+def test_only_photos_that_it_painted_are_removed(tmp_path):
+    """Gives it a table of its own form that names other photos: those stay."""
+    data = tmp_path / "data"
+    assert paint(data, count=21) == 0
+    kept = [data / "photos" / "dog.jpg", data / "photos" / "scene_beach.jpg"]
+    kept += [tmp_path / "scene_9999.jpg", data / "scene_9999.jpg"]
+    with open(data / PAINTED_SCENES, "a") as table:
+        for name in ("../../scene_9999.jpg", "../scene_9999.jpg", tmp_path / "scene_9999.jpg"):
+            table.write(f"{name},train,beach,dog,1,brown,running\n")
+    for path in kept:
+        path.write_text("mine")
+    assert paint(data) == 0
+    assert all(path.read_text() == "mine" for path in kept)
+    assert not (data / "photos" / "scene_0021.jpg").exists()
+
+
+def test_a_second_run_is_refused(tmp_path, capsys):
+    with locked(tmp_path, "a test"):
+        assert paint(tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"another run of {PHOTO_SCRIPTS} is at work in {tmp_path}" in line
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.usefixtures("_quick")
+def test_what_a_stopped_run_left_has_no_captions_and_is_painted_anew(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    assert paint(tmp_path / "whole") == 0
+    for name in ("paint_scene", "write_text", "write_captions", "remove_old_scenes"):
+        assert paint(data, "--seed", "2", count=22) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(draw, name, stop)
+            assert paint(data) == 130
+        # Nothing of the earlier ones is removed before the table of the new ones stands.
+        assert (data / CAPTIONS).exists() == (name == "remove_old_scenes")
+        assert paint(data) == 0
+        assert contents(data) == contents(tmp_path / "whole")
+        shutil.rmtree(data)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_training_shows_every_value_and_no_combination_of_the_test_split(seed):
+    planned = scenes.plan_scenes(700, seed)
+    sizes = Counter(scene.split for scene in planned)
+    assert sizes == {"train": 500, "dev": 90, "test": 110}
+    found = {split: set() for split in SPLITS}
+    for scene in planned:
+        found[scene.split].add((scene.setting, scene.subject, scene.action))
+    assert not found["test"] & (found["train"] | found["dev"])
+    pairs = [pair for held_out in found["test"] for pair in itertools.combinations(held_out, 2)]
+    assert len(pairs) == len(set(pairs))
+    training = [scene for scene in planned if scene.split == "train"]
+    for name in wording.WORDS:
+        counts = Counter(str(getattr(scene, name)) for scene in training)
+        assert set(counts) == set(KNOWN_VALUES[name])
+        assert min(counts.values()) >= 10
+
+
+def words_of(caption):
+    return set(re.findall("[a-z]+", caption.lower()))
+
+
+def test_no_word_names_two_values_of_a_property():
+    for name, values in wording.WORDS.items():
+        assert set(values) == set(KNOWN_VALUES[name])
+        words = [word for words in values.values() for word in words]
+        assert len(words) == len(set(words))
+        assert all(words_of(word) == {word} for word in words)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_captions_are_true_and_written_as_flickr8k_has_them(seed):
+    allowed = re.compile(r"[A-Z][a-z]*( [a-z]+| ,)+ \.")
+    named, planned = Counter(), scenes.plan_scenes(300, seed)
+    for scene in planned:
+        captions = wording.write_captions(scene)
+        assert len(captions) == 5
+        for caption in captions:
+            assert allowed.fullmatch(caption), caption
+            assert not re.search(r"\ba [aeio]|\ban [^aeiou]", caption.lower()), caption
+            assert f" {'are' if scene.count == 1 else 'is'} " not in caption
+            said = {
+                (name, value)
+                for name, values in wording.WORDS.items()
+                for value, words in values.items()
+                if words_of(caption).intersection(words)
+            }
+            assert all(value == str(getattr(scene, name)) for name, value in said), caption
+            assert {"setting", "action"} & {name for name, _ in said}, caption
+            named.update(name for name, _ in said)
+    total = 5 * len(planned)
+    assert named["subject"] > 0.9 * total
+    assert named["setting"] > 0.8 * total
+    assert 0.4 * total < named["colour"] < 0.9 * total
+
+
+@pytest.mark.parametrize("combination", scenes.all_combinations()[::12], ids=" ".join)
+def test_a_figure_stands_out_from_its_scenery(combination):
+    setting, subject, action = combination
+    colour = scenes.SUBJECT_COLOURS[subject][0]
+    scene = scenes.Scene("a.jpg", "train", setting, subject, 1, colour, action, 1)
+    picture = painting.paint_scene(scene)
+    assert picture == painting.paint_scene(scene)
+    near = sum(
+        count
+        for count, pixel in picture.getcolors(painting.SIZE**2)
+        if max(abs(a - b) for a, b in zip(pixel, figures.COLOURS[colour], strict=True)) < 48
+    )
+    assert near > 0.01 * painting.SIZE**2
+
+
+@pytest.mark.parametrize("flag", ["--scenes many", "--scenes 19", "--seed -1", "--colour red"])
+def test_bad_flags_are_refused_in_one_sentence(tmp_path, flag):
+    with pytest.raises(UserError, match=flag.split()[0]):
+        draw.main(["--data", str(tmp_path / "new"), *flag.split()])
+    assert not (tmp_path / "new").exists()

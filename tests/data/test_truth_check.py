@@ -1,0 +1,122 @@
+"""The check of captions against what was painted."""
+
+import json
+import shutil
+
+import check
+import draw
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from support import contents
+
+from captioning.cli import run
+from captioning.files import CAPTIONS, GENERATED_CAPTIONS, PAINTED_SCENES
+
+WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
+
+
+def test_shares_are_those_counted_by_hand():
+    assert check.named_values("a dogged walker", WORDS) == set()
+    captions = ["a dog", "a puppy runs", "a cat", "it runs", "a dog and a cat"]
+    truths = np.array(["dog", "cat", "cat", "dog", "dog"])
+    shares = check.check_property(captions, truths, "cat", WORDS, [np.arange(5)[::-1]])
+    assert shares == pytest.approx(
+        {"named": 4 / 5, "right": 2 / 4, "blind": 2 / 5, "shuffled": 0.75}
+    )
+
+
+def test_captions_that_name_nothing_give_zeros_in_silence(recwarn):
+    truths = np.array(["dog"] * 3)
+    shares = check.check_property(["it runs"] * 3, truths, "dog", WORDS, [np.arange(3)])
+    assert (shares["named"], shares["right"], shares["shuffled"]) == (0, 0, 0)
+    assert not recwarn.list
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """Gives a data folder of 40 scenes and a model folder with captions that the painter wrote."""
+    place = tmp_path_factory.mktemp("check")
+    data, model = place / "data", place / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw, "paint_scene", lambda scene: Image.new("RGB", (8, 8)))
+        assert draw.main(["--data", str(data), "--scenes", "40"]) == 0
+    lines = (data / CAPTIONS).read_text().splitlines()
+    first = [line.split("\t") for line in lines if "#0\t" in line]
+    model.mkdir()
+    table = {"photo_id": [name.split(".")[0] for name, _ in first]}
+    table["greedy"] = [caption.lower().rstrip(" .") for _, caption in first]
+    pd.DataFrame(table).to_csv(model / GENERATED_CAPTIONS, index=False)
+    return place
+
+
+@pytest.fixture
+def folder(painted, tmp_path):
+    """Gives a copy of the folder of both."""
+    return shutil.copytree(painted, tmp_path / "copy")
+
+
+def check_captions(folder, decoding="greedy"):
+    """Runs check.py in this process and returns its exit status."""
+    flags = ["--decoding", decoding, "--shuffles", "20"]
+    folders = ["--data", str(folder / "data"), "--model", str(folder / "model")]
+    return run(check.main, [*folders, *flags])
+
+
+def test_true_captions_are_right_and_fall_to_chance_when_shuffled(folder, capsys):
+    assert check_captions(folder) == 0
+    printed = capsys.readouterr().out
+    truth = json.loads((folder / "model" / "truth.json").read_text())
+    assert truth["captions"] == 40
+    for name, shares in truth["properties"].items():
+        assert shares["right"] == 1
+        assert shares["named"] > 0
+        assert shares["shuffled"] == pytest.approx(shares["blind"], abs=0.35)
+        assert f"\n{name} " in printed
+    assert (folder / "model" / "captions.png").read_bytes().startswith(b"\x89PNG")
+
+
+GARBAGE = {
+    "missing": None,
+    "empty": b"",
+    "binary": bytes(range(256)) * 8,
+    "open quote": b'photo,split\n"scene_0001.jpg,train\n',
+    "fewer and more": b"photo,greedy\na\na,b,c,d\n",
+}
+
+
+@pytest.mark.parametrize("name", [f"data/{PAINTED_SCENES}", f"model/{GENERATED_CAPTIONS}"])
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_is_refused_in_a_sentence(folder, capsys, name, garbage):
+    path = folder / name
+    path.unlink() if GARBAGE[garbage] is None else path.write_bytes(GARBAGE[garbage])
+    before = contents(folder)
+    assert check_captions(folder) == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert str(path) in line
+    assert "draw.py" in line or "evaluate.py" in line or "choose one of" in line
+    assert len(line) < 1000
+    assert printed.out == ""
+    assert contents(folder) == before
+
+
+def test_what_does_not_fit_is_refused(folder, capsys):
+    path = folder / "data" / PAINTED_SCENES
+    table = pd.read_csv(path)
+    table.drop(columns="colour").to_csv(path, index=False)
+    assert check_captions(folder) == 2
+    assert f"{path} has no column colour: run python data/sample/draw.py" in capsys.readouterr().err
+    table[table["split"] == "dev"].to_csv(path, index=False)
+    assert check_captions(folder) == 2
+    assert f"{path} has no training scene" in capsys.readouterr().err
+    # A photo is looked for in the folder of photos alone, wherever the table says it is.
+    shutil.move(folder / "data" / "photos", folder / "elsewhere")
+    table["photo"] = "../../elsewhere/" + table["photo"]
+    table.to_csv(path, index=False)
+    assert check_captions(folder) == 2
+    photo = folder / "data" / "photos" / "scene_0001.jpg"
+    assert f"{photo} cannot be read (No such file or directory)" in capsys.readouterr().err
+    assert check_captions(folder, "beam 3") == 2
+    assert "has no captions by beam 3: choose one of greedy" in capsys.readouterr().err
