@@ -10,9 +10,9 @@ The metrics are in captioning/scores/metrics.py, the rows in captioning/scores/s
 
 Reads   MODEL/                      from train.py
         DATA/features.pkl or .npy, features-cache/      from prepare_photos.py
-        captions and photos         where prepare_text.py found them
-        DATA/descriptions.txt       the same, cleaned by prepare_text.py
-        DATA/Flickr_8k.testImages.txt (or dev, train)
+        DATA/split-captions.tsv, descriptions.txt, vocabulary.json
+                                    from prepare_text.py
+        the photos                  where prepare_photos.py found them
         OTHER/scores.json, captions.csv     with --compare OTHER
 Writes  MODEL/scores.json           the scores that are printed
         MODEL/captions.html         a page of photos, captions and references
@@ -55,6 +55,7 @@ from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.text.places import photo_folders
+from captioning.text.prepared import read_prepared_text
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
-    seen += notes_on_lookalikes(*scored, references.training_photos)
+    seen += notes_on_lookalikes(*scored, {"train": references.training_photos})
     scores = {
         "data": str(options.data),
         "split": options.split,
@@ -192,7 +193,7 @@ def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferenc
     place = options.model[0] / ENCODER_RECORD
     check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
     features = read_features(data)
-    references = read_references(data, options.split, features)
+    references = read_references(read_prepared_text(data), options.split, features)
     return model, references, features.select(references.photo_ids)
 
 

@@ -12,29 +12,32 @@ Reads   the captions    in DATA or at --captions: Flickr8k, Flickr30k, Karpathy,
                         to count those without captions
 Writes  DATA/descriptions.txt   the cleaned descriptions, one a line
         DATA/vocabulary.json    the words that the decoder will know
-        DATA/splits.json        the splits of the captions file, or random ones,
-                                where there are no files of them
+        DATA/split-captions.tsv the captions as written, with the split of each
         DATA/places.json        what --captions and --photos named, to remember
 Takes   about a second for the 40,460 captions of Flickr8k, fifteen for COCO.
 Next    python train.py, once python prepare_photos.py has run too.
 """
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
-from captioning.old import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, TEXT_LOCK, VOCABULARY, locked
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.photos.remote_photos import place_of
 from captioning.settings import SettingsParser, real_number, seed_number
+from captioning.storage import TEXT_LOCK, digest_of_file, locked
 from captioning.text.captions import (
     CaptionedPhotos,
+    SplitCaptions,
     check_lengths,
     read_captioned_photos,
     write_descriptions,
+    write_split_captions,
 )
 from captioning.text.languages import ENGLISH, language_code
 from captioning.text.places import (
@@ -45,15 +48,13 @@ from captioning.text.places import (
     photo_folders,
     write_places,
 )
-from captioning.text.splits import Splits, SplitSettings, decide_splits, write_splits
+from captioning.text.splits import Splits, SplitSettings, decide_splits
 from captioning.text.summary import doubts_about_cleaning, summarize_photos, summarize_text
 from captioning.text.vocabulary import (
     END_TOKEN,
     START_TOKEN,
     Vocabulary,
     build_vocabulary,
-    digest_inputs,
-    digest_results,
     write_vocabulary,
 )
 from captioning.text.words import clean_captions
@@ -99,8 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     captions_places(data, name_places(data, *named))
     with locked(data, "prepare_text.py", TEXT_LOCK):
         places = name_places(data, *named)
-        # Digests of before the reading: what changes from here on no longer has them.
-        inputs = digest_inputs(data, places)
         captioned = read_captioned_photos(data, places)
         shares = options.validation_share, options.test_share
         splits = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
@@ -111,11 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # their digests whether the other files are those that it belongs to. The places are read
         # again, since prepare_photos.py may have named some meanwhile.
         write_places(data, name_places(data, *named))
-        write_splits(data, splits, captioned.file_names)
+        write_split_captions(data, SplitCaptions(captioned.captions, splits.photos))
         write_descriptions(data, descriptions)
-        sources = inputs | digest_results(data)
-        vocabulary = dataclasses.replace(vocabulary, sources=sources)
-        write_vocabulary(data, vocabulary)
+        digests = {name: digest_of_file(data / name) for name in (SPLIT_CAPTIONS, DESCRIPTIONS)}
+        write_vocabulary(data, msgspec.structs.replace(vocabulary, files=digests))
 
     print(parser.describe(options))
     print_found(data, places, captioned, splits)
@@ -177,8 +175,6 @@ def print_found(data: Path, places: Places, captioned: CaptionedPhotos, splits: 
     folders = photo_folders(data, places)
     print(summarize_photos(folders, captioned.captions, splits.photos))
     print(wrapped(f"splits: {splits.origin}"))
-    if splits.is_new:
-        print(wrapped(f"wrote {data / DRAWN_SPLITS}"))
 
 
 command = partial(run, main)

@@ -10,9 +10,8 @@ REWARD_EPOCHS it goes on from the best epoch as captioning/network/reward.py say
 
 Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
         DATA/features-cache/    which photos look alike in two splits
-        DATA/descriptions.txt, vocabulary.json  from prepare_text.py
-        the captions as written, to show        where prepare_text.py found them
-        DATA/Flickr_8k.trainImages.txt, devImages.txt   the splits
+        DATA/split-captions.tsv, descriptions.txt, vocabulary.json
+                                from prepare_text.py
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml           the settings that it was trained with
         MODEL/vocabulary.json, features.json    copies, to complete the folder
@@ -44,8 +43,7 @@ from captioning.old import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, loc
 from captioning.photos.features import features_path, read_encoder_record, read_features
 from captioning.photos.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
-from captioning.text.captions import read_captions_of
-from captioning.text.vocabulary import Vocabulary
+from captioning.text.prepared import PreparedText, read_prepared_text
 
 # Keras takes seconds to load: all that needs it is imported after the arguments are read.
 if TYPE_CHECKING:
@@ -110,8 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.network.training import plan_steps
 
     distribution = devices.choose(options.devices)
-    training, validation, vocabulary, encoder_record = read_inputs(options.data)
-    captions = read_captions_of(options.data, validation.photo_ids[: options.shown_photos])
+    text, training, validation, encoder_record = read_inputs(options.data)
+    vocabulary, captions = text.vocabulary, text.captions
     planned = options.batch_size, options.epochs, options.min_steps
     planned = plan_steps(len(training.captions), *planned, fixed=options.typed)
     options.batch_size, options.epochs, options.min_steps = planned
@@ -131,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         parameters = captioner.count_params()
         print(f"network    {parameters:,d} parameters, {vocabulary.size:,d} token ids")
-        warn_of_lookalikes(options.data)
+        warn_of_lookalikes(options.data, text.splits)
         model = SavedModel(captioner, vocabulary, encoder_record, tuple(training.photo_ids))
         with resumable(options.model, "train.py", arguments):
             history = train(options, settings, (training, validation), captions, model)
@@ -160,13 +158,14 @@ def start_anew(options: argparse.Namespace) -> str:
 
 def read_inputs(
     data: Path,
-) -> "tuple[CaptionedSplit, CaptionedSplit, Vocabulary, dict[str, Any]]":
-    """Reads the training and validation splits, the vocabulary, and what made the features."""
+) -> "tuple[PreparedText, CaptionedSplit, CaptionedSplit, dict[str, Any]]":
+    """Reads the text, the training and validation splits, and what made the features."""
     from captioning.network.batches import load_training
 
     features = read_features(data)
     encoder_record = read_encoder_record(data)
-    return *load_training(data, features), encoder_record
+    text = read_prepared_text(data)
+    return text, *load_training(text, features), encoder_record
 
 
 def train(

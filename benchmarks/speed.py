@@ -32,9 +32,8 @@ from captioning.network.saved_model import load_model
 from captioning.network.training import CaptionTrainer, compile_trainer
 from captioning.photos.features import read_features
 from captioning.settings import SettingsParser
-from captioning.text.captions import read_descriptions
-from captioning.text.splits import read_split
-from captioning.text.vocabulary import Vocabulary, read_vocabulary
+from captioning.text.prepared import read_prepared_text
+from captioning.text.vocabulary import Vocabulary
 
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
 BATCH_SIZE = 128  # captions a step of train.py
@@ -195,14 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="decode with this trained model (default: with the network of the timed epoch)",
     )
     options = parser.parse_settings(arguments)
-    features, descriptions = read_features(options.data), read_descriptions(options.data)
-    vocabulary = read_vocabulary(options.data)
-    split = load_split(options.data, "train", features, descriptions, vocabulary)
+    features, text = read_features(options.data), read_prepared_text(options.data)
+    vocabulary = text.vocabulary
+    split = load_split(text, "train", features)
     captioner, classic_epoch, epoch, products = measure_training(split, vocabulary, options)
     if options.model:
         model = load_model(options.model)
         captioner, vocabulary = model.captioner, model.vocabulary
-    names = [name for name in read_split(options.data, "test") if name in features]
+    names = [name for name in text.splits["test"] if name in features]
     photos = np.stack([features[name] for name in names[: options.decoded_photos]])
     slow, greedy, beam, compared, same = measure_decoding(captioner, vocabulary, photos, options)
 

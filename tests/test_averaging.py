@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,7 +152,7 @@ def test_one_folder_is_loaded_as_it_is(members, tmp_path):
     ("vocabulary", "record", "file"),
     [
         (Vocabulary((*VOCABULARY.words[:-1], "fox"), 7, {}), {}, "vocabulary.json"),
-        (replace(VOCABULARY, maximum_length=8), {}, "vocabulary.json"),
+        (msgspec.structs.replace(VOCABULARY, maximum_length=8), {}, "vocabulary.json"),
         (VOCABULARY, {"weights_sha256": "1" * 64}, "features.json"),
     ],
     ids=["words", "maximum length", "encoder"],
@@ -186,7 +187,7 @@ def place(tmp_path_factory):
         captioner = build_captioner(vocabulary.size, ENCODER_RECORD["length"], units=units)
         model = SavedModel(enlarge_weights(captioner), vocabulary, ENCODER_RECORD)
         save_model(place / "models" / name, model, {})
-    other = replace(vocabulary, words=(*vocabulary.words[:-1], "ship"))
+    other = msgspec.structs.replace(vocabulary, words=(*vocabulary.words[:-1], "ship"))
     save_model(place / "models" / "ship", replace(model, vocabulary=other), {})
     return place
 

@@ -21,7 +21,6 @@ from captioning.network.model import build_captioner, build_photo_half, halves, 
 from captioning.network.saved_model import SavedModel, load_model, save_model
 from captioning.old import read_json, write_json
 from captioning.photos.features import FORMAT
-from captioning.text.vocabulary import FORMAT as VOCABULARY_FORMAT
 from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
@@ -60,13 +59,13 @@ def change(path, version, **changes):
 
 @pytest.mark.parametrize("length", [1, 203, 10**6, 10**12, 10**30, -5, 5.0, True, "5", None])
 def test_a_maximum_length_that_no_captions_have_is_refused(folder, length):
-    change(folder / "vocabulary.json", VOCABULARY_FORMAT, maximum_length=length)
+    change(folder / "vocabulary.json", Vocabulary.FORMAT, maximum_length=length)
     with pytest.raises(UserError, match=r"vocabulary\.json is damaged \(maximum_length is not a"):
         load_model(folder)
 
 
 def test_a_language_of_another_type_is_refused(folder):
-    change(folder / "vocabulary.json", VOCABULARY_FORMAT, cleaning={"language": ["en"]})
+    change(folder / "vocabulary.json", Vocabulary.FORMAT, cleaning={"language": ["en"]})
     with pytest.raises(UserError, match=r"vocabulary\.json is damaged \(language"):
         load_model(folder)
 

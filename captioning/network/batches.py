@@ -1,19 +1,17 @@
 """A split as arrays, and batches of captions of like length."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
 from captioning.keras_setup import keras
 from captioning.network.devices import own_rows
 from captioning.photos.features import FeatureRows, Features
-from captioning.text.captions import read_descriptions
-from captioning.text.splits import usable_photos
-from captioning.text.vocabulary import Vocabulary, check_sources, read_vocabulary
+from captioning.text.prepared import PreparedText, usable_photos
+from captioning.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -39,44 +37,26 @@ class CaptionedSplit:
         )
 
 
-def load_split(
-    data: Path,
-    split: str,
-    features: Features,
-    descriptions: Mapping[str, list[list[str]]],
-    vocabulary: Vocabulary,
-) -> CaptionedSplit:
+def load_split(text: PreparedText, split: str, features: Features) -> CaptionedSplit:
     """Collects what a split of a data folder holds; see `usable_photos`."""
-    photo_ids = usable_photos(data, split, features, descriptions)
+    photo_ids = usable_photos(text, split, features)
     pairs = [
-        (row, vocabulary.tokenize(words))
+        (row, text.vocabulary.tokenize(words))
         for row, photo_id in enumerate(photo_ids)
-        for words in descriptions[photo_id]
+        for words in text.descriptions[photo_id]
     ]
     return CaptionedSplit(
         photo_ids,
-        [descriptions[photo_id] for photo_id in photo_ids],
+        [text.descriptions[photo_id] for photo_id in photo_ids],
         features.select(photo_ids),
         [token_ids for _, token_ids in pairs],
         np.array([row for row, _ in pairs]),
     )
 
 
-def load_training(
-    data: Path, features: Features
-) -> tuple[CaptionedSplit, CaptionedSplit, Vocabulary]:
-    """Reads the training and validation splits and the vocabulary, which belong together.
-
-    Raises:
-        UserError: if anything is missing or damaged, or python prepare_text.py ran meanwhile.
-    """
-    # What is replaced once the vocabulary was read no longer has the digests that it holds.
-    vocabulary = read_vocabulary(data)
-    descriptions = read_descriptions(data)
-    training = load_split(data, "train", features, descriptions, vocabulary)
-    validation = load_split(data, "dev", features, descriptions, vocabulary)
-    check_sources(data, vocabulary)
-    return training, validation, vocabulary
+def load_training(text: PreparedText, features: Features) -> tuple[CaptionedSplit, CaptionedSplit]:
+    """Collects the training and the validation split."""
+    return load_split(text, "train", features), load_split(text, "dev", features)
 
 
 def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:

@@ -96,7 +96,7 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
         OSError: if a file cannot be read.
     """
     path, remedy = find_captioner(folder, data)
-    vocabulary = read_vocabulary(folder, remedy)
+    vocabulary = read_vocabulary(folder)
     record = read_encoder_record(folder, remedy)
     # A file that cannot be opened is not damaged: the system says why.
     path.open("rb").close()

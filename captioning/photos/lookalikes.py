@@ -8,8 +8,6 @@ from captioning.cli import counted, one_line, quoted, wrapped
 from captioning.old import DRAWN_SCENES, FEATURES_CACHE, SPLITS
 from captioning.photos.feature_cache import read_hashes
 from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike
-from captioning.text.places import has_split_files, split_file
-from captioning.text.splits import read_split
 
 # Each split with one whose photos were seen before: in training, or when settings were chosen.
 _COMPARED = (("dev", "train"), ("test", "train"), ("test", "dev"))
@@ -40,20 +38,12 @@ def find_lookalikes(
     }
 
 
-def warn_of_lookalikes(data: Path) -> None:
-    """Says on stderr which photos look alike in two splits of a data folder.
-
-    Raises:
-        UserError: if a split file is damaged, or two of them share a photo.
-    """
+def warn_of_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> None:
+    """Says on stderr which photos look alike in two splits of a data folder."""
     if _are_drawn(data):
         return
     hashes = read_hashes(data)
-    splits = {
-        split: _encoded(read_split(data, split), hashes)
-        for split in SPLITS
-        if split_file(data, split).is_file()
-    }
+    splits = {split: _encoded(photos, hashes) for split, photos in splits.items()}
     texts = []
     for split, other in _COMPARED:
         pairs = find_lookalikes(hashes, splits.get(split, ()), splits.get(other, ()))
@@ -74,7 +64,7 @@ def warn_of_lookalikes(data: Path) -> None:
 
 
 def notes_on_lookalikes(
-    data: Path, split: str, photos: Sequence[str], training_photos: Sequence[str]
+    data: Path, split: str, photos: Sequence[str], splits: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Returns notes on those of the scored photos of a split that look like training photos.
 
@@ -83,7 +73,7 @@ def notes_on_lookalikes(
     if split == "train" or _are_drawn(data):
         return []
     hashes = read_hashes(data)
-    trained = _encoded(training_photos, hashes)
+    trained = _encoded(splits["train"], hashes)
     notes = []
     if pairs := find_lookalikes(hashes, photos, trained):
         named = ", ".join(_name_pairs(pairs, PAIRS_IN_NOTE))
@@ -120,7 +110,7 @@ def _name_pairs(pairs: Mapping[str, str], most: int) -> list[str]:
 
 def _remedy(data: Path) -> str:
     remedy = "Remove one photo of each pair"
-    if has_split_files(data):
+    if any((data / name).exists() for name in SPLITS.values()):
         remedy += " from its split file, or move it to the file of the other"
     return f"{remedy}, then run python prepare_text.py --data {quoted(data)}"
 

@@ -16,16 +16,9 @@ import numpy as np
 from captioning.old import SCORES, read_json, write_json
 from captioning.scores import metrics
 from captioning.scores.metrics import Caption, Captions, PhotoStatistics
-from captioning.text.captions import read_captions, read_descriptions
 from captioning.text.languages import ENGLISH
-from captioning.text.splits import read_split, usable_photos
-from captioning.text.vocabulary import (
-    END_TOKEN,
-    START_TOKEN,
-    Vocabulary,
-    check_sources,
-    read_vocabulary,
-)
+from captioning.text.prepared import PreparedText, usable_photos
+from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 from captioning.text.words import word_splitter
 
 # The titles of the rows.
@@ -65,33 +58,26 @@ class SplitReferences:
     left_out: Sequence[str] = ()  # those of this split that lack features or captions
 
 
-def read_references(data: Path, split: str, features: Collection[str]) -> SplitReferences:
-    """Reads the captions of those photos of a split that have features.
+def read_references(text: PreparedText, split: str, features: Collection[str]) -> SplitReferences:
+    """Collects the captions of those photos of a split that have features.
 
     Raises:
-        UserError: if a file is missing or damaged, no photo can be used, or the captions have
-            changed since they were cleaned.
+        UserError: if no photo can be used.
     """
-    # What is replaced once the vocabulary was read no longer has the digests that it holds.
-    vocabulary = read_vocabulary(data)
-    descriptions, captions = read_descriptions(data), read_captions(data)
-    photo_ids = usable_photos(data, split, features, captions)
+    photo_ids = usable_photos(text, split, features)
     usable = set(photo_ids)
-    left_out = [photo for photo in read_split(data, split) if photo not in usable]
-    training_photos = read_split(data, "train")
-    texts = [captions[photo] for photo in photo_ids]
-    training = [descriptions.get(photo, []) for photo in training_photos]
-    check_sources(data, vocabulary)
-    split_into_words = word_splitter(vocabulary.language)
+    texts = [text.captions[photo] for photo in photo_ids]
+    training = [text.descriptions[photo] for photo in text.splits["train"]]
+    split_into_words = word_splitter(text.vocabulary.language)
     return SplitReferences(
         photo_ids,
         texts,
-        [[split_into_words(text) for text in of_photo] for of_photo in texts],
-        [descriptions[photo] for photo in photo_ids],
+        [[split_into_words(caption) for caption in of_photo] for of_photo in texts],
+        [text.descriptions[photo] for photo in photo_ids],
         {tuple(words) for of_photo in training for words in of_photo},
-        vocabulary.language,
-        training_photos,
-        left_out,
+        text.vocabulary.language,
+        text.splits["train"],
+        [photo for photo in text.splits[split] if photo not in usable],
     )
 
 

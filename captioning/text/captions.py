@@ -4,18 +4,19 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from captioning.cli import UserError, counted, one_line, quoted
-from captioning.old import DESCRIPTIONS, photo_id, require, write_text
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, damaged, photo_id, require
+from captioning.storage import write_text
 from captioning.text.caption_kinds import SPLIT_NAMES, Row, open_captions
 from captioning.text.caption_tables import KindError
 from captioning.text.places import Places, captions_places, read_places
-from captioning.text.text_files import BYTE_ORDER_MARK, read_lines
-from captioning.text.vocabulary import MAXIMUM_WORDS, check_sources, read_vocabulary
+from captioning.text.text_files import BYTE_ORDER_MARK
+from captioning.text.vocabulary import MAXIMUM_WORDS
 
 # The most characters of a caption.
 MAXIMUM_CHARACTERS = 4000
@@ -23,6 +24,10 @@ _WORD_LIMIT = f"the {MAXIMUM_WORDS} that MAXIMUM_WORDS in captioning/text/vocabu
 
 # What a missing line end leaves in a caption: the number and the tab of the next photo.
 _SECOND_CAPTION = re.compile(r"#[0-9]+\t")
+
+# Of SPLIT_CAPTIONS.
+_HEADER = "photo\tsplit\tcaption\n"
+_NO_SPLIT = ""
 
 # What the Flickr8k file has once after an extension, as in dog.jpg.1.
 _COPY_NUMBER = re.compile(r"\.[0-9]+$")
@@ -46,22 +51,6 @@ class CaptionedPhotos:
 def read_captions(data: Path) -> dict[str, list[str]]:
     """Reads the captions of each photo id; see `read_captioned_photos`."""
     return read_captioned_photos(data).captions
-
-
-def read_captions_of(data: Path, photos: Iterable[str]) -> dict[str, list[str]]:
-    """Reads the captions of some photo ids from captions that `read_captions` has read before.
-
-    Raises:
-        UserError: if there are none.
-    """
-    places = read_places(data)
-    captions = {photo: [] for photo in photos}
-    for path in captions_places(data, places):
-        kind = open_captions(path, places.photo_column, places.caption_column)
-        for row in kind.rows if kind else ():
-            if (photo := photo_id(row.name)) in captions:
-                captions[photo].append(row.caption)
-    return captions
 
 
 def read_captioned_photos(data: Path, places: Places | None = None) -> CaptionedPhotos:
@@ -196,6 +185,47 @@ def check_lengths(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class SplitCaptions:
+    """The captions as people wrote them, and which photo is in which split."""
+
+    captions: dict[str, list[str]]  # photo id -> captions, in the order of the captions file
+    splits: dict[str, list[str]]  # train, dev, test -> photo ids
+
+
+def write_split_captions(data: Path, split_captions: SplitCaptions) -> None:
+    """Writes a row a caption: photo id, split, caption.
+
+    The photos of the splits come first, in their order; quotes are characters like others.
+    """
+    captions, lines = split_captions.captions, [_HEADER]
+    in_splits = {photo for photos in split_captions.splits.values() for photo in photos}
+    others = [photo for photo in captions if photo not in in_splits]
+    for split, photos in {**split_captions.splits, _NO_SPLIT: others}.items():
+        for photo in photos:
+            lines += [f"{photo}\t{split}\t{text}\n" for text in captions.get(photo, ())]
+    write_text(data / SPLIT_CAPTIONS, "".join(lines))
+
+
+def parse_split_captions(path: Path, content: bytes) -> SplitCaptions:
+    """Reads what `write_split_captions` wrote.
+
+    Raises:
+        UserError: if it was written by something else.
+    """
+    captions: dict[str, list[str]] = {}
+    splits: dict[str, dict[str, None]] = {split: {} for split in (*SPLITS, _NO_SPLIT)}
+    try:
+        _, *lines, _ = content.decode("utf-8").split("\n")
+        for line in lines:
+            photo, split, text = line.split("\t", 2)
+            splits[split][photo] = None
+            captions.setdefault(photo, []).append(text)
+    except (ValueError, KeyError) as error:
+        raise damaged(path, "a row is not photo, split and caption") from error
+    return SplitCaptions(captions, {split: list(splits[split]) for split in SPLITS})
+
+
 def write_descriptions(data: Path, descriptions: dict[str, list[list[str]]]) -> None:
     """Writes the cleaned descriptions of each photo id, one a line: `id word word …`.
 
@@ -210,25 +240,30 @@ def write_descriptions(data: Path, descriptions: dict[str, list[list[str]]]) -> 
     write_text(data / DESCRIPTIONS, "".join(lines))
 
 
-def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
+def parse_descriptions(path: Path, content: bytes) -> dict[str, list[list[str]]]:
     """Reads what `write_descriptions` wrote: photo id -> the words of each of its descriptions.
 
     Raises:
-        UserError: if the file or the vocabulary is missing or damaged, or if the captions or the
-            training split have changed since.
+        UserError: if it is no text.
     """
-    remedy = f"run python prepare_text.py --data {quoted(data)} first"
-    path = require(data / DESCRIPTIONS, remedy)
-    check_sources(data, read_vocabulary(data))
-    descriptions = {}
-    for line in read_lines(path):
-        photo, *words = line.split() or [""]
-        if photo:
-            # The same word of all descriptions is one object.
-            descriptions.setdefault(unquote(photo), []).append([*map(sys.intern, words)])
+    descriptions: dict[str, list[list[str]]] = {}
+    try:
+        lines = content.decode("utf-8").split("\n")
+    except ValueError as error:
+        raise damaged(path, error) from error
+    for line in lines[:-1]:
+        photo, *words = line.split(" ")
+        # The same word of all descriptions is one object.
+        of_photo = descriptions.setdefault(unquote(photo), [])
+        of_photo.append([sys.intern(word) for word in words if word])
     return descriptions
 
 
 def _quote_photo_id(photo: str) -> str:
     # A byte-order mark at its start would be taken for one of the file.
     return re.sub(rf"[\s%{BYTE_ORDER_MARK}]", lambda match: quote(match.group()), photo)
+
+
+def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
+    """Reads the descriptions of a data folder, until those who ask use `PreparedText`."""
+    return parse_descriptions(data / DESCRIPTIONS, require(data / DESCRIPTIONS).read_bytes())

@@ -2,19 +2,15 @@
 
 import hashlib
 import math
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioning.cli import UserError, counted, quoted
-from captioning.old import DRAWN_SPLITS, SPLITS, photo_id, read_json, require, write_json
-from captioning.text.captions import CaptionedPhotos
-from captioning.text.places import has_split_files, split_file
+from captioning.files import SPLIT_CAPTIONS, SPLITS, photo_id, require
+from captioning.text.captions import CaptionedPhotos, parse_split_captions
+from captioning.text.places import has_split_files
 from captioning.text.text_files import read_lines
-
-# Of DRAWN_SPLITS.
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,6 @@ class Splits:
 
     photos: dict[str, list[str]]  # split -> photo ids
     origin: str  # as a person is told it
-    is_new: bool  # whether DRAWN_SPLITS is to hold them
 
 
 def read_split(data: Path, split: str) -> list[str]:
@@ -42,14 +37,16 @@ def read_split(data: Path, split: str) -> list[str]:
         UserError: if the file is missing, is not UTF-8, names no photo, or names one that another
             split names too.
     """
-    if split_file(data, split).name == DRAWN_SPLITS:
-        return _read_drawn_splits(data)[split]
+    if not has_split_files(data):
+        path = data / SPLIT_CAPTIONS
+        return parse_split_captions(path, require(path).read_bytes()).splits[split]
     remedy = f"put the names of the {split} photos there, one a line"
-    path = require(
-        data / SPLITS[split],
-        f"{remedy}, or remove the files of the other splits and python prepare_text.py "
-        f"--data {quoted(data)} will split the photos at random",
-    )
+    path = data / SPLITS[split]
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing: {remedy}, or remove the files of the other splits and python "
+            f"prepare_text.py --data {quoted(data)} will split the photos at random"
+        )
     photos = _read_photo_ids(path)
     if not photos:
         raise UserError(f"{path} is empty: {remedy}")
@@ -57,21 +54,6 @@ def read_split(data: Path, split: str) -> list[str]:
         if other != split and (data / name).is_file():
             _check_disjoint(path, photos, data / name, data)
     return photos
-
-
-def _read_drawn_splits(data: Path) -> dict[str, list[str]]:
-    remedy = f"run python prepare_text.py --data {quoted(data)}"
-    path = data / DRAWN_SPLITS
-    content = read_json(path, FORMAT, remedy)
-    names = [content.get(split) for split in SPLITS]
-    if not all(isinstance(part, list) and part for part in names) or not all(
-        isinstance(name, str) for part in names for name in part
-    ):
-        raise UserError(f"{path} is damaged: {remedy}")
-    splits = {split: [photo_id(name) for name in content[split]] for split in SPLITS}
-    if len(set().union(*splits.values())) < sum(map(len, splits.values())):
-        raise UserError(f"{path} is damaged (it names a photo twice): {remedy}")
-    return splits
 
 
 def _read_photo_ids(path: Path) -> list[str]:
@@ -134,15 +116,15 @@ def decide_splits(data: Path, captioned: CaptionedPhotos, settings: SplitSetting
                     f"{data / SPLITS[split]} names no photo that has captions: put names of "
                     f"captioned photos there, then run python prepare_text.py --data {quoted(data)}"
                 )
-        return Splits(splits, f"from {', '.join(SPLITS.values())}", False)
+        return Splits(splits, f"from {', '.join(SPLITS.values())}")
     if len(photos) < len(SPLITS):
         raise UserError(
             f"{captioned.files} has captions of {counted(len(photos), 'photo')}, too few to split: "
             f"add photos, then run python prepare_text.py --data {quoted(data)}"
         )
     if "train" not in captioned.splits:
-        return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}", True)
-    return Splits(*_complete_splits(captioned, settings), True)
+        return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}")
+    return Splits(*_complete_splits(captioned, settings))
 
 
 def _complete_splits(
@@ -170,42 +152,3 @@ def _complete_splits(
         drawn = " and ".join(missing)
         origin += f", with {drawn} drawn from its training photos, with seed {settings.seed}"
     return _in_order_of(captioned.captions, parts), origin
-
-
-def write_splits(data: Path, splits: Splits, file_names: dict[str, str]) -> None:
-    """Writes the splits that no person's file holds, as one file; removes it where some do."""
-    path = data / DRAWN_SPLITS
-    if not splits.is_new:
-        path.unlink(missing_ok=True)
-        return
-    names = {split: [file_names[photo] for photo in splits.photos[split]] for split in SPLITS}
-    write_json(path, {"origin": splits.origin, **names}, FORMAT)
-
-
-def usable_photos(
-    data: Path, split: str, features: Collection[str], captions: Collection[str]
-) -> list[str]:
-    """Selects the photos of a split that have features and captions, in the order of the file.
-
-    How many lack one or the other is said on stderr.
-
-    Raises:
-        UserError: if the split file is missing or none of its photos can be used.
-    """
-    photos = read_split(data, split)
-    usable = [photo for photo in photos if photo in features and photo in captions]
-    if not usable:
-        raise UserError(
-            f"{split_file(data, split)} names no {split} photo that has both features and "
-            f"captions: correct it, or run python prepare_photos.py --data {quoted(data)} "
-            f"and python prepare_text.py --data {quoted(data)} again"
-        )
-    if len(usable) < len(photos):
-        without_features = sum(photo not in features for photo in photos)
-        without_captions = sum(photo not in captions for photo in photos)
-        print(
-            f"{split} split: {len(photos) - len(usable):,d} of {len(photos):,d} photos left out "
-            f"({without_features:,d} without features, {without_captions:,d} without captions)",
-            file=sys.stderr,
-        )
-    return usable

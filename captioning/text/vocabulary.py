@@ -1,26 +1,18 @@
 """The vocabulary: the words that the decoder knows, and the token id of each."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from captioning.cli import UserError, one_line, quoted
-from captioning.old import DESCRIPTIONS, DRAWN_SPLITS, SPLITS, VOCABULARY, read_json, write_json
+import msgspec
+
+from captioning.cli import one_line
+from captioning.files import VOCABULARY
+from captioning.storage import Record, read_json, write_json
 from captioning.text.languages import ENGLISH
-from captioning.text.places import (
-    Places,
-    captions_places,
-    digest_place,
-    has_split_files,
-    portable_path,
-)
-
-FORMAT = 2
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
@@ -31,23 +23,41 @@ START_TOKEN = "startseq"
 END_TOKEN = "endseq"
 
 
-@dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(Record, frozen=True, dict=True):
     """The words of the training split, and their token ids.
 
     The start and end tokens are among the words. The first word has id 1, since 0 is padding.
     """
 
+    FORMAT: ClassVar[int] = 2
+
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end
-    cleaning: dict[str, Any]  # the settings that the words were cleaned with
-    sources: dict[str, str] = field(default_factory=dict)  # digests of the files that belong to it
+    cleaning: dict[str, str | int]  # the settings that the words were cleaned with
+    padding_id: int = PADDING_ID
+    # Name -> SHA-256 of the files that were made with it.
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for what no vocabulary is, as a file of a stranger may be."""
+        # Captions of its words are printed and written: no word may hold a line break.
+        if not all(one_line(word) == word and word.split() == [word] for word in self.words):
+            raise ValueError("a word holds a blank, a line break or a control character")
+        if len(set(self.words)) != len(self.words):
+            raise ValueError("a word is repeated")
+        if START_TOKEN not in self.words or END_TOKEN not in self.words:
+            raise ValueError(f"{START_TOKEN} or {END_TOKEN} is missing from words")
+        longest = 2 + MAXIMUM_WORDS
+        if not 2 <= self.maximum_length <= longest:
+            raise ValueError(f"maximum_length is not a whole number from 2 to {longest}")
+        if self.padding_id != PADDING_ID:
+            raise ValueError(f"padding_id is not {PADDING_ID}")
 
     @property
     def language(self) -> str:
         """Code of the language of the words."""
         # Vocabularies that do not say so are of a time when all were cleaned as English is.
-        return self.cleaning.get("language", ENGLISH)
+        return str(self.cleaning.get("language", ENGLISH))
 
     @property
     def size(self) -> int:
@@ -104,101 +114,19 @@ def build_vocabulary(
         for word, count in counts.most_common()
         if count >= min_word_count or word in (START_TOKEN, END_TOKEN)
     ]
-    maximum_length = 2 + max(len(description) for description in descriptions)
     cleaning = {
         "language": language,
         "min_word_length": min_word_length,
         "min_word_count": min_word_count,
     }
-    return Vocabulary(tuple(words), maximum_length, cleaning)
-
-
-def digest_inputs(data: Path, places: Places | None = None) -> dict[str, str]:
-    """Returns SHA-256 of the files of a person's that a vocabulary is made from: path -> digest.
-
-    These are the captions, at `places` or where those of `data` say, and the training split. The
-    paths are as seen from the data folder, or absolute ones; files that are missing are left out.
-    """
-    files = [data / SPLITS["train"]]
-    # Whatever reads the captions says that there are none.
-    with contextlib.suppress(UserError):
-        files = [*captions_places(data, places), *files]
-    return _digest_files(data, files)
-
-
-def digest_results(data: Path) -> dict[str, str]:
-    """Returns the same of the files that belong to a vocabulary and are made with it."""
-    drawn = [] if has_split_files(data) else [data / DRAWN_SPLITS]
-    return _digest_files(data, [*drawn, data / DESCRIPTIONS])
-
-
-def _digest_files(data: Path, files: Iterable[Path]) -> dict[str, str]:
-    # A pipe would be waited for; whatever reads it refuses it.
-    found = [path for path in files if path.is_file() or path.is_dir()]
-    return {portable_path(data, path): digest_place(path) for path in found}
-
-
-def check_sources(data: Path, vocabulary: Vocabulary) -> None:
-    """Raises `UserError` if a file that belongs to a vocabulary has changed.
-
-    A missing file passes: whatever reads it reports that.
-    """
-    for name, digest in (digest_inputs(data) | digest_results(data)).items():
-        if vocabulary.sources.get(name) != digest:
-            hint = "; to change a description, edit the captions" if name == DESCRIPTIONS else ""
-            raise UserError(
-                f"{data / name} has changed since {data / VOCABULARY} was made: "
-                f"run python prepare_text.py --data {quoted(data)} again{hint}"
-            )
+    return Vocabulary(tuple(words), 2 + max(map(len, descriptions)), cleaning)
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     """Writes `vocabulary.json` to a data or model folder."""
-    content = {
-        "maximum_length": vocabulary.maximum_length,
-        "cleaning": vocabulary.cleaning,
-        "padding_id": PADDING_ID,
-        "words": list(vocabulary.words),
-        "sources": vocabulary.sources,
-    }
-    write_json(folder / VOCABULARY, content, FORMAT)
+    write_json(folder / VOCABULARY, vocabulary)
 
 
-def read_vocabulary(folder: Path, remedy: str | None = None) -> Vocabulary:
-    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`.
-
-    The remedy is by default that of a data folder.
-    """
-    if remedy is None:
-        remedy = f"run python prepare_text.py --data {quoted(folder)}"
-    path = folder / VOCABULARY
-    content = read_json(path, FORMAT, remedy)
-    fault = _find_fault(content)
-    if fault:
-        raise UserError(f"{path} is damaged ({fault}): {remedy}")
-    return Vocabulary(
-        tuple(content["words"]), content["maximum_length"], content["cleaning"], content["sources"]
-    )
-
-
-def _find_fault(content: dict[str, Any]) -> str | None:
-    words, maximum_length = content.get("words"), content.get("maximum_length")
-    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-        return "words is not a list of words"
-    if not all(one_line(word) == word and word.split() == [word] for word in words):
-        return "a word holds a blank, a line break or a control character"
-    if len(set(words)) != len(words):
-        return "a word is repeated"
-    if START_TOKEN not in words or END_TOKEN not in words:
-        return f"{START_TOKEN} or {END_TOKEN} is missing"
-    longest = 2 + MAXIMUM_WORDS
-    if type(maximum_length) is not int or not 2 <= maximum_length <= longest:
-        return f"maximum_length is not a whole number from 2 to {longest}"
-    if content.get("padding_id") != PADDING_ID:
-        return f"padding_id is not {PADDING_ID}"
-    for name in ("cleaning", "sources"):
-        if not isinstance(content.get(name), dict):
-            return f"{name} is missing"
-    if not isinstance(content["cleaning"].get("language", ENGLISH), str):
-        return "language is not the code of one"
-    return None
+def read_vocabulary(folder: Path, _remedy: str = "") -> Vocabulary:
+    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`."""
+    return read_json(folder / VOCABULARY, Vocabulary)
