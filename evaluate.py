@@ -30,6 +30,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ from captioning.old import (
     SPLITS,
     digest_of_file,
     locked,
+    photo_id,
 )
 from captioning.photos.features import (
     FeatureRows,
@@ -51,6 +53,7 @@ from captioning.photos.features import (
     read_encoder_record,
     read_features,
 )
+from captioning.photos.listing import find_photos
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
 from captioning.settings import SettingsParser, whole_number
@@ -112,8 +115,9 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     """Captions the photos, scores, writes and prints."""
     announce_loading("Keras")
     from captioning.network.saved_model import notes_on_training_photos
-    from captioning.pages.gallery import write_gallery
-    from captioning.pages.gallery.evaluation import make_cards, make_page
+    from captioning.network.decoding import token_probabilities
+    from captioning.pages.page import write_page
+    from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
     from captioning.scores.comparison import compare_captions, read_other_captions
     from captioning.scores.notes import notes_on
@@ -140,15 +144,22 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     if options.compare:
         scores["compared_with"] = str(options.compare)
         scores["comparison"] = compare_captions(rows, decoded, others, references)
-    cards = make_cards(photo_folders(options.data), model, references, features, decoded, rows)
+    tokens = {
+        title: token_probabilities(model.captioner, model.vocabulary, features, captions)
+        for title, captions in decoded.items()
+    }
+    # Where two folders have a photo of the same name, the first folder's counts.
+    found = chain.from_iterable(map(find_photos, photo_folders(options.data)))
+    paths = {photo_id(path.name): path for path in reversed(list(found))}
+    cards = make_cards(paths, references, tokens, rows)
     # The page shows the recipe.
     if len(options.model) > 1:
         models = [str(place) for place in options.model]
         settings = {"data": str(options.data), "model": models}
         settings |= parser.settings_in_force(options)
         write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
-    shown = cards, rows, scores, references.left_out, model.vocabulary.language
-    write_gallery(folder / GALLERY, make_page(folder, *shown))
+    page = make_results_page(folder, cards, rows, scores, references)
+    write_page(folder / GALLERY, page)
     captions = {title: rows[title].captions for title in decoded}
     path = folder / GENERATED_CAPTIONS
     report.write_captions(path, references.photo_ids, captions, references.texts)

@@ -209,7 +209,7 @@ def print_captions(
 
 def serve_page(captioner: "Captioner", options: argparse.Namespace, parser: SettingsParser) -> int:
     """Serves the page on which photos are dropped, until Ctrl-C."""
-    from captioning.pages.serving import serve
+    from captioning.pages.server import serve
 
     print_changed_settings(parser, options)
     serve(captioner, options.host, options.port, **decoding_options(options))
@@ -235,11 +235,12 @@ def write_results(
     elif options.csv:
         write_captions(file_behind(options.csv), captions)
     if options.html:
-        from captioning.pages.gallery import captioned, write_gallery
+        from captioning.pages.page import write_page
+        from captioning.pages.results import make_captions_page
 
-        decoding = captioned.decoding_name(options.beam, options.consensus)
-        page = captioned.make_page(captions, decoding, skipped)
-        write_gallery(file_behind(options.html), page)
+        decoding = {"beam": options.beam, "consensus": options.consensus}
+        page = make_captions_page(captions, skipped, **decoding)
+        write_page(file_behind(options.html), page)
     for path in outputs_of(options).values():
         print(f"wrote {path}", file=sys.stderr)
 

@@ -16,7 +16,7 @@ from support import ROOT, StandIn, iptc_around
 
 import prepare_photos
 from captioning.cli import one_line, run
-from captioning.pages.gallery.thumbnails import make_thumbnail
+from captioning.pages.page import make_thumbnail
 from captioning.photos import reading
 from captioning.photos.features import read_features
 from captioning.photos.listing import find_photos

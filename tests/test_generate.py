@@ -275,7 +275,7 @@ def test_a_photo_that_cannot_be_read_has_a_json_line_too(trained, tiny_data, run
 def test_serving_passes_the_settings_on(trained, tiny_data, run_generate, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "captioning.pages.serving.serve", lambda *given, **options: calls.append((given, options))
+        "captioning.pages.server.serve", lambda *given, **options: calls.append((given, options))
     )
     model = ["--model", trained / "photographs"]
     flags = ["--port", 0, "--beam", 5, "--consensus", "--batch-size", 2]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from support import ROOT
 
-from captioning.pages.gallery.thumbnails import make_thumbnail
+from captioning.pages.page import make_thumbnail
 from captioning.photos.listing import find_photos
 from captioning.photos.reading import PhotoError, read_photo
 

@@ -106,7 +106,7 @@ def test_a_command_turns_a_mistake_into_a_sentence(installed, tmp_path):
 
 def test_the_installed_package_finds_its_own_files(installed, tmp_path):
     program = (
-        "import captioning.pages.gallery, captioning.photos.reading\n"
+        "import captioning.pages.page, captioning.photos.reading\n"
         "from captioning.network.model_folders import pretrained_model\n"
         "print(captioning.__file__, (pretrained_model() / 'captioner.keras').read_text(), sep=':')"
     )

@@ -46,8 +46,8 @@ _WHITE = (255, 255, 255, 255)
 _LOADING = threading.Lock()
 _DECODING_LARGE = threading.Lock()
 
-# A file, one at an address, or an image that is open already.
-Photo = Path | RemotePhoto | Image.Image
+# A file, one at an address, the bytes of one, or an image that is open already.
+Photo = Path | RemotePhoto | io.BytesIO | Image.Image
 
 
 class PhotoError(Exception):
@@ -166,7 +166,8 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         ):
             yield image
     except UnidentifiedImageError as error:
-        raise PhotoError(one_line(f"cannot identify image file {photo.name!r}")) from error
+        name = "" if isinstance(photo, io.BytesIO) else f" {photo.name!r}"
+        raise PhotoError(one_line(f"cannot identify image file{name}")) from error
     except Image.DecompressionBombError as error:
         raise _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS:,d} pixels") from error
     # Pillow's decoders raise whatever a damaged file makes them stumble over.
@@ -175,7 +176,9 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
 
 
-def _readable(photo: Path | RemotePhoto) -> Path | io.BytesIO:
+def _readable(photo: Path | RemotePhoto | io.BytesIO) -> Path | io.BytesIO:
+    if isinstance(photo, io.BytesIO):
+        return photo
     if isinstance(photo, RemotePhoto):
         return io.BytesIO(photo.read_bytes())
     # A pipe named dog.jpg would have us wait for ever.

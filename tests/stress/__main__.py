@@ -70,7 +70,7 @@ def load_scripts() -> None:
     import captioning.network.progress
     import captioning.network.reward
     import captioning.network.training
-    import captioning.pages.gallery.evaluation
+    import captioning.pages.results
     import captioning.photos.extraction
     import captioning.recipes
     import captioning.scores.comparison
