@@ -114,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     """Captions the photos, scores, writes and prints."""
     announce_loading("Keras")
-    from captioning.network.saved_model import notes_on_training_photos
     from captioning.network.decoding import token_probabilities
+    from captioning.network.saved_model import notes_on_training_photos
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring

@@ -126,7 +126,8 @@ def fill(
     script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
     hashes = [_base64(hashlib.sha256(text.encode()).digest()) for text in (style, script)]
     policy = (
-        f"default-src 'none'; connect-src {connect}; img-src data:; style-src 'sha256-{hashes[0]}'; "
+        f"default-src 'none'; connect-src {connect}; img-src data:; "
+        f"style-src 'sha256-{hashes[0]}'; "
         f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
     )
     own = {"style": style, "script": script, "policy": policy, "shades": _shade_names()}
