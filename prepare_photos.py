@@ -32,7 +32,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from captioning.cli import (
     DONE,
@@ -62,7 +64,7 @@ from captioning.photos.extraction import (
     write_result,
 )
 from captioning.photos.feature_cache import FeatureCache, open_cache
-from captioning.photos.features import AUTOMATIC, FORMS, features_path
+from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, features_path
 from captioning.photos.listing import describe_left_out, list_photos
 from captioning.photos.ray_encoding import NO_CLUSTER, cluster
 from captioning.photos.reading import PhotoError, limit_pixels, read_photo
@@ -147,7 +149,7 @@ def retry_unreadable(cache: FeatureCache, skipped: dict[str, str]) -> list[str]:
 
 def load_encoder(
     options: argparse.Namespace, cache: FeatureCache, is_needed: bool
-) -> "tuple[Encoder | None, dict[str, Any]]":
+) -> "tuple[Encoder | None, EncoderRecord]":
     """Loads the encoder, unless there is nothing to encode and its record is known without.
 
     Raises:
@@ -155,11 +157,12 @@ def load_encoder(
     """
     split_weights(options.weights, len(split_name(options.encoder)))
     # Nobody should download weights to learn that the features are of others.
-    wanted = {"encoder": options.encoder, "weights": options.weights, "dtype": options.dtype}
-    check_encoder(cache, wanted)
     known = next(iter(cache.records.values()), None)
+    if known:
+        asked = {"encoder": options.encoder, "weights": options.weights, "dtype": options.dtype}
+        check_encoder(cache, msgspec.structs.replace(known, **asked))
     # These two words always mean the same weights; what a file holds, only its digest tells.
-    if known and not is_needed and known["weights"] == options.weights in (IMAGENET, UNTRAINED):
+    if known and not is_needed and known.weights == options.weights in (IMAGENET, UNTRAINED):
         return None, known
     announce_loading(options.encoder)
     # Imported once it is needed: Keras takes seconds to load, in which --help would be silent.
@@ -182,11 +185,11 @@ def print_found(cache: FeatureCache, missing: int) -> None:
         print(f"{path} has no cache that says which photos it was made from")
 
 
-def print_result(cache: FeatureCache, record: dict[str, Any], skipped: int) -> None:
+def print_result(cache: FeatureCache, record: EncoderRecord, skipped: int) -> None:
     """Says how many features there are, what has changed, where they are and what to run next."""
     data = cache.data
-    count, length = len(cache.encoded), record["length"]
-    print(wrapped(f"{counted(count, 'photo')}, {length:,d} features each, by {record['encoder']}"))
+    count, length = len(cache.encoded), record.length
+    print(wrapped(f"{counted(count, 'photo')}, {length:,d} features each, by {record.encoder}"))
     if cache.earlier:
         print(wrapped(f"since the last run: {cache.summary()}"))
     if skipped:

@@ -40,7 +40,12 @@ from captioning.network.checkpoint import (
     start_or_resume,
 )
 from captioning.old import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, locked, require
-from captioning.photos.features import features_path, read_encoder_record, read_features
+from captioning.photos.features import (
+    EncoderRecord,
+    features_path,
+    read_encoder_record,
+    read_features,
+)
 from captioning.photos.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.text.prepared import PreparedText, read_prepared_text
@@ -158,7 +163,7 @@ def start_anew(options: argparse.Namespace) -> str:
 
 def read_inputs(
     data: Path,
-) -> "tuple[PreparedText, CaptionedSplit, CaptionedSplit, dict[str, Any]]":
+) -> "tuple[PreparedText, CaptionedSplit, CaptionedSplit, EncoderRecord]":
     """Reads the text, the training and validation splits, and what made the features."""
     from captioning.network.batches import load_training
 

@@ -68,7 +68,7 @@ def write_text_data(source: Path, folder: Path, factor: int) -> int:
             repeated[copy] = features[name]
             lines += [f"{copy}.jpg#{k}\t{text}\n" for k, text in enumerate(captions[name])]
     write_text(folder / CAPTIONS, "".join(lines))
-    record = read_encoder_record(source, "")
+    record = read_encoder_record(source)
     write_features(folder, repeated, record, [])
     return len(repeated)
 

@@ -14,7 +14,7 @@ from captioning.network.decoding import CaptionDecoder, token_probabilities
 from captioning.network.model_folders import model_folder, pretrained_model
 from captioning.network.saved_model import SavedModel, doubts_about, load_models
 from captioning.old import ENCODER_RECORD
-from captioning.photos.encoders import FLOAT32, Encoder
+from captioning.photos.encoders import Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos
 from captioning.text.languages import ENGLISH
@@ -158,7 +158,7 @@ def load_encoder(model: SavedModel, folder: Path, weights: str | None = None) ->
         UserError: if its weights cannot be had, or are others.
     """
     record = model.encoder_record
-    source = weights or record["weights"]
-    encoder = Encoder(record["encoder"], source, record.get("dtype", FLOAT32))
+    source = weights or record.weights
+    encoder = Encoder(record.encoder, source, record.dtype)
     check_same_encoder(record, folder / ENCODER_RECORD, encoder.record(), f"--weights {source}")
     return encoder

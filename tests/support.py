@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 import prepare_text
 from captioning.cli import run
 from captioning.old import LOCK
-from captioning.photos.features import write_features
+from captioning.photos.features import EncoderRecord, write_features
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -110,15 +110,15 @@ def write_tiny_data(folder):
         path.write_text("\n".join(part) + "\n")
 
 
-ENCODER_RECORD = {
-    "encoder": "VGG16",
-    "layer": "fc2",
-    "weights": "none",
-    "weights_sha256": "0" * 64,
-    "input_size": [224, 224],
-    "resizing": "bilinear",
-    "length": 6,
-}
+ENCODER_RECORD = EncoderRecord(
+    encoder="VGG16",
+    layer="fc2",
+    weights="none",
+    weights_sha256="0" * 64,
+    input_size=[224, 224],
+    resizing="bilinear",
+    length=6,
+)
 
 
 def make_prepared_data(folder):
@@ -165,15 +165,15 @@ class StandIn:
 
     def record(self):
         """Describes itself as an encoder does."""
-        return {
-            "encoder": self.name,
-            "layer": "avg_pool",
-            "weights": self.weights,
-            "weights_sha256": self.digest,
-            "input_size": list(self.input_sizes[0]),
-            "resizing": "bilinear",
-            "length": self.length,
-        }
+        return EncoderRecord(
+            encoder=self.name,
+            layer="avg_pool",
+            weights=self.weights,
+            weights_sha256=self.digest,
+            input_size=list(self.input_sizes[0]),
+            resizing="bilinear",
+            length=self.length,
+        )
 
 
 def draw_photos(folder, count):

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 from support import ENCODER_RECORD, StandIn, make_prepared_data
 from test_decoding import FEATURE_LENGTH, VOCABULARY, SlowDecoder, random_captioner
 from test_model import build_word_half_with
@@ -114,7 +115,7 @@ def test_decoding_is_that_of_the_slow_average(members, photos, width):
 
 
 def save(folder, captioner, vocabulary=VOCABULARY, **record):
-    record = {**ENCODER_RECORD, "length": FEATURE_LENGTH, **record}
+    record = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH, **record)
     save_model(folder, SavedModel(captioner, vocabulary, record), {})
     return folder
 
@@ -184,7 +185,7 @@ def place(tmp_path_factory):
     make_prepared_data(place / "data")
     vocabulary = read_vocabulary(place / "data", "")
     for name, units in (("one", 12), ("two", 7)):
-        captioner = build_captioner(vocabulary.size, ENCODER_RECORD["length"], units=units)
+        captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length, units=units)
         model = SavedModel(enlarge_weights(captioner), vocabulary, ENCODER_RECORD)
         save_model(place / "models" / name, model, {})
     other = msgspec.structs.replace(vocabulary, words=(*vocabulary.words[:-1], "ship"))

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from support import ENCODER_RECORD, ROOT, StandIn, draw_photos
 from test_decoding import VOCABULARY, change_bias, random_captioner
@@ -19,7 +20,7 @@ from captioning.network.model_folders import pretrained_model
 from captioning.network.saved_model import SavedModel, load_models, save_model
 from captioning.photos.reading import PhotoError, read_in_sizes
 
-RECORD = {**ENCODER_RECORD, "weights": "imagenet"}
+RECORD = structs.replace(ENCODER_RECORD, weights="imagenet")
 UNREADABLE = 10  # of the photos that draw_photos draws
 
 
@@ -32,7 +33,7 @@ class Encoder(StandIn):
 
     def record(self):
         """Describes itself as the records of the models here do."""
-        return dict(RECORD)
+        return RECORD
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("captioner")
     draw_photos(folder / "photos", 3 * UNREADABLE)
     for seed in (1, 2):
-        model = random_captioner(seed, length=RECORD["length"])
+        model = random_captioner(seed, length=RECORD.length)
         # Or most captions would be empty.
         change_bias(model, [VOCABULARY.end_id], -3)
         save_model(folder / str(seed), SavedModel(model, VOCABULARY, RECORD), {})
@@ -165,7 +166,8 @@ def test_models_are_named_in_several_ways(place, captioner, tmp_path, monkeypatc
     )
     with pytest.raises(UserError, match=r"missing: it comes with the project: fetch the project$"):
         load_captioner(tmp_path / "comes with it")
-    monkeypatch.setitem(RECORD, "weights_sha256", "another")
+    other = structs.replace(RECORD, weights_sha256="another")
+    monkeypatch.setattr(sys.modules[__name__], "RECORD", other)
     with pytest.raises(UserError, match="do not go together: weights_sha256"):
         load_captioner(place / "1", weights="other.h5")
 
@@ -195,7 +197,7 @@ def test_a_model_that_does_not_fit_photographs_says_so(
 ):
     class Same(StandIn):
         def record(self):
-            return {**RECORD, **record}
+            return structs.replace(RECORD, **record)
 
     monkeypatch.setattr(captioner_module, "Encoder", Same)
     model = load_models([place / "1"])

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 from support import ENCODER_RECORD, contents, make_prepared_data
 
 import evaluate
@@ -21,13 +22,13 @@ from captioning.scores.report import write_captions
 from captioning.scores.scoring import SplitReferences, read_references, read_scores, standard_row
 from captioning.text.vocabulary import read_vocabulary
 
-OTHER_RECORD = {**ENCODER_RECORD, "encoder": "MobileNetV2", "length": 9}
+OTHER_RECORD = structs.replace(ENCODER_RECORD, encoder="MobileNetV2", length=9)
 
 
 def write_model(data, folder, record, seed):
     keras.utils.set_random_seed(seed)
     vocabulary = read_vocabulary(data, "")
-    captioner = build_captioner(vocabulary.size, record["length"], units=12)
+    captioner = build_captioner(vocabulary.size, record.length, units=12)
     for variable in captioner.trainable_variables:
         variable.assign(4 * variable.value)
     recipe = {"made_with": {"data": str(data)}}

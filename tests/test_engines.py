@@ -48,7 +48,7 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
     make_prepared_data(data)
     vocabulary = read_vocabulary(data, "")
     keras.utils.set_random_seed(3)
-    captioner = build_captioner(vocabulary.size, ENCODER_RECORD["length"])
+    captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length)
     # Large weights, so that photos differ in their captions.
     for variable in captioner.trainable_variables:
         variable.assign(4 * variable.value)

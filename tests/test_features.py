@@ -43,6 +43,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from support import ENCODER_RECORD
 
 from captioning.cli import UserError
@@ -55,7 +56,7 @@ from captioning.photos.features import (
 )
 from captioning.photos.pickled_features import BYTES_AN_INSTRUCTION
 
-RECORD = {**ENCODER_RECORD, "weights": "imagenet", "length": 3}
+RECORD = structs.replace(ENCODER_RECORD, weights="imagenet", length=3)
 FEATURES = {"a": np.array([1, 2, 3], dtype=np.float32), "b": np.zeros(3, dtype=np.float32)}
 HUGE = 2**62
 
@@ -147,10 +148,15 @@ def test_truncated_and_missing_files_are_refused(data):
     [("encoder", "VGG19"), ("weights_sha256", "1" * 64), ("length", 4), ("layer", "fc1")],
 )
 def test_features_of_another_encoder_do_not_go_together(key, value):
-    check_same_encoder(RECORD, "one", {**RECORD, "weights": "elsewhere"}, "two")
+    check_same_encoder(RECORD, "one", structs.replace(RECORD, weights="elsewhere"), "two")
     with pytest.raises(UserError, match="one and two do not go together") as error:
-        check_same_encoder(RECORD, "one", {**RECORD, key: value}, "two")
-    assert str(RECORD[key]) in str(error.value)
+        check_same_encoder(
+            RECORD,
+            "one",
+            structs.replace(RECORD, **{key: value}),
+            "two",
+        )
+    assert str(getattr(RECORD, key)) in str(error.value)
     assert str(value) in str(error.value)
 
 
@@ -159,7 +165,7 @@ def stop(*arguments):
 
 
 def test_a_stop_between_features_and_record_leaves_no_false_pair(data, monkeypatch):
-    other = {**RECORD, "layer": "fc1"}
+    other = structs.replace(RECORD, layer="fc1")
     monkeypatch.setattr("captioning.photos.features.write_json", stop)
     with pytest.raises(KeyboardInterrupt):
         write_features(data, {"c": np.ones(3, dtype=np.float32)}, other, [])
@@ -175,7 +181,12 @@ def test_a_stop_between_features_and_record_leaves_no_false_pair(data, monkeypat
 
 @pytest.mark.parametrize(("key", "value"), [("weights", None), ("length", "3"), ("encoder", 5)])
 def test_a_record_of_wrong_types_is_refused(data, key, value):
-    write_encoder_record(data, {**RECORD, key: value}, 2, [])
+    write_encoder_record(
+        data,
+        structs.replace(RECORD, **{key: value}),
+        2,
+        [],
+    )
     with pytest.raises(UserError, match=f"{key} is missing or wrong"):
         read_features(data)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 from support import ENCODER_RECORD, StandIn, contents, draw_photo
 
 import generate
@@ -147,7 +148,7 @@ def test_a_consensus_of_one_caption_is_refused(tmp_path):
 
 # ---- The whole script, with an encoder that is quick to start ----
 
-RECORD = {**ENCODER_RECORD, "weights": "imagenet"}
+RECORD = structs.replace(ENCODER_RECORD, weights="imagenet")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def trained(tmp_path_factory):
     """Writes a model folder whose captions are not empty."""
     folder = tmp_path_factory.mktemp("trained")
     keras.utils.set_random_seed(3)
-    model = build_captioner(VOCABULARY.size, RECORD["length"])
+    model = build_captioner(VOCABULARY.size, RECORD.length)
     for variable in model.trainable_variables:
         variable.assign(2 * variable.value)
     recipe = {"made_with": {"drawn_scenes": True}}
@@ -173,7 +174,7 @@ def run_generate(tmp_path, monkeypatch, capsys):
             return (super().encode(photos) - 127) / 20
 
         def record(self):
-            return dict(RECORD)
+            return RECORD
 
     monkeypatch.setattr(captioner, "Encoder", Encoder)
     (tmp_path / "here").mkdir()
@@ -227,7 +228,7 @@ def chinese(trained, tmp_path):
     """Writes a model folder with other words, which are Chinese."""
     words = ("犬", "startseq", "跑", "雪", "endseq", "在", "里")
     keras.utils.set_random_seed(3)
-    model = build_captioner(len(words) + 1, RECORD["length"])
+    model = build_captioner(len(words) + 1, RECORD.length)
     for variable in model.trainable_variables:
         variable.assign(2 * variable.value)
     vocabulary = Vocabulary(words, 7, {"language": "zh"})

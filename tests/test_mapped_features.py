@@ -9,6 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from msgspec import structs
 from support import ENCODER_RECORD, PhotoBench
 
 import train
@@ -26,7 +27,7 @@ from captioning.photos.features import (
 )
 from captioning.text.places import captions_places
 
-RECORD = {**ENCODER_RECORD, "length": 3}
+RECORD = structs.replace(ENCODER_RECORD, length=3)
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
 PHOTOS = ["a", "ü\n", "c\udc80", "d"]
 
@@ -201,7 +202,9 @@ def test_every_damaged_byte_of_the_header_is_refused(data):
 
 def test_a_record_of_other_features_is_refused(data, tmp_path):
     """All but the numbers agrees: the same photos, encoded by another network."""
-    other = write(tmp_path / "other", rows=ROWS + 1, record={**RECORD, "encoder": "VGG19"})
+    other = write(
+        tmp_path / "other", rows=ROWS + 1, record=structs.replace(RECORD, encoder="VGG19")
+    )
     shutil.copy(other / "features.json", data)
     assert_refused(data, data / "features.npy", "is not the file that features.json describes")
 

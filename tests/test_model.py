@@ -19,7 +19,7 @@ layers = keras.layers
 
 WORDS = ("startseq", "endseq", "ant", "bee", "cow", "dog", "elk", "fox")
 VOCABULARY = Vocabulary(WORDS, 9, {})
-FEATURE_LENGTH = ENCODER_RECORD["length"]
+FEATURE_LENGTH = ENCODER_RECORD.length
 UNITS = 12
 
 

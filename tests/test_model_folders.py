@@ -31,7 +31,7 @@ RESULTS = ("scores.json", "captions.csv", "captions.html")
 
 def make_model(words, seed):
     keras.utils.set_random_seed(seed)
-    captioner = build_captioner(len(words) + 1, ENCODER_RECORD["length"], units=4)
+    captioner = build_captioner(len(words) + 1, ENCODER_RECORD.length, units=4)
     return SavedModel(captioner, Vocabulary(words, 5, {}), ENCODER_RECORD, (f"photo {seed}",))
 
 
@@ -273,7 +273,7 @@ def test_no_training_changes_a_model_while_it_is_evaluated(prepared_data, tmp_pa
     """Neither before it is read nor before its results are written."""
     folder, tried = tmp_path / "model", []
     vocabulary = read_vocabulary(prepared_data, "")
-    captioner = build_captioner(vocabulary.size, ENCODER_RECORD["length"], units=4)
+    captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length, units=4)
     save_model(folder, SavedModel(captioner, vocabulary, ENCODER_RECORD), {})
     arguments = ["--data", str(prepared_data), "--model", str(folder)]
 

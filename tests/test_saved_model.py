@@ -7,14 +7,15 @@ import zipfile
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from captioning import storage
 from captioning.cli import UserError
 from captioning.keras_setup import keras
 from captioning.network import saved_model
 from captioning.network.model import build_captioner
 from captioning.network.saved_model import SavedModel, load_model, save_model
-from captioning.old import write_json
-from captioning.photos.features import FORMAT, read_encoder_record
+from captioning.photos.features import read_encoder_record
 from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
@@ -60,8 +61,8 @@ def test_a_vocabulary_of_the_same_size_but_other_words_is_refused(folder):
 
 
 def test_another_encoder_of_the_same_length_is_refused(folder):
-    record = {**read_encoder_record(folder, ""), "weights_sha256": "y"}
-    write_json(folder / "features.json", record, FORMAT)
+    record = structs.replace(read_encoder_record(folder), weights_sha256="y")
+    storage.write_json(folder / "features.json", record)
     with pytest.raises(UserError, match=r"was not trained with .*features\.json"):
         load_model(folder)
 

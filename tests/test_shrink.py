@@ -14,7 +14,7 @@ from captioning.network.saved_model import SavedModel, load_model, save_model
 
 @pytest.fixture
 def model(tmp_path):
-    captioner = random_captioner(1, length=ENCODER_RECORD["length"])
+    captioner = random_captioner(1, length=ENCODER_RECORD.length)
     folder = tmp_path / "model"
     save_model(folder, SavedModel(captioner, VOCABULARY, ENCODER_RECORD), {"train": {"units": 32}})
     (folder / "history.csv").write_text("epoch\n1\n")

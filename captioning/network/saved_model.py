@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from captioning import storage
 from captioning.cli import UserError, counted, is_out_of_memory, quoted
 from captioning.keras_setup import keras
 from captioning.network.model import average_captioners, check_captioner, halves
@@ -22,7 +23,12 @@ from captioning.old import (
     write_json,
 )
 from captioning.photos.encoders import JOIN, UNTRAINED
-from captioning.photos.features import ENCODER_KEYS, FORMAT, check_same_encoder, read_encoder_record
+from captioning.photos.features import (
+    ENCODER_KEYS,
+    EncoderRecord,
+    check_same_encoder,
+    read_encoder_record,
+)
 from captioning.recipes import (
     MADE_WITH,
     OF_DRAWN_SCENES,
@@ -39,16 +45,16 @@ class SavedModel:
 
     captioner: keras.Model  # as `model.join_halves` builds it
     vocabulary: Vocabulary
-    encoder_record: dict[str, Any]  # what made the features that it was trained on
+    encoder_record: EncoderRecord  # what made the features that it was trained on
     training_photos: tuple[str, ...] = ()  # their photo ids; none where they are not known
 
 
-def model_name(vocabulary: Vocabulary, encoder_record: dict[str, Any]) -> str:
+def model_name(vocabulary: Vocabulary, encoder_record: EncoderRecord) -> str:
     """Names a captioner after the vocabulary and the encoder that it must be used with.
 
     Keras keeps the name in the saved file.
     """
-    encoder = {key: encoder_record[key] for key in ENCODER_KEYS}
+    encoder = {key: getattr(encoder_record, key) for key in ENCODER_KEYS}
     belongings = repr((vocabulary.words, vocabulary.maximum_length, encoder))
     digest = hashlib.sha256(belongings.encode("utf-8", "surrogatepass")).hexdigest()
     return f"captioner_{digest[:16]}"
@@ -60,7 +66,7 @@ def recipe_of_training(
     """Returns all settings that the model depends on, those of the two earlier stages included."""
     names, record = ("encoder", "weights", "dtype"), model.encoder_record
     tables = {
-        "prepare_photos": {name: record[name] for name in names if name in record},
+        "prepare_photos": {name: getattr(record, name) for name in names},
         "prepare_text": model.vocabulary.cleaning,
         "train": settings,
     }
@@ -79,8 +85,8 @@ def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
 def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
     """Writes a model to a folder that holds none; see `save_model`."""
     write_vocabulary(folder, model.vocabulary)
-    write_json(folder / ENCODER_RECORD, model.encoder_record, FORMAT)
-    write_json(folder / TRAINING_PHOTOS, {"photos": list(model.training_photos)}, FORMAT)
+    storage.write_json(folder / ENCODER_RECORD, model.encoder_record)
+    write_json(folder / TRAINING_PHOTOS, {"photos": list(model.training_photos)}, 1)
     write_recipe(folder / RECIPE, recipe)
     name = model_name(model.vocabulary, model.encoder_record)
     named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=name)
@@ -97,14 +103,14 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     """
     path, remedy = find_captioner(folder, data)
     vocabulary = read_vocabulary(folder)
-    record = read_encoder_record(folder, remedy)
+    record = read_encoder_record(folder)
     # A file that cannot be opened is not damaged: the system says why.
     path.open("rb").close()
     try:
         captioner = load_network(path)
         halves(captioner)
         length = captioner.inputs[0].shape[-1]
-        if length != record["length"]:
+        if length != record.length:
             raise UserError(
                 f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
                 f"{record['length']}: {remedy} again"
@@ -130,7 +136,7 @@ def _read_training_photos(folder: Path, remedy: str) -> tuple[str, ...]:
     # Models of earlier versions have no such file.
     if not path.exists():
         return ()
-    photos = read_json(path, FORMAT, remedy).get("photos")
+    photos = read_json(path, 1, remedy).get("photos")
     if not isinstance(photos, list) or not all(isinstance(photo, str) for photo in photos):
         raise UserError(f"{path} is damaged (photos is not a list of photo ids): {remedy} again")
     return tuple(photos)
@@ -150,7 +156,7 @@ def notes_on_training_photos(
         return []
     record = read_encoder_record(data)
     which = f"{len(seen):,d} of the {counted(len(photos), 'scored photo')}, such as {seen[0]!r},"
-    if record.get("features_sha256") == model.encoder_record.get("features_sha256"):
+    if record.features_sha256 == model.encoder_record.features_sha256:
         raise UserError(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
             f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"
@@ -188,7 +194,7 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
 
 def doubts_about(folder: Path) -> list[str]:
     """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
-    record = read_encoder_record(folder, f"run python train.py --model {quoted(folder)}")
+    record = read_encoder_record(folder)
     doubts = []
     if (folder / RECIPE).is_file():
         made_with = read_recipe_of_model(folder).get(MADE_WITH, {})
@@ -197,7 +203,7 @@ def doubts_about(folder: Path) -> list[str]:
                 f"{folder} was trained on drawn scenes and knows nothing else: its captions of "
                 "photographs are wrong"
             )
-    if UNTRAINED in record["weights"].split(JOIN):
+    if UNTRAINED in record.weights.split(JOIN):
         doubts.append(
             f"{folder} was trained with an encoder that was not trained itself: its captions have "
             "little to do with the photos"

@@ -20,6 +20,7 @@ from captioning.photos.architectures import (
     split_name,
     split_weights,
 )
+from captioning.photos.features import EncoderRecord
 
 # What `--weights none` draws the weights from; another seed would be another encoder.
 UNTRAINED_SEED = 20130830
@@ -71,19 +72,19 @@ class Encoder:
         features = np.asarray(self.network.predict_on_batch(images), dtype=np.float32)
         return features[: len(photos)]
 
-    def record(self) -> dict:
+    def record(self) -> EncoderRecord:
         """Describes all that makes the features what they are, for `features.json`."""
         sizes = [list(size) for size in self.input_sizes]
-        return {
-            "encoder": self.name,
-            "layer": JOIN.join(each.layer for each in self.architectures),
-            "weights": self.weights,
-            "weights_sha256": _digest(self.network),
-            "dtype": self.dtype,
-            "input_size": sizes if len(sizes) > 1 else sizes[0],
-            "resizing": "bilinear",
-            "length": self.length,
-        }
+        return EncoderRecord(
+            encoder=self.name,
+            layer=JOIN.join(each.layer for each in self.architectures),
+            weights=self.weights,
+            weights_sha256=_digest(self.network),
+            dtype=self.dtype,
+            input_size=sizes if len(sizes) > 1 else sizes[0],
+            resizing="bilinear",
+            length=self.length,
+        )
 
 
 def _build_network(name: str, weights: str) -> keras.Model:

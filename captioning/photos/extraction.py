@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from captioning.photos.features import (
     AUTOMATIC,
     MAPPED_HALF,
     PICKLE,
+    EncoderRecord,
+    SkippedPhoto,
     choose_form,
     differing_keys,
     features_path,
@@ -34,7 +36,7 @@ PHOTOS_AT_RISK = 256
 PHOTOS_A_FILE = 4096
 
 
-def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
+def check_encoder(cache: FeatureCache, record: EncoderRecord) -> None:
     """Raises `UserError`, which names both, if another encoder made the earlier features.
 
     The record is that of the encoder, or as much of it as is known before it is loaded.
@@ -44,11 +46,12 @@ def check_encoder(cache: FeatureCache, record: dict[str, Any]) -> None:
     for path, other in cache.records.items():
         place = path.parent if path.parent.name == FEATURES_CACHE else path
         for key in differing_keys(record, other):
+            here, there = getattr(record, key), getattr(other, key)
             raise UserError(
-                f"{place} holds features of {other['encoder']} with weights {other['weights']}, "
-                f"not of {record['encoder']} with weights {record['weights']} ({key} is "
-                f"{other[key]} there and {record[key]} here), and they must not be mixed: name the "
-                f"former with --encoder and --weights, or remove {remove} to begin anew"
+                f"{place} holds features of {other.encoder} with weights {other.weights}, "
+                f"not of {record.encoder} with weights {record.weights} ({key} is {there} there "
+                f"and {here} here), and they must not be mixed: name the former with --encoder "
+                f"and --weights, or remove {remove} to begin anew"
             )
 
 
@@ -100,7 +103,7 @@ def encode_missing(
 
 
 def write_result(
-    cache: FeatureCache, record: dict[str, Any], skipped: dict[str, str], form: str = AUTOMATIC
+    cache: FeatureCache, record: EncoderRecord, skipped: dict[str, str], form: str = AUTOMATIC
 ) -> None:
     """Writes the features and `features.json`, and leaves in the cache as few files as will do.
 
@@ -114,13 +117,13 @@ def write_result(
             "others with --photos"
         )
     # In an order that does not depend on when a photo was tried.
-    sorted_skipped = [{"photo": path, "reason": skipped[path]} for path in sorted(skipped)]
+    sorted_skipped = [SkippedPhoto(path, skipped[path]) for path in sorted(skipped)]
     photo_ids = [photo_id(cache.photos[name].name) for name in names]
     numbers = {name: number for number, name in enumerate(names)}
     blocks = (
         ([numbers[name] for name in block], rows) for block, rows in read_blocks(cache, record)
     )
-    form = choose_form(form, len(names), record["length"])
+    form = choose_form(form, len(names), record.length)
     if form == PICKLE:
         rows = dict(chain.from_iterable(zip(*block, strict=True) for block in blocks))
         features = {photo: rows[number] for number, photo in enumerate(photo_ids)}
@@ -131,7 +134,7 @@ def write_result(
     _merge_files(cache, record, names)
 
 
-def _merge_files(cache: FeatureCache, record: dict[str, Any], names: list[str]) -> None:
+def _merge_files(cache: FeatureCache, record: EncoderRecord, names: list[str]) -> None:
     """Writes the files of the cache anew if there are more than needed, or any is out of date."""
     files = cache.files()
     needed = -(-len(names) // PHOTOS_A_FILE)

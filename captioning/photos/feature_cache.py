@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from captioning.cli import UserError, counted, quoted
 from captioning.old import FEATURES_CACHE, atomic_path, open_arrays, photo_id
 from captioning.photos.features import (
+    EncoderRecord,
     differing_keys,
     features_path,
-    find_fault,
     read_encoder_record,
 )
 from captioning.photos.hashes import HASH_SIZE
@@ -51,7 +52,7 @@ class FeatureCache:
     hashes: dict[str, str] = field(default_factory=dict)  # of those, but not of all old ones
     earlier: dict[str, str] = field(default_factory=dict)  # the signatures in earlier runs
     unreadable: set[str] = field(default_factory=set)  # in earlier runs
-    records: dict[Path, dict[str, Any]] = field(default_factory=dict)  # of encoders, by file
+    records: dict[Path, EncoderRecord] = field(default_factory=dict)  # of encoders, by file
     damaged: list[Path] = field(default_factory=list)
 
     def files(self) -> list[Path]:
@@ -121,7 +122,7 @@ def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCach
     path = features_path(data)
     if not cache.records and path.exists():
         try:
-            cache.records[path] = read_encoder_record(data, "")
+            cache.records[path] = read_encoder_record(data)
         except UserError:
             # What made these features is unknown, so they are made anew.
             return cache
@@ -132,7 +133,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     with open_arrays(path) as file:
         run, rows = _read_run(file), file["features"]
     # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
-    if rows.shape != (len(run["photos"]), run["record"]["length"]) or rows.dtype != np.float32:
+    if rows.shape != (len(run["photos"]), run["record"].length) or rows.dtype != np.float32:
         raise ValueError(f"{path} does not hold the features that it describes")
     return run, rows
 
@@ -145,10 +146,10 @@ def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """
     # Earlier versions made no hashes.
     run = {"hashes": {}, **json.loads(str(file["run"]))}
-    record, photos, hashes = run["record"], run["photos"], run["hashes"]
+    photos, hashes = run["photos"], run["hashes"]
+    run["record"] = msgspec.convert(run["record"], EncoderRecord)
     is_ours = (
-        find_fault(record) is None
-        and all(isinstance(texts, dict) for texts in (photos, hashes))
+        all(isinstance(texts, dict) for texts in (photos, hashes))
         and all(isinstance(text, str) for text in (*photos.values(), *run["unreadable"]))
         and all(_HASH.fullmatch(digits) for digits in hashes.values())
     )
@@ -191,7 +192,7 @@ def _signature(path: Path | RemotePhoto) -> str:
 
 
 def add_to_cache(
-    cache: FeatureCache, record: dict[str, Any], features: dict[str, np.ndarray]
+    cache: FeatureCache, record: EncoderRecord, features: dict[str, np.ndarray]
 ) -> None:
     """Adds a file of some photos to the cache."""
     numbered = _numbered(cache.data)
@@ -221,7 +222,7 @@ def write_cache_file(data: Path, number: int, run: dict[str, Any], rows: np.ndar
     """
     check_data(data)
     with atomic_path(data / FEATURES_CACHE / f"{number:06d}.npz") as partial:
-        np.savez(partial, run=np.array(json.dumps(run)), features=rows)
+        np.savez(partial, run=np.array(msgspec.json.encode(run).decode()), features=rows)
 
 
 def check_data(data: Path) -> None:
@@ -234,7 +235,7 @@ def check_data(data: Path) -> None:
 
 
 def read_blocks(
-    cache: FeatureCache, record: dict[str, Any]
+    cache: FeatureCache, record: EncoderRecord
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yields names and features of all photos that have some, each once, file by file.
 

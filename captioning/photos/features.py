@@ -8,37 +8,25 @@ it describes; whatever reads features gets a `Features` of either.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from captioning.cli import UserError, quoted
-from captioning.old import (
+from captioning.files import (
     ENCODER_RECORD,
     FEATURES,
     FEATURES_INDEX,
     MAPPED_FEATURES,
-    digest_of_file,
-    read_json,
     require,
-    write_json,
 )
-from captioning.photos.architectures import BFLOAT16, FLOAT32
 from captioning.photos.mapped_features import MappedRows, read_index, write_index, write_rows
 from captioning.photos.pickled_features import HeldRows, dump_features, load_features
+from captioning.storage import Record, digest_of_file, read_json, write_json
 
-# Of features.json.
-FORMAT = 1
-
-# Two sets of features may be used together only where all of these agree; the type of each.
-ENCODER_KEYS = {
-    "encoder": str,
-    "layer": str,
-    "weights_sha256": str,
-    "input_size": list,
-    "resizing": str,
-    "length": int,
-}
+# Two sets of features may be used together only where all of these agree.
+ENCODER_KEYS = ("encoder", "layer", "weights_sha256", "input_size", "resizing", "length")
 
 # The most features of a photo. The largest layer that anyone would take, an unpooled convolution,
 # has a tenth as many.
@@ -53,8 +41,32 @@ MAPPED_HALF = "mapped-half"
 FORMS = (AUTOMATIC, PICKLE, MAPPED, MAPPED_HALF)
 MAPPED_ABOVE = 10**9
 
-# The key of features.json that names the file of the features; without it, they are pickled.
-_FILE = "file"
+
+class SkippedPhoto(msgspec.Struct, frozen=True):
+    """A photo that has no features, and why."""
+
+    photo: str  # its path
+    reason: str
+
+
+class EncoderRecord(Record, kw_only=True):
+    """What made the features: `features.json`, or as much of it as an encoder knows of itself."""
+
+    FORMAT: ClassVar[int] = 1
+
+    encoder: str
+    layer: str
+    weights: str
+    weights_sha256: str
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    input_size: list[int | list[int]]
+    resizing: str
+    length: Annotated[int, msgspec.Meta(ge=1, le=MAXIMUM_LENGTH)]
+    count: int = 0
+    skipped: tuple[SkippedPhoto, ...] = ()
+    file: str = FEATURES
+    features_sha256: str = ""
+    sample_sha256: str = ""  # of mapped features, which take long to read
 
 
 class Rows(Protocol):
@@ -119,13 +131,10 @@ def choose_form(form: str, count: int, length: int) -> str:
 def write_features(
     data: Path,
     features: Mapping[str, np.ndarray],
-    encoder_record: dict[str, Any],
-    skipped: list[dict[str, str]],
+    encoder_record: EncoderRecord,
+    skipped: Sequence[SkippedPhoto],
 ) -> None:
-    """Writes `features.pkl`, a plain dict of photo id -> (length,), and `features.json`.
-
-    `skipped` holds `photo` and `reason` of each photo that could not be read.
-    """
+    """Writes `features.pkl`, a plain dict of photo id -> (length,), and `features.json`."""
     dump_features(data / FEATURES, features)
     write_encoder_record(data, encoder_record, len(features), skipped)
     for name in (MAPPED_FEATURES, FEATURES_INDEX):
@@ -133,16 +142,18 @@ def write_features(
 
 
 def write_encoder_record(
-    data: Path, encoder_record: dict[str, Any], count: int, skipped: list[dict[str, str]]
+    data: Path, encoder_record: EncoderRecord, count: int, skipped: Sequence[SkippedPhoto]
 ) -> None:
     """Writes `features.json` for the `features.pkl` that is there, with its digest."""
-    record = {
-        **encoder_record,
-        "count": count,
-        "skipped": skipped,
-        "features_sha256": digest_of_file(data / FEATURES),
-    }
-    write_json(data / ENCODER_RECORD, record, FORMAT)
+    record = msgspec.structs.replace(
+        encoder_record,
+        count=count,
+        skipped=tuple(skipped),
+        file=FEATURES,
+        features_sha256=digest_of_file(data / FEATURES),
+        sample_sha256="",
+    )
+    write_json(data / ENCODER_RECORD, record)
 
 
 def write_mapped_features(
@@ -150,8 +161,8 @@ def write_mapped_features(
     photo_ids: Sequence[str],
     blocks: Iterable[tuple[Sequence[int], np.ndarray]],
     dtype: str,
-    encoder_record: dict[str, Any],
-    skipped: list[dict[str, str]],
+    encoder_record: EncoderRecord,
+    skipped: Sequence[SkippedPhoto],
 ) -> None:
     """Writes `features.npy`, `features-index.json` and `features.json`.
 
@@ -167,28 +178,28 @@ def write_mapped_features(
     Raises:
         UserError: if a number is too large for the dtype.
     """
-    shape = len(photo_ids), encoder_record["length"]
+    shape = len(photo_ids), encoder_record.length
     write_rows(data / MAPPED_FEATURES, blocks, shape, dtype)
     write_index(data, photo_ids)
-    record = {
-        **encoder_record,
-        "count": len(photo_ids),
-        "skipped": skipped,
-        _FILE: MAPPED_FEATURES,
-        "features_sha256": digest_of_file(data / MAPPED_FEATURES),
-        "sample_sha256": MappedRows(data / MAPPED_FEATURES, shape).digest_of_sample(photo_ids),
-    }
-    write_json(data / ENCODER_RECORD, record, FORMAT)
+    record = msgspec.structs.replace(
+        encoder_record,
+        count=len(photo_ids),
+        skipped=tuple(skipped),
+        file=MAPPED_FEATURES,
+        features_sha256=digest_of_file(data / MAPPED_FEATURES),
+        sample_sha256=MappedRows(data / MAPPED_FEATURES, shape).digest_of_sample(photo_ids),
+    )
+    write_json(data / ENCODER_RECORD, record)
     (data / FEATURES).unlink(missing_ok=True)
 
 
 def features_path(data: Path) -> Path:
     """Returns where a data folder has its features, or should have them."""
     try:
-        record = read_encoder_record(data, "")
+        record = read_encoder_record(data)
     except UserError:
         return data / FEATURES
-    return data / (MAPPED_FEATURES if record.get(_FILE) == MAPPED_FEATURES else FEATURES)
+    return data / (MAPPED_FEATURES if record.file == MAPPED_FEATURES else FEATURES)
 
 
 def read_features(data: Path) -> Features:
@@ -198,78 +209,49 @@ def read_features(data: Path) -> Features:
         UserError: if a file is missing or damaged, or does not match `features.json`.
     """
     remedy = f"run python prepare_photos.py --data {quoted(data)}"
-    path = require(features_path(data), f"{remedy} first")
-    record = read_encoder_record(data, remedy)
-    digest = record.get("features_sha256")
+    path = require(features_path(data))
+    record = read_encoder_record(data)
+    digest = record.features_sha256
     mismatch = UserError(f"{path} is not the file that {ENCODER_RECORD} describes: {remedy} again")
     if path.name == FEATURES:
         if digest != digest_of_file(path):
             raise mismatch
-        features = load_features(path, record["length"], remedy)
+        features = load_features(path, record.length, remedy)
         return Features(features, HeldRows([*features.values()]), digest)
     photo_ids = read_index(data, remedy)
     try:
-        rows = MappedRows(path, (len(photo_ids), record["length"]))
+        rows = MappedRows(path, (len(photo_ids), record.length))
     # A damaged file fails in NumPy's parser of headers in as many ways as there are bytes in it.
     except Exception as error:
         raise UserError(f"{path} is damaged ({error}): {remedy} again") from error
-    if record.get("sample_sha256") != rows.digest_of_sample(photo_ids):
+    if record.sample_sha256 != rows.digest_of_sample(photo_ids):
         raise mismatch
     return Features(photo_ids, rows, digest)
 
 
-def read_encoder_record(folder: Path, remedy: str | None = None) -> dict[str, Any]:
-    """Reads and checks the `features.json` of a data or model folder.
+def read_encoder_record(folder: Path) -> EncoderRecord:
+    """Reads the `features.json` of a data or model folder.
 
     Raises:
-        UserError: if it is missing, damaged or of another version, with the remedy, by default that
-            of a data folder.
+        UserError: if it is missing, damaged or of another version.
     """
-    if remedy is None:
-        remedy = f"run python prepare_photos.py --data {quoted(folder)}"
-    path = folder / ENCODER_RECORD
-    record = read_json(path, FORMAT, remedy)
-    if fault := find_fault(record):
-        raise UserError(f"{path} is damaged ({fault} is missing or wrong): {remedy}")
-    return record
+    return read_json(folder / ENCODER_RECORD, EncoderRecord)
 
 
-def find_fault(record: dict[str, Any]) -> str | None:
-    """Returns the key of a record of an encoder whose value cannot be right, if there is one."""
-    for key, kind in {**ENCODER_KEYS, "weights": str}.items():
-        if type(record.get(key)) is not kind:
-            return key
-    if not 1 <= record["length"] <= MAXIMUM_LENGTH:
-        return "length"
-    # Records of earlier versions have none.
-    if record.get("dtype", FLOAT32) not in (FLOAT32, BFLOAT16):
-        return "dtype"
-    skipped = record.get("skipped", [])
-    if not isinstance(skipped, list) or not all(map(_is_skipped_photo, skipped)):
-        return "skipped"
-    return None
-
-
-def _is_skipped_photo(item: Any) -> bool:
-    return isinstance(item, dict) and all(
-        isinstance(item.get(key), str) for key in ("photo", "reason")
-    )
-
-
-def differing_keys(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Lists the keys by which two records of encoders, or parts of them, make other features."""
+def differing_keys(record: EncoderRecord, other: EncoderRecord) -> list[str]:
+    """Lists the keys by which two encoders make other features."""
     # With another dtype the weights differ too, but the dtype is what people should be told of.
-    keys = (key for key in ("dtype", *ENCODER_KEYS) if key in record and key in other)
-    return [key for key in keys if record[key] != other[key]]
+    keys = ("dtype", *ENCODER_KEYS)
+    return [key for key in keys if getattr(record, key) != getattr(other, key)]
 
 
 def check_same_encoder(
-    record: dict[str, Any], place: Path | str, other_record: dict[str, Any], other_place: Path | str
+    record: EncoderRecord, path: Path | str, other: EncoderRecord, other_path: Path | str
 ) -> None:
-    """Raises `UserError`, which names the places, if two sets of features were not made alike."""
-    for key in differing_keys(record, other_record):
+    """Raises `UserError`, which names the paths, if two sets of features were not made alike."""
+    for key in differing_keys(record, other):
         raise UserError(
-            f"{place} and {other_place} do not go together: {key} is {record[key]} in the one "
-            f"and {other_record[key]} in the other ({record['encoder']} and "
-            f"{other_record['encoder']}): use the same encoder and weights for both"
+            f"{path} and {other_path} do not go together: {key} is {getattr(record, key)} in the "
+            f"one and {getattr(other, key)} in the other ({record.encoder} and {other.encoder}): "
+            "use the same encoder and weights for both"
         )
