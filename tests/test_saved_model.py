@@ -15,7 +15,7 @@ from captioning.keras_setup import keras
 from captioning.network import saved_model
 from captioning.network.model import build_captioner
 from captioning.network.saved_model import SavedModel, load_model, save_model
-from captioning.photos.features import read_encoder_record
+from captioning.photos.features import EncoderRecord, read_encoder_record
 from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FLIPS = 60
@@ -26,11 +26,11 @@ def trained(tmp_path_factory):
     """Writes a model folder as train.py does, with a network that was never trained."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     vocabulary = Vocabulary(("startseq", "endseq", "dog", "cat"), 5, {})
-    record = {
+    record = EncoderRecord(
         **dict.fromkeys(("encoder", "layer", "weights_sha256", "resizing", "weights"), "x"),
-        "input_size": [2, 2],
-        "length": 6,
-    }
+        input_size=[2, 2],
+        length=6,
+    )
     keras.utils.set_random_seed(1)
     captioner = build_captioner(vocabulary.size, 6, units=8)
     save_model(folder, SavedModel(captioner, vocabulary, record), {})
