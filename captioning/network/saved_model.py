@@ -113,7 +113,7 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
         if length != record.length:
             raise UserError(
                 f"{path} takes features of {length} numbers, but {folder / ENCODER_RECORD} says "
-                f"{record['length']}: {remedy} again"
+                f"{record.length}: {remedy} again"
             )
         if captioner.name != model_name(vocabulary, record):
             raise UserError(

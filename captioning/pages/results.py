@@ -126,6 +126,6 @@ def _recipe_sections(model_folder: Path) -> list[Section]:
 
 def _reasons_of(left_out: Collection[str], data: Path) -> dict[str, str]:
     """Returns why each photo that is not captioned was left out."""
-    skipped = read_encoder_record(data).get("skipped", [])
-    unreadable = {photo_id(Path(item["photo"]).name): item["reason"] for item in skipped}
+    skipped = read_encoder_record(data).skipped
+    unreadable = {photo_id(Path(item.photo).name): item.reason for item in skipped}
     return {photo: unreadable.get(photo, "it has no features or no captions") for photo in left_out}
