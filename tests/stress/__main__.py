@@ -1,17 +1,12 @@
 """Disturbs all five scripts at random, and counts what they do not withstand.
 
-    python tests/stress
-    python tests/stress --kills 20 --full-disks 20 --damages 100 --pairs 10
-    python tests/stress --seed 1 --only damage:17
+    python tests/stress --trials 400 --seed 1
 
-Makes up a few photos with captions, runs every stage on them, and then, again and again in copies
-of that folder, disturbs a stage: kills it, fills the disk, damages a file that it reads, or runs
-another beside it. Afterwards the stage must have refused, or go on, and end with the very results
-of an undisturbed run. Each trial depends on its number and the seed, but for the moments of some
-kills.
+Runs every stage on a few made-up photos, and then, again and again in copies of that folder,
+disturbs one: kills it, fills the disk, damages a file that it may read, or runs another beside it.
+It must refuse, or go on, and end with the very results of an undisturbed run.
 
-Prints a table of faults; of each fault the command that repeats its trial alone, and where its
-folder is. Ends with status 1 if there is any. Takes about half an hour on two cores.
+Prints each fault with the folder that it is in, and a table; status 1 if there is any.
 """
 
 import argparse
@@ -19,195 +14,159 @@ import os
 import shutil
 import sys
 import tempfile
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial, partialmethod
-from itertools import cycle, islice
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
+from signal import SIGINT, SIGKILL, SIGTERM
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+# Several threads add up in another order; git would wait for a lock that a kill has left.
+os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "GIT_DIR": os.devnull}
 
-from support import StandIn  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import pandas as pd  # noqa: E402
+from stress.trials import COLUMNS, DAMAGES, Run, Stage, damage, pair, stop  # noqa: E402
+from support import StandIn, write_tiny_data  # noqa: E402
 
-from stress import damages, full_disk, kills, pairs  # noqa: E402  The folders must be known.
-from stress.judging import COLUMNS, Fault  # noqa: E402
-from stress.scene import STAGES, Scene, make_whole  # noqa: E402
+import captioning.photos.encoders  # noqa: E402
+from captioning.keras_setup import keras  # noqa: E402
 
-# Photos in a file of the cache of features, so that twelve make several.
-PHOTOS_AT_RISK = 4
+# In place of a network that takes seconds to load, and of tracing one, which takes as long.
+captioning.photos.encoders.Encoder = StandIn
+keras.Model.compile = partialmethod(keras.Model.compile, run_eagerly=True)
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial; its number among those of its kind makes its random choices."""
-
-    kind: str
-    number: int
-    row: str  # of the table
-    case: Any  # what the kind's `trial` takes
-    judge: Callable[[Scene, Any, Random, Path], list[Fault]]
-
-    @property
-    def name(self) -> str:
-        """What `--only` takes."""
-        return f"{self.kind}:{self.number}"
+import evaluate  # noqa: E402
+import generate  # noqa: E402
+import prepare_photos  # noqa: E402
+import prepare_text  # noqa: E402
+import train  # noqa: E402
 
 
-def load_scripts() -> None:
-    """Imports what the scripts import once they know their arguments, with a quick encoder."""
-    import captioning.photos.encoders
-
-    captioning.photos.encoders.Encoder = StandIn
-    import captioning.captioner
-    import captioning.network.progress
-    import captioning.network.reward
-    import captioning.network.training
-    import captioning.pages.results
-    import captioning.photos.extraction
-    import captioning.recipes
-    import captioning.scores.comparison
-    import captioning.scores.model_table
-    import evaluate  # noqa: F401
-    import generate  # noqa: F401
-    import prepare_photos  # noqa: F401
-    import prepare_text  # noqa: F401
-    import train  # noqa: F401
-
-    captioning.photos.extraction.PHOTOS_AT_RISK = PHOTOS_AT_RISK
-    # Git, stopped by a limit on the size of files, leaves the project's repository locked.
-    captioning.recipes._git_commit = dict
-    # To trace the network takes seconds, and has nothing to do with files.
-    trainer = captioning.network.training.CaptionTrainer
-    trainer.compile = partialmethod(trainer.compile, run_eagerly=True)
+def stage(main, flags: str, use: Stage | None = None) -> Stage:
+    """Makes a stage of flags as they are typed."""
+    return Stage(main, tuple(flags.split()), use)
 
 
-def plan(scene: Scene, options: argparse.Namespace) -> list[Trial]:
-    """Lists all trials; the cases of each kind are repeated until there are enough."""
-    kinds = (
-        ("kill", options.kills, kills.STAGES, kills.trial, "killed"),
-        ("kill-new", options.new_kills, kills.IN_A_NEW_PYTHON, kills.trial, "killed, new Python"),
-        ("disk", options.full_disks, [*full_disk.plan(scene)], full_disk.trial, "disk full"),
-        ("damage", options.damages, [*damages.plan()], damages.trial, "file "),
-        ("pair", options.pairs, pairs.PAIRS, pairs.trial, "two at once"),
+ENCODER = "--encoder MobileNetV2 --weights none --batch-size 4"
+FIRST, SECOND = "--data data --model model", "--data other --model second"
+NETWORK = "--units 8 --batch-size 16 --epochs 2"
+SPLITS = "--data other --captions other/words/captions.csv"
+PAGES = "data/photos --model model --csv out/captions.csv --html out/captions.html"
+
+PHOTOS = stage(prepare_photos.main, f"--data data {ENCODER}")
+MAPPED = f"--data other --photos other/pictures --format mapped {ENCODER}"
+OTHER_PHOTOS = stage(prepare_photos.main, MAPPED)
+TEXT = stage(prepare_text.main, "--data data")
+OTHER_TEXT = stage(prepare_text.main, SPLITS)
+SPLIT_ANEW = stage(prepare_text.main, f"{SPLITS} --split-seed 2")
+CAPTION = stage(generate.main, "data/photos/red_ball_snow.png --model model")
+TRAIN = stage(train.main, f"{FIRST} {NETWORK}", CAPTION)
+TRAIN_SECOND = stage(train.main, f"{SECOND} {NETWORK}")
+REWARD = stage(train.main, f"{FIRST} {NETWORK} --reward-epochs 1", CAPTION)
+# In place of a model with another vocabulary.
+REPLACE = stage(train.main, f"--data other --model model {NETWORK}", CAPTION)
+STOPPED = stage(train.main, f"--data data --model stopped {NETWORK} --patience 9")
+RESUME = stage(train.main, f"{' '.join(STOPPED.arguments)} --resume")
+EVALUATE = stage(evaluate.main, f"{FIRST} --beam 3 --consensus 1", CAPTION)
+EVALUATE_SECOND = stage(evaluate.main, f"{SECOND} --beam 3 --consensus 1")
+GENERATE = stage(generate.main, PAGES)
+
+# Folder -> the stages that may read its files, in the order in which they make it.
+STAGES = {
+    "data": (PHOTOS, TEXT, TRAIN, EVALUATE, GENERATE),
+    "other": (OTHER_PHOTOS, OTHER_TEXT, TRAIN_SECOND, EVALUATE_SECOND),
+    "model": (EVALUATE, GENERATE),
+    "stopped": (RESUME,),
+}
+DISTURBED = (PHOTOS, OTHER_PHOTOS, TEXT, OTHER_TEXT, REPLACE, REWARD, RESUME, EVALUATE, GENERATE)
+PAIRS = [
+    *[(PHOTOS, PHOTOS), (PHOTOS, TEXT), (OTHER_PHOTOS, TRAIN_SECOND), (OTHER_TEXT, SPLIT_ANEW)],
+    *[(SPLIT_ANEW, TRAIN_SECOND), (TRAIN_SECOND, SPLIT_ANEW), (TRAIN, REPLACE)],
+    *[(REPLACE, EVALUATE), (EVALUATE, REPLACE), (GENERATE, REPLACE)],
+]
+
+
+def make_whole(whole: Path) -> set[str]:
+    """Runs every stage, and stops one training; returns the names of what people have made."""
+    write_tiny_data(whole / "data")
+    shutil.copytree(whole / "data" / "photos", whole / "other" / "pictures")
+    (whole / "other" / "words").mkdir()
+    table = pd.read_csv(whole / "data" / "Flickr8k.token.txt", sep="[#\t]", engine="python")
+    columns = table.iloc[:, [0, 2]].set_axis(["image", "caption"], axis=1)
+    columns.to_csv(whole / "other" / "words" / "captions.csv", index=False)
+    people = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file()}
+    for each in (*STAGES["data"], *STAGES["other"]):
+        run = Run(each, whole).finish()
+        if run.status != 0:
+            raise AssertionError(f"{each.arguments}: {run.status} {run.errors}")
+    stopped = Run(STOPPED, whole)
+    while not (whole / "stopped" / "checkpoint.npz").exists():
+        pass
+    stopped.send(SIGTERM)
+    stopped.finish()
+    return people
+
+
+def cases_of(whole: Path, people: set[str]) -> Iterator[tuple]:
+    """Yields kinds of trials: their share of all, the function, and a case with its row of each."""
+    kills = product(DISTURBED, (SIGKILL, SIGTERM, SIGINT))
+    yield 0.25, stop, [(case, f"killed by {case[1].name}") for case in kills]
+    yield 0.15, stop, [((each, 0), "disk full") for each in DISTURBED]
+    yield 0.1, pair, [(case, "two at once") for case in PAIRS]
+    files = [path for path in whole.rglob("[!.]*") if path.is_file()]
+    names = [str(path.relative_to(whole)) for path in files if "_box_" not in path.name]
+    yield (
+        0.5,
+        damage,
+        [
+            ((name, reader, kind, name in people and not reader.use), f"file {kind}")
+            for name, kind in product(sorted(names), DAMAGES)
+            for reader in STAGES.get(name.partition("/")[0], ())
+        ],
     )
-    trials = []
-    for kind, count, cases, judge, row in kinds:
-        for number, case in enumerate(islice(cycle(_mixed(cases)), count)):
-            full_row = row + case[-1] if kind == "damage" else row
-            trials.append(Trial(kind, number, full_row, case, judge))
-    return trials
 
 
-def _mixed(cases: Iterable[Any]) -> list[Any]:
-    # So that a few trials are of many cases.
-    found = [*cases]
-    return Random(1).sample(found, len(found))
-
-
-def run_trial(scene: Scene, seed: int, trial: Trial) -> tuple[list[Fault], Path]:
-    """Runs a trial in a folder, which is removed if there is no fault."""
-    folder = scene.copy(trial.name.replace(":", "-"))
-    generator = Random(f"{seed} {trial.name}")
-    faults = trial.judge(scene, trial.case, generator, folder)
+def run_trial(whole: Path, seed: int, trial: tuple) -> tuple[str, list[tuple[str, str]]]:
+    """Runs a trial in a folder, which is removed if there is no fault; returns its row."""
+    index, judge, (case, row) = trial
+    folder = shutil.copytree(whole, whole.with_name(f"trial-{index}"))
+    faults = [*judge(whole, folder, case, Random(f"{seed} {index}"))]
+    for column, text in faults:
+        print(f"{folder} {row} {case}: {column}: {text}", flush=True)
     if not faults:
         shutil.rmtree(folder)
-    return faults, folder
-
-
-def prepare(scene: Scene, pool: ProcessPoolExecutor, stages: set[str], in_pairs: set[Any]) -> None:
-    """Runs every stage undisturbed, and the pairs one after the other."""
-    pool.submit(make_whole, scene).result()
-    runs = {pool.submit(scene.run_undisturbed, name): name for name in sorted(stages)}
-    orders = {pool.submit(scene.run_in_sequence, pair): pair for pair in sorted(in_pairs)}
-    total = len(runs) + len(orders)
-    for done in tqdm(as_completed({**runs, **orders}), total=total, unit=" runs", disable=None):
-        if done in runs:
-            scene.undisturbed[runs[done]] = done.result()
-        else:
-            scene.sequences[orders[done]] = done.result()
-
-
-def print_table(counts: dict[str, Counter]) -> None:
-    """Prints how many trials of each row there were, and how many had a fault of each column."""
-    rows = [(row, counter["trials"], *map(counter.get, COLUMNS)) for row, counter in counts.items()]
-    whole = sum(counts.values(), Counter())
-    rows.append(("all", whole["trials"], *(whole[column] for column in COLUMNS)))
-    print(f"| fault | trials | {' | '.join(COLUMNS)} |\n|---|{'--:|' * (1 + len(COLUMNS))}")
-    for row, *cells in rows:
-        print(f"| {row} | {' | '.join(f'{cell or 0:,d}' for cell in cells)} |")
-
-
-def read_options() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        "python tests/stress",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    for flag, count, what in (
-        ("--kills", 190, "kills at random moments"),
-        ("--new-kills", 20, "of scripts in a Python of their own"),
-        ("--full-disks", 100, "trials with a limit on the size of files"),
-        ("--damages", 2000, "damaged files"),
-        ("--pairs", 60, "pairs of runs at once"),
-        ("--seed", 1, "what the random choices depend on"),
-        ("--jobs", os.cpu_count(), "trials at once"),
-    ):
-        help_text = f"{what} (default: {count})"
-        parser.add_argument(flag, type=int, default=count, metavar="N", help=help_text)
-    parser.add_argument("--only", nargs="+", metavar="KIND:N", help="these trials alone")
-    return parser.parse_args()
+    return row, faults
 
 
 def main() -> int:
     """Runs all trials and prints the table."""
-    options = read_options()
-    place = Path(tempfile.mkdtemp(prefix="stress-"))
-    scene = Scene(place, STAGES)
-    load_scripts()
+    parser = argparse.ArgumentParser("python tests/stress", description=__doc__)
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    whole, choices = Path(tempfile.mkdtemp(prefix="stress-")) / "whole", Random(options.seed)
+    people, trials = make_whole(whole), []
+    for share, judge, cases in cases_of(whole, people):
+        chosen = choices.choices(cases, k=round(share * options.trials))
+        trials += [(judge, case) for case in chosen]
+    trials = [(index, *trial) for index, trial in enumerate(trials)]
     counts: dict[str, Counter] = {}
-    broken = 0
-    with ProcessPoolExecutor(options.jobs, get_context("fork")) as pool:
-        both = {order for pair in pairs.PAIRS for order in (pair, pair[::-1])}
-        prepare(scene, pool, set(STAGES), both)
-        trials = plan(scene, options)
-        if options.only:
-            trials = [trial for trial in trials if trial.name in options.only]
-        work = partial(run_trial, scene, options.seed)
-        runs = {pool.submit(work, trial): trial for trial in trials}
-        bar = tqdm(as_completed(runs), total=len(runs), unit=" trials", disable=None)
-        for done in bar:
-            trial = runs[done]
-            counter = counts.setdefault(trial.row, Counter())
-            counter["trials"] += 1
-            if error := done.exception():
-                broken += 1
-                bar.write(f"{trial.name} {trial.case}: the stress run itself failed")
-                bar.write("".join(traceback.format_exception(error)))
-                continue
-            faults, folder = done.result()
-            counter.update({fault.column for fault in faults})
-            for fault in faults:
-                bar.write(f"{trial.name} {trial.case}: {fault.column}: {fault.text}")
-            if faults:
-                again = f"python tests/stress --seed {options.seed} --only {trial.name}"
-                bar.write(f"  {folder}; again: {again}")
-    print_table(dict(sorted(counts.items())))
-    whole = sum(counts.values(), Counter())
-    has_faults = broken or any(whole[column] for column in COLUMNS)
-    if has_faults:
-        print(f"{scene.whole} is the folder that the trials began with")
-    else:
-        shutil.rmtree(place)
-    return 1 if has_faults else 0
+    with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as pool:
+        for row, faults in pool.map(partial(run_trial, whole, options.seed), trials):
+            counts.setdefault(row, Counter())["trials"] += 1
+            counts[row].update({column for column, _ in faults})
+    table = pd.DataFrame(counts, index=["trials", *COLUMNS]).T.fillna(0).astype(int)
+    table.loc["all"] = table.sum()
+    print(table.to_string())
+    has_faults = table.loc["all", [*COLUMNS]].any()
+    if not has_faults:
+        shutil.rmtree(whole.parent)
+    return int(has_faults)
 
 
 if __name__ == "__main__":
