@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
 from captioning.settings import SettingsParser
-from captioning.text.captions import read_captions
+from captioning.text.prepared import read_prepared_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +50,7 @@ def write_annotations(path: Path, texts: list[list[str]], first: int, count: int
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes up the files, runs prepare_text.py on them, and prints what it took."""
     options = SettingsParser(globals()).parse_settings(arguments)
-    texts = list(read_captions(options.data).values())
+    texts = list(read_prepared_text(options.data).captions.values())
     training, validation = options.training_photos, options.validation_photos
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

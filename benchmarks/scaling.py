@@ -34,8 +34,7 @@ from captioning.old import CAPTIONS, PHOTOS, SPLITS, atomic_path, write_text
 from captioning.photos.features import read_encoder_record, read_features, write_features
 from captioning.photos.listing import find_photos
 from captioning.settings import positive_integer
-from captioning.text.captions import read_captions
-from captioning.text.splits import read_split
+from captioning.text.prepared import read_prepared_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,12 +51,13 @@ def write_text_data(source: Path, folder: Path, factor: int) -> int:
 
     Returns the number of photos.
     """
-    captions, features = read_captions(source), read_features(source)
+    text, features = read_prepared_text(source), read_features(source)
+    captions = text.captions
     usable = captions.keys() & features.keys()
     share = min(1, CAPTIONED / len(usable))
     lines, repeated = [], {}
     for split, file_name in SPLITS.items():
-        names = [name for name in read_split(source, split) if name in usable]
+        names = [name for name in text.splits[split] if name in usable]
         copies = [
             (f"{name}_{copy}", name)
             for copy in range(factor)

@@ -18,8 +18,7 @@ from captioning.photos.encoders import Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos
 from captioning.text.languages import ENGLISH
-from captioning.text.sentences import as_sentence
-from captioning.text.words import join_words
+from captioning.text.words import as_sentence, join_words
 
 # Photos that the encoder takes at once; more need more memory and gain little.
 BATCH_SIZE = 6

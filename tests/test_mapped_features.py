@@ -25,7 +25,7 @@ from captioning.photos.features import (
     write_features,
     write_mapped_features,
 )
-from captioning.text.places import captions_places
+from captioning.text.captions import find_captions
 
 RECORD = structs.replace(ENCODER_RECORD, length=3)
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
@@ -238,7 +238,7 @@ def test_what_is_no_file_is_neither_opened_nor_waited_for(data, name, make):
 
 def test_the_index_is_not_taken_for_captions(data):
     (data / "mine.json").write_text("[]")
-    assert captions_places(data) == [data / "mine.json"]
+    assert find_captions(data, (), ()) == [data / "mine.json"]
 
 
 def test_a_record_names_no_other_file(data):

@@ -17,8 +17,7 @@ from captioning.photos import reading as photos
 from captioning.photos.encoders import Encoder
 from captioning.photos.features import read_features, write_features
 from captioning.photos.listing import describe_left_out, expand_places, find_photos, list_photos
-from captioning.photos.reading import PhotoError, encode_photos, photo_extensions, read_photo
-from captioning.text.caption_tables import PHOTO_NAME
+from captioning.photos.reading import PhotoError, encode_photos, read_photo
 
 SIZE = (64, 64)
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -362,9 +361,3 @@ def test_a_copy_is_counted_and_another_photo_of_the_same_name_is_named(tmp_path)
     assert found == {"a.png": tmp_path / "one" / "a.png"}
     assert describe_left_out(left_out) == "left out: 1 copied"
     assert skipped == {str(tmp_path / "two" / "below" / "a.png"): "a.png has the same photo id"}
-
-
-def test_a_captions_file_knows_the_names_of_all_photos():
-    unknown = [end for end in photo_extensions() if not PHOTO_NAME.fullmatch(f"dog{end.upper()}")]
-    assert unknown == []
-    assert not PHOTO_NAME.fullmatch("dog.mov")

@@ -23,8 +23,8 @@ from captioning.network.confidence import TokenProbability, mean_probability
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, to_rgb
 from captioning.storage import write_text
 from captioning.text.languages import ENGLISH
-from captioning.text.sentences import full_stop, sentence_parts
 from captioning.text.vocabulary import END_TOKEN
+from captioning.text.words import full_stop, sentence_parts
 
 # Probabilities at which the shading of a word changes.
 SHADES = (0.1, 0.25, 0.5, 0.75)

@@ -1,50 +1,22 @@
 """Where the photos and captions of a data set lie: in its folder, or at places that were named."""
 
-import filecmp
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from captioning.cli import UserError, quoted
 from captioning.old import (
-    CAPTIONS,
-    DRAWN_SPLITS,
-    OWN_FILES,
     PHOTOS,
     PLACES,
-    SPLITS,
-    digest_of_file,
     read_json,
     write_json,
 )
 from captioning.photos.remote_photos import RemoteFolder, place_of
-from captioning.text.caption_tables import PHOTO_NAME
 
 # Of places.json.
 FORMAT = 1
-
-# Captions files as they are downloaded, and others that may be some; the first names found count.
-_KNOWN_NAMES = (
-    "*.token",
-    "*.token.txt",
-    "captions.txt",
-    "captions.[ct]sv",
-    "results.csv",
-    "dataset*.json",
-    "captions_*.json",
-)
-_OTHER_NAMES = ("*.csv", "*.tsv", "*.json")
-# Flickr8k's archive has the captions a second time, in base forms of the words.
-_NO_CAPTIONS = ("*.lemma.token.txt",)
-# COCO has a file for each split, which belong together.
-_ONE_FOR_EACH_SPLIT = "captions_*.json"
-
-# Folders below the data folder in which captions files are looked for, one within the other.
-_DEPTH = 2
 
 
 @dataclass(frozen=True)
@@ -152,106 +124,3 @@ def photo_places(data: Path, places: Places | None = None) -> list[Path | Remote
 def photo_folders(data: Path, places: Places | None = None) -> list[Path]:
     """Returns the folders of `photo_places`, without addresses, whose photos are not at hand."""
     return [place for place in photo_places(data, places) if isinstance(place, Path)]
-
-
-def captions_places(data: Path, places: Places | None = None) -> list[Path]:
-    """Returns where a data set's captions are: files, or a folder with a .txt beside each photo.
-
-    Raises:
-        UserError: if none are found, if it cannot be told which of several files holds them, or if
-            one that was named is missing or no file.
-    """
-    places = places or read_places(data)
-    command = f"run python prepare_text.py --data {quoted(data)} --captions FILE"
-    for path in places.captions:
-        if not path.exists():
-            raise UserError(f"{path} is missing: put it there again, or {command}")
-        # It is read twice, and a device may have no end.
-        if not path.is_file() and not path.is_dir():
-            raise UserError(
-                f"{path} is a device or a pipe: save the captions as a file and {command}"
-            )
-    if places.captions:
-        return list(places.captions)
-    if (data / CAPTIONS).is_file():
-        return [data / CAPTIONS]
-    found = _find_captions_files(data)
-    if len(found) > 1 and not all(fnmatch(path.name, _ONE_FOR_EACH_SPLIT) for path in found):
-        names = ", ".join(str(path.relative_to(data)) for path in found[:5])
-        more = f" and {len(found) - 5:,d} more" if len(found) > 5 else ""
-        raise UserError(
-            f"{data} holds several files that may be the captions ({names}{more}): {command}"
-        )
-    if found:
-        return found
-    folders = [folder for folder in photo_folders(data, places) if _has_texts(folder)]
-    if not folders:
-        raise UserError(
-            f"{data / CAPTIONS} is missing, and no other captions file is there: put the captions "
-            f"there, one a line as name.jpg#0<TAB>caption or as a CSV file of photos and captions, "
-            f"then run python prepare_text.py --data {quoted(data)}, or name their file with "
-            "--captions"
-        )
-    return folders
-
-
-def _find_captions_files(data: Path) -> list[Path]:
-    found = []
-    for place, folders, names in os.walk(data):
-        depth = len(Path(place).relative_to(data).parts)
-        folders[:] = sorted(name for name in folders if depth < _DEPTH and name[0] not in "._")
-        own = OWN_FILES if depth == 0 else ()
-        found += [Path(place, name) for name in names if name not in own and name[0] != "."]
-    found = [path for path in found if not _matches(path, _NO_CAPTIONS)]
-    for patterns in (_KNOWN_NAMES, _OTHER_NAMES):
-        matching = sorted(path for path in found if _matches(path, patterns) and path.is_file())
-        if matching:
-            return _without_copies(matching)
-    return []
-
-
-def _without_copies(paths: Sequence[Path]) -> list[Path]:
-    """Leaves out copies of a file, such as Kaggle's archive of Flickr30k holds."""
-    kept: list[Path] = []
-    for path in paths:
-        if not any(filecmp.cmp(path, other, shallow=False) for other in kept):
-            kept.append(path)
-    return kept
-
-
-def _matches(path: Path, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(path.name.lower(), pattern) for pattern in patterns)
-
-
-def _has_texts(folder: Path) -> bool:
-    """Returns whether a photo in the folder, or in one below it, has a .txt of the same name."""
-    for _, _, names in os.walk(folder):
-        texts = {Path(name).stem for name in names if name.lower().endswith(".txt")}
-        if any(Path(name).stem in texts and PHOTO_NAME.fullmatch(name) for name in names):
-            return True
-    return False
-
-
-def has_split_files(data: Path) -> bool:
-    """Returns whether a person's files say which photos belong to which split."""
-    return any((data / name).exists() for name in SPLITS.values())
-
-
-def split_file(data: Path, split: str) -> Path:
-    """Returns the file that says which photos belong to a split: a person's, or what was drawn."""
-    is_drawn = not has_split_files(data) and (data / DRAWN_SPLITS).exists()
-    return data / (DRAWN_SPLITS if is_drawn else SPLITS[split])
-
-
-def digest_place(place: Path) -> str:
-    """Computes the SHA-256 of a captions file, or of the .txt files in a folder and below."""
-    if not place.is_dir():
-        return digest_of_file(place)
-    whole = hashlib.sha256()
-    for path in sorted(place.rglob("*.[tT][xX][tT]")):
-        if not path.is_file() or (path.parent == place and path.name in OWN_FILES):
-            continue
-        content = path.read_bytes()
-        name = str(path.relative_to(place)).encode("utf-8", "surrogateescape")
-        whole.update(b"%d %s %d " % (len(name), name, len(content)) + content)
-    return whole.hexdigest()

@@ -1,16 +1,14 @@
-"""Which photos belong to a split, and which of them can be used."""
+"""Which photos belong to a split: as files say, or at random."""
 
 import hashlib
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from captioning.cli import UserError, counted, quoted
-from captioning.files import SPLIT_CAPTIONS, SPLITS, photo_id, require
-from captioning.text.captions import CaptionedPhotos, parse_split_captions
-from captioning.text.places import has_split_files
-from captioning.text.text_files import read_lines
+from captioning.files import SPLITS, photo_id
+from captioning.text.caption_rows import read_lines
+from captioning.text.captions import CaptionedPhotos
 
 
 @dataclass(frozen=True)
@@ -22,68 +20,56 @@ class SplitSettings:
     seed: int = 1
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The photos of each split, and where that comes from."""
+def decide_splits(
+    data: Path, captioned: CaptionedPhotos, settings: SplitSettings
+) -> tuple[dict[str, list[str]], str]:
+    """Takes the split files; or the splits of the captions files; or splits the photos at random.
 
-    photos: dict[str, list[str]]  # split -> photo ids
-    origin: str  # as a person is told it
-
-
-def read_split(data: Path, split: str) -> list[str]:
-    """Reads the photo ids of a split in the order of its file, each once.
+    Where the captions files lack the test or the validation split, a part of another takes its
+    place. Returns the photo ids of each split, and where that comes from.
 
     Raises:
-        UserError: if the file is missing, is not UTF-8, names no photo, or names one that another
-            split names too.
+        UserError: if some of the files are missing or damaged, a split names no photo with
+            captions, two share a photo, or there are too few photos to split.
     """
-    if not has_split_files(data):
-        path = data / SPLIT_CAPTIONS
-        return parse_split_captions(path, require(path).read_bytes()).splits[split]
-    remedy = f"put the names of the {split} photos there, one a line"
-    path = data / SPLITS[split]
-    if not path.is_file():
+    photos, seed = captioned.captions, settings.seed
+    if has_split_files(data):
+        return _read_splits(data, photos), f"from {', '.join(SPLITS.values())}"
+    split_of, origin = captioned.split_of, "from the captions file"
+    is_named = "train" in split_of.values()
+    if not is_named:
+        split_of, origin = dict.fromkeys(photos, "train"), f"at random, with seed {seed}"
+    parts = {split: [name for name in photos if split_of.get(name) == split] for split in SPLITS}
+    if not parts["test"] and len(parts["dev"]) > 1:
+        order = _in_random_order(parts["dev"], seed)
+        parts |= {"dev": order[len(order) // 2 :], "test": order[: len(order) // 2]}
+        origin += f", whose validation photos are halved at random, with seed {seed}"
+    missing = [split for split in ("dev", "test") if not parts[split]]
+    if len(parts["train"]) <= len(missing):
         raise UserError(
-            f"{path} is missing: {remedy}, or remove the files of the other splits and python "
-            f"prepare_text.py --data {quoted(data)} will split the photos at random"
+            f"{captioned.files} has captions of {counted(len(photos), 'photo')}, too few to split: "
+            f"add photos, then run python prepare_text.py --data {quoted(data)}"
         )
-    photos = _read_photo_ids(path)
-    if not photos:
-        raise UserError(f"{path} is empty: {remedy}")
-    for other, name in SPLITS.items():
-        if other != split and (data / name).is_file():
-            _check_disjoint(path, photos, data / name, data)
-    return photos
+    parts |= _take_from_training(parts["train"], missing, settings)
+    if missing and is_named:
+        origin += f", with {' and '.join(missing)} taken from its training photos at random, with "
+        origin += f"seed {seed}"
+    chosen = {photo: split for split, part in parts.items() for photo in part}
+    in_order = {split: [name for name in photos if chosen.get(name) == split] for split in SPLITS}
+    return in_order, origin
 
 
-def _read_photo_ids(path: Path) -> list[str]:
-    # A name may begin with a blank, but editors leave blanks at the end of a line.
-    names = [line.rstrip() for line in read_lines(path)]
-    return list(dict.fromkeys(photo_id(name) for name in names if name))
-
-
-def _check_disjoint(path: Path, photos: list[str], other_path: Path, data: Path) -> None:
-    others = set(_read_photo_ids(other_path))
-    shared = [photo for photo in photos if photo in others]
-    if shared:
-        raise UserError(
-            f"{path} and {other_path} share {counted(len(shared), 'photo')}, the first of them "
-            f"{shared[0]!r}: a photo that is scored must not be trained on, so remove each from "
-            f"one of the two, then run python prepare_text.py --data {quoted(data)}"
-        )
-
-
-def draw_splits(photos: Collection[str], settings: SplitSettings) -> dict[str, list[str]]:
-    """Splits at least three photos at random into training, validation and test photos.
-
-    The same seed and photos give the same split, whatever the order of the photos.
-    """
-    order = _in_random_order(photos, settings.seed)
-    # One photo at least for each split.
-    dev = max(1, min(math.floor(len(order) * settings.validation_share), len(order) - 2))
-    test = max(1, min(math.floor(len(order) * settings.test_share), len(order) - dev - 1))
-    parts = {"train": order[dev + test :], "dev": order[:dev], "test": order[dev : dev + test]}
-    return _in_order_of(photos, parts)
+def _take_from_training(
+    photos: Collection[str], missing: Sequence[str], settings: SplitSettings
+) -> dict[str, list[str]]:
+    """Returns the training photos that are left, and those of the splits that are missing."""
+    shares = {"dev": settings.validation_share, "test": settings.test_share}
+    parts, rest = {}, _in_random_order(photos, settings.seed)
+    for after, split in zip(reversed(range(len(missing))), missing, strict=True):
+        # One photo at least stays for each split after this one, and for training.
+        count = max(1, min(int(len(photos) * shares[split]), len(rest) - after - 1))
+        parts[split], rest = rest[:count], rest[count:]
+    return {**parts, "train": rest}
 
 
 def _in_random_order(photos: Collection[str], seed: int) -> list[str]:
@@ -92,63 +78,43 @@ def _in_random_order(photos: Collection[str], seed: int) -> list[str]:
     return sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
 
 
-def _in_order_of(photos: Collection[str], parts: dict[str, list[str]]) -> dict[str, list[str]]:
-    chosen = {photo: split for split, part in parts.items() for photo in part}
-    return {split: [photo for photo in photos if chosen.get(photo) == split] for split in SPLITS}
+def has_split_files(data: Path) -> bool:
+    """Returns whether a person's files say which photos belong to which split."""
+    return any((data / name).exists() for name in SPLITS.values())
 
 
-def decide_splits(data: Path, captioned: CaptionedPhotos, settings: SplitSettings) -> Splits:
-    """Takes the split files; or the splits of the captions files; or splits the photos at random.
-
-    Where the captions files lack the test or the validation split, a part of another takes its
-    place.
-
-    Raises:
-        UserError: if some of the files are missing or damaged, a split names no photo with
-            captions, two share a photo, or there are too few photos to split.
-    """
-    photos = captioned.captions
-    if has_split_files(data):
-        splits = {split: read_split(data, split) for split in SPLITS}
-        for split, names in splits.items():
-            if photos.keys().isdisjoint(names):
+def _read_splits(data: Path, captioned: Collection[str]) -> dict[str, list[str]]:
+    """Reads the photo ids of each split in the order of its file, each once."""
+    command = f"run python prepare_text.py --data {quoted(data)}"
+    splits: dict[str, list[str]] = {}
+    for split, name in SPLITS.items():
+        path = data / name
+        remedy = f"put the names of {split} photos that have captions there, one a line"
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing: {remedy}, or remove the files of the other splits to have the "
+                f"photos split at random, then {command}"
+            )
+        # A name may begin with a blank, but editors leave blanks at the end of a line.
+        names = [line.rstrip() for line in read_lines(path)]
+        photos = list(dict.fromkeys(photo_id(name) for name in names if name))
+        if not any(photo in captioned for photo in photos):
+            raise UserError(f"{path} names no photo that has captions: {remedy}, then {command}")
+        for other, others in splits.items():
+            if shared := sorted({*others} & {*photos}):
                 raise UserError(
-                    f"{data / SPLITS[split]} names no photo that has captions: put names of "
-                    f"captioned photos there, then run python prepare_text.py --data {quoted(data)}"
+                    f"{path} and {data / SPLITS[other]} share {counted(len(shared), 'photo')}, the "
+                    f"first of them {shared[0]!r}: a photo that is scored must not be trained on, "
+                    f"so remove each from one of the two, then {command}"
                 )
-        return Splits(splits, f"from {', '.join(SPLITS.values())}")
-    if len(photos) < len(SPLITS):
-        raise UserError(
-            f"{captioned.files} has captions of {counted(len(photos), 'photo')}, too few to split: "
-            f"add photos, then run python prepare_text.py --data {quoted(data)}"
-        )
-    if "train" not in captioned.splits:
-        return Splits(draw_splits(photos, settings), f"at random, with seed {settings.seed}")
-    return Splits(*_complete_splits(captioned, settings))
+        splits[split] = photos
+    return splits
 
 
-def _complete_splits(
-    captioned: CaptionedPhotos, settings: SplitSettings
-) -> tuple[dict[str, list[str]], str]:
-    """Returns the splits that the captions files name, all three of them, and how they came."""
-    parts, origin = dict(captioned.splits), "from the captions file"
-    if "test" not in parts and len(parts.get("dev", [])) > 1:
-        order = _in_random_order(parts["dev"], settings.seed)
-        half = len(order) // 2
-        parts |= {"dev": order[half:], "test": order[:half]}
-        origin += f", whose validation photos are halved at random, with seed {settings.seed}"
-    missing = [split for split in ("dev", "test") if split not in parts]
-    for split in missing:
-        share = settings.validation_share if split == "dev" else settings.test_share
-        order = _in_random_order(parts["train"], settings.seed)
-        count = max(1, math.floor(len(order) * share))
-        parts |= {split: order[:count], "train": order[count:]}
-    if not all(parts.values()):
-        raise UserError(
-            f"{captioned.files} names too few training photos to draw others from: add some, or "
-            f"put the names of the photos of each split into {', '.join(SPLITS.values())}"
-        )
-    if missing:
-        drawn = " and ".join(missing)
-        origin += f", with {drawn} drawn from its training photos, with seed {settings.seed}"
-    return _in_order_of(captioned.captions, parts), origin
+def read_split(data: Path, split: str) -> list[str]:
+    """Reads the photo ids of a split, until the tests that ask for them have moved."""
+    from captioning.text.prepared import read_prepared_text
+
+    if has_split_files(data):
+        return [photo_id(name) for name in read_lines(data / SPLITS[split]) if name.strip()]
+    return read_prepared_text(data).splits[split]

@@ -1,59 +1,44 @@
 """What is printed of captions once they are cleaned: counts, lengths and the commonest words."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-import regex
-
 from captioning.cli import counted, line_width, one_line, wrapped
-from captioning.old import photo_id
-from captioning.text.caption_tables import PHOTO_NAME
-from captioning.text.languages import ENGLISH, rules_of
-from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.files import photo_id
+from captioning.photos.reading import is_photo_name
+from captioning.text.prepared import PreparedText
+from captioning.text.vocabulary import END_TOKEN, START_TOKEN
 
 COMMON_WORDS = 10  # how many of the commonest words are shown
 HISTOGRAM_BIN = 3  # lengths, in words, that share a bar of the histogram
 HISTOGRAM_WIDTH = 40  # characters of the longest bar, where the line is long enough
 
-# The share of captions that look damaged at which that is said. Every file holds a few: of the
-# official captions of Flickr8k 1 in 5,000 is cut short.
+# The share of captions that look damaged at which that is said, how many of them are shown, and the
+# most letters of a word that is a whole caption: longer, it was not split where it should be. Of
+# the official captions of Flickr8k 1 in 5,000 is cut short.
 DAMAGED_SHARE = 0.05
-DAMAGE_LOOKED_FOR = 50_000  # the most captions that are looked at
-DAMAGED_SHOWN = 3  # how many of them are shown
-LONGEST_WORD = 30  # a word of more letters that is a whole caption was not split where it should be
-
-# A short word, an apostrophe and a vowel, as in l'école or dell'acqua.
-_ELISION = regex.compile(
-    r"(?<!\p{L})\p{L}{1,4}['\u2019](?=[aeiouyhàâáäèéêëìíîïòóôöùúûüæœ])\p{L}{2}", regex.IGNORECASE
-)
-
-# A word of one letter that is no English one.
-_LONE_LETTER = re.compile(r"(?<!\S)[^\W\d_aAI](?!\S)")
+DAMAGED_SHOWN = 3
+LONGEST_WORD = 30
 
 
-def summarize_photos(
-    folders: Sequence[Path], captions: dict[str, list[str]], splits: dict[str, list[str]]
-) -> str:
+def summarize_photos(text: PreparedText, folders: Sequence[Path]) -> str:
     """Describes which photos have captions, which are in which split, and which have a file.
 
     The last is left out where the folders hold no photos.
     """
-    elsewhere = captions.keys() - {photo for photos in splits.values() for photo in photos}
-    rows = [("photos with captions", len(captions), f"{len(elsewhere):,d} of them in no split")]
-    for split, photos in splits.items():
-        missing = counted(len(set(photos) - captions.keys()), "photo")
+    captioned = text.captions.keys()
+    elsewhere = captioned - set(chain.from_iterable(text.splits.values()))
+    rows = [("photos with captions", len(captioned), f"{len(elsewhere):,d} of them in no split")]
+    for split, photos in text.splits.items():
+        missing = counted(len(set(photos) - captioned), "photo")
         rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
-    found = _ids_of_photos(folders)
-    if found:
-        places = " and ".join(map(str, folders))
-        rows += [
-            ("  without a file", len(captions.keys() - found), ""),
-            ("files without captions", len(found - captions.keys()), f"in {places}"),
-        ]
+    if files := _ids_of_photos(folders):
+        places = f"in {' and '.join(map(str, folders))}"
+        rows.append(("  without a file", len(captioned - files), ""))
+        rows.append(("files without captions", len(files - captioned), places))
     return "\n".join(_line(*row) for row in rows)
 
 
@@ -61,29 +46,25 @@ def _ids_of_photos(folders: Sequence[Path]) -> set[str]:
     found = set()
     for _, below, names in chain.from_iterable(map(os.walk, folders)):
         below[:] = [name for name in below if not name.startswith(".")]
-        found.update(
-            photo_id(name)
-            for name in names
-            if not name.startswith(".") and PHOTO_NAME.fullmatch(name)
-        )
-    return found
+        found.update(name for name in names if not name.startswith(".") and is_photo_name(name))
+    return set(map(photo_id, found))
 
 
-def summarize_text(
-    captions: dict[str, list[str]],
-    descriptions: dict[str, list[list[str]]],
-    training: Sequence[Sequence[str]],
-    vocabulary: Vocabulary,
-) -> str:
+def summarize_text(text: PreparedText) -> str:
     """Describes the captions before and after cleaning, and the training split."""
-    all_texts = chain.from_iterable(captions.values())
-    before = Counter(chain.from_iterable(text.lower().split() for text in all_texts))
-    flat = list(chain.from_iterable(descriptions.values()))
+    vocabulary = text.vocabulary
+    written = chain.from_iterable(text.captions.values())
+    before = Counter(chain.from_iterable(caption.lower().split() for caption in written))
+    flat = list(chain.from_iterable(text.descriptions.values()))
     after = Counter(chain.from_iterable(flat))
+    training = [
+        words for photo in text.splits["train"] for words in text.descriptions.get(photo, ())
+    ]
     # Each token after the first is to be predicted.
     examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
     common = [word for word in vocabulary.words if word not in (START_TOKEN, END_TOKEN)]
     empty = sum(not words for words in flat)
+    known = f"token ids: padding, and {len(vocabulary.words):,d} words"
     tokens = f"with {START_TOKEN} and {END_TOKEN}"
     lines = [
         _line("descriptions", len(flat), f"{empty:,d} of them empty after cleaning"),
@@ -91,11 +72,7 @@ def summarize_text(
         _line("words after cleaning", after.total(), f"{len(after):,d} different ones"),
         "training split",
         _line("  descriptions", len(training)),
-        _line(
-            "  vocabulary",
-            vocabulary.size,
-            f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}",
-        ),
+        _line("  vocabulary", vocabulary.size, f"{known} {tokens}"),
         _line("  longest description", vocabulary.maximum_length, f"words {tokens}"),
         _line("  examples", examples, "(photo, words so far) -> next word"),
         "lengths of all descriptions, after cleaning",
@@ -116,62 +93,38 @@ def length_histogram(
 ) -> list[str]:
     """Draws how many descriptions have which length in words, a line a bin."""
     bins = Counter(length // bin_width for length in lengths)
-    highest = max(bins.values())
     lines = []
-    for number in range(max(bins) + 1):
-        count = bins[number]
-        first, last = number * bin_width, (number + 1) * bin_width - 1
+    for start in range(max(bins) + 1):
+        count = bins[start]
+        first, last = start * bin_width, (start + 1) * bin_width - 1
         begin = f"  {first:3d} to {last:3d} words  {count:7,d}  "
         # Rounded up: a bin that holds anything shows at least one mark.
         longest = min(bar_width, line_width() - len(begin))
-        lines.append(begin + "#" * -(-count * longest // highest))
+        lines.append(begin + "#" * -(-count * longest // max(bins.values())))
     return lines
 
 
-def doubts_about_cleaning(
-    captions: dict[str, list[str]], descriptions: dict[str, list[list[str]]], language: str
-) -> list[str]:
-    """Says what the cleaning has damaged in many captions, with examples and what may help."""
+def warn_of_cleaning(
+    captions: Mapping[str, Sequence[str]], descriptions: Mapping[str, Sequence[Sequence[str]]]
+) -> str:
+    """Returns a warning with examples if the cleaning has left little of many captions, or ""."""
     pairs = [
         pair
-        for photo, texts in captions.items()
-        for pair in zip(texts, descriptions[photo], strict=True)
+        for photo in captions
+        for pair in zip(captions[photo], descriptions[photo], strict=True)
     ]
-    # A part of many captions tells as much as all of them.
-    pairs = pairs[:: -(-len(pairs) // DAMAGE_LOOKED_FOR)]
-    by_language = "name their language with --language, such as --language fr"
-    symptoms = [
-        (
-            _is_cut_short,
-            "are left with no word, less than half of theirs, or one that is the whole",
-            f"{by_language}, or keep short words with --min-word-length 1",
-        )
-    ]
-    if "'" not in rules_of(language).parting:
-        fault = f"have elided words such as l'école, which the language {language} does not part"
-        symptoms.append((_is_elided, fault, by_language))
-    if language == ENGLISH:
-        fault = "have lost a word of one letter that English does not have"
-        symptoms.append((_has_lost_a_letter, fault, by_language))
-    return [text for symptom in symptoms if (text := _doubt(pairs, *symptom))]
-
-
-def _doubt(
-    pairs: Sequence[tuple[str, list[str]]],
-    is_damaged: Callable[[str, list[str]], bool],
-    fault: str,
-    remedy: str,
-) -> str:
-    """Returns a doubt about pairs of a caption and its words, or nothing where few are damaged."""
-    damaged = [pair for pair in pairs if is_damaged(*pair)]
+    damaged = [pair for pair in pairs if _is_cut_short(*pair)]
     if len(damaged) < DAMAGED_SHARE * len(pairs):
         return ""
-    first = f"{len(damaged):,d} of {counted(len(pairs), 'caption')} {fault}"
+    share = f"{len(damaged):,d} of {counted(len(pairs), 'caption')}"
+    what = "are left with no word, less than half of theirs, or one that is the whole"
     examples = [f"  {one_line(text)} -> {one_line(' '.join(words))}" for text, words in damaged]
-    return "\n".join([first, *examples[:DAMAGED_SHOWN], wrapped(f"  {remedy}")])
+    remedy = "  name their language with --language, such as --language fr, or keep short words "
+    remedy = wrapped(f"{remedy}with --min-word-length 1")
+    return "\n".join([f"warning: {share} {what}", *examples[:DAMAGED_SHOWN], remedy])
 
 
-def _is_cut_short(caption: str, words: list[str]) -> bool:
+def _is_cut_short(caption: str, words: Sequence[str]) -> bool:
     if not words or (len(words) == 1 and len(words[0]) > LONGEST_WORD):
         return True
     tokens = caption.split()
@@ -179,12 +132,3 @@ def _is_cut_short(caption: str, words: list[str]) -> bool:
     return 2 * len(words) < len(tokens) and 2 * len(words) < sum(
         any(map(str.isalpha, token)) for token in tokens
     )
-
-
-def _is_elided(caption: str, words: list[str]) -> bool:
-    # Most captions have no apostrophe, which is found sooner than a pattern.
-    return ("'" in caption or "\u2019" in caption) and _ELISION.search(caption) is not None
-
-
-def _has_lost_a_letter(caption: str, words: list[str]) -> bool:
-    return any(letter.lower() not in words for letter in _LONE_LETTER.findall(caption))

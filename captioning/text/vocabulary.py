@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from captioning.cli import one_line
+from captioning.cli import UserError, one_line
 from captioning.files import VOCABULARY
 from captioning.storage import Record, read_json, write_json
 from captioning.text.languages import ENGLISH
@@ -95,26 +95,33 @@ class Vocabulary(Record, frozen=True, dict=True):
 
 def build_vocabulary(
     descriptions: Sequence[Sequence[str]],
-    min_word_length: int,
     min_word_count: int,
+    min_word_length: int,
     language: str = ENGLISH,
 ) -> Vocabulary:
     """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
     The most frequent words come first, equally frequent ones in the order of first appearance.
-    Words rarer than `min_word_count` are left out; `min_word_length` and `language` are only
-    recorded.
+    Words rarer than `min_word_count` are left out; `min_word_length` and `language`, which the
+    descriptions were cleaned with, are only recorded.
+
+    Raises:
+        UserError: if no word is left.
     """
     # Counter.most_common keeps the order of first appearance among equals.
     counts = Counter(
         chain.from_iterable((START_TOKEN, *words, END_TOKEN) for words in descriptions)
     )
-    words = [
-        word
-        for word, count in counts.most_common()
-        if count >= min_word_count or word in (START_TOKEN, END_TOKEN)
-    ]
-    cleaning = {
+    tokens = (START_TOKEN, END_TOKEN)
+    common = counts.most_common()
+    words = [word for word, count in common if count >= min_word_count or word in tokens]
+    if len(words) == len(tokens):
+        raise UserError(
+            "no word of the training captions is left: run python prepare_text.py with less than "
+            f"--min-word-length {min_word_length} or --min-word-count {min_word_count}, or write "
+            "captions that have words"
+        )
+    cleaning: dict[str, str | int] = {
         "language": language,
         "min_word_length": min_word_length,
         "min_word_count": min_word_count,

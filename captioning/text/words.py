@@ -1,4 +1,4 @@
-"""Splits captions into words, cleans them, and joins words to text again.
+"""Splits captions into words, cleans them, and joins words to texts and sentences again.
 
 Words are split the same way wherever that is done: in descriptions, in references, in the captions
 that scores are computed from. `languages.py` has what differs between languages.
@@ -40,6 +40,24 @@ _ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'(?=\p{P}*$)"
 # The signs that words end with only where the next one follows without a blank.
 _JOINTS = frozenset(chain.from_iterable(rules.parting for rules in LANGUAGES.values()))
 
+# The scripts whose sentences end in another sign than a full stop, or in none.
+_FULL_STOPS = (
+    ("。", ("Han", "Hira", "Kana", "Bopo")),
+    ("", ("Thai", "Laoo")),
+    ("।", ("Deva", "Beng", "Guru", "Orya")),
+    ("།", ("Tibt",)),
+    ("။", ("Mymr",)),
+    ("។", ("Khmr",)),
+    ("።", ("Ethi",)),
+    ("։", ("Armn",)),
+)
+_FULL_STOP_OF_SCRIPT = [
+    (regex.compile("|".join(rf"\p{{scx={script}}}" for script in scripts)), sign)
+    for sign, scripts in _FULL_STOPS
+]
+_LETTER = regex.compile(r"\p{L}")
+_ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
+
 
 def word_splitter(language: str = ENGLISH) -> Callable[[str], list[str]]:
     """Returns a function that splits captions as `split_into_words` does, faster for many."""
@@ -47,7 +65,12 @@ def word_splitter(language: str = ENGLISH) -> Callable[[str], list[str]]:
 
 
 def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str], list[str]]:
-    """Returns a function that cleans captions as `clean_caption` does, faster for many."""
+    """Returns a function that reduces captions to words of letters, none below the minimum.
+
+    A letter has its combining marks with it. The minimum, in characters, is not for scripts that
+    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
+    already, are left out.
+    """
     split = _token_splitter(rules_of(language))
 
     def clean(token: str) -> list[str]:
@@ -63,16 +86,6 @@ def split_into_words(caption: str, language: str = ENGLISH) -> list[str]:
     the language, and each letter of a script that is written without blanks is a word.
     """
     return word_splitter(language)(caption)
-
-
-def clean_caption(caption: str, min_word_length: int, language: str = ENGLISH) -> list[str]:
-    """Reduces a caption to words of nothing but letters that are not shorter than the minimum.
-
-    A letter has its combining marks with it. The minimum, in characters, is not for scripts that
-    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
-    already, are left out.
-    """
-    return word_cleaner(min_word_length, language)(caption)
 
 
 def clean_captions(
@@ -129,12 +142,44 @@ def _is_clean(word: str, min_word_length: int) -> bool:
 
 def join_words(words: Sequence[str]) -> str:
     """Returns words as a text, with blanks between them where their script has blanks."""
-    return "".join(chain.from_iterable(zip(blanks_before(words), words, strict=True)))
+    return "".join(chain.from_iterable(zip(_blanks_before(words), words, strict=True)))
 
 
-def blanks_before(words: Sequence[str]) -> Iterator[str]:
+def _blanks_before(words: Sequence[str]) -> Iterator[str]:
     """Yields the blank that stands before each word of a text, or nothing."""
     yield from [""] * bool(words)
     for word, following in pairwise(words):
         is_joined = word[-1:] in _JOINTS or UNSPACED.match(word) or UNSPACED.match(following)
         yield "" if is_joined else " "
+
+
+def as_sentence(text: str, language: str = ENGLISH) -> str:
+    """Returns a text with its first letter in upper case and the full stop of its script.
+
+    A text that ends in a full stop already gets no other, and an empty one stays empty. Scores are
+    computed from the words alone.
+    """
+    stop = "" if _ENDED.search(text) else full_stop(text, language)
+    return rules_of(language).capitalize(text) + stop
+
+
+def sentence_parts(words: Sequence[str], language: str = ENGLISH) -> list[tuple[str, str]]:
+    """Returns each word as it stands in a sentence, after the blank before it if there is one.
+
+    The full stop belongs to no word: `full_stop` tells it.
+    """
+    parts = list(zip(_blanks_before(words), words, strict=True))
+    return [(blank, rules_of(language).capitalize(word)) for blank, word in parts[:1]] + parts[1:]
+
+
+def full_stop(text: str, language: str = ENGLISH) -> str:
+    """Returns what ends a sentence of this text in a language: that of its last letter's script.
+
+    It is empty where the script has none, and where there is no letter.
+    """
+    letters = _LETTER.findall(text)
+    if not letters:
+        return ""
+    signs = (sign for script, sign in _FULL_STOP_OF_SCRIPT if script.match(letters[-1]))
+    own = rules_of(language).full_stop
+    return next(signs, ".") if own is None else own
