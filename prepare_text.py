@@ -21,6 +21,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
@@ -73,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         captioned = read_captioned_photos(data, files, columns)
         shares = options.validation_share, options.test_share
         splits, origin = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
-        cleaning = options.min_word_length, options.language
-        descriptions = clean_captions(captioned.captions, *cleaning)
-        training = [words for photo in splits["train"] for words in descriptions.get(photo, ())]
-        vocabulary = build_vocabulary(training, options.min_word_count, *cleaning)
+        names = ("language", "min_word_length", "min_word_count")
+        cleaning = {name: getattr(options, name) for name in names}
+        descriptions = clean_captions(captioned.captions, options.min_word_length, options.language)
+        training = chain.from_iterable(descriptions.get(photo, []) for photo in splits["train"])
+        vocabulary = build_vocabulary(list(training), cleaning)
         text = PreparedText(vocabulary, descriptions, captioned.captions, splits, data)
         # Nothing is written before everything is checked.
         write_prepared_text(text)

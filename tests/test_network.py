@@ -22,7 +22,7 @@ def real(flickr8k):
     """Returns the vocabulary, and captions and features of real photos."""
     captions = clean_captions(read_captions(flickr8k), min_word_length=2)
     training = [words for name in read_split(flickr8k, "train") for words in captions[name]]
-    vocabulary = build_vocabulary(training, min_word_length=2, min_word_count=1)
+    vocabulary = build_vocabulary(training, {"min_word_length": 2, "min_word_count": 1})
     stored = np.load(flickr8k / "features_mobilenet_v2.npz")
     names = [str(name) for name in stored["ids"][:12]]
     split = CaptionedSplit(

@@ -34,8 +34,6 @@ _KNOWN_NAMES = (
 _OTHER_NAMES = ("*.csv", "*.tsv", "*.json")
 # Flickr8k's archive has the captions a second time, in base forms of the words.
 _NO_CAPTIONS = ".lemma.token.txt"
-# COCO has a file for each split, which belong together.
-_ONE_FOR_EACH_SPLIT = "captions_*.json"
 
 # What earlier versions remembered, and the scripts do not read any more.
 IGNORED_FILES = ("places.json", "splits.json")
@@ -72,14 +70,17 @@ def find_captions(data: Path, named: Sequence[Path], photo_folders: Sequence[Pat
     for path in named:
         # A pipe would be waited for, and a device may have no end.
         if not path.is_file() and not path.is_dir():
-            fault = "no file: save the captions as one" if path.exists() else "missing"
+            fault = (
+                "no file: save the captions as one" if path.exists() else "missing: put it there"
+            )
             raise UserError(f"{path} is {fault}, then {command} --captions FILE")
     if named:
         return list(named)
     if (data / CAPTIONS).is_file():
         return [data / CAPTIONS]
     found = _find_files(data, _KNOWN_NAMES) or _find_files(data, _OTHER_NAMES)
-    if len(found) > 1 and not all(fnmatch(path.name, _ONE_FOR_EACH_SPLIT) for path in found):
+    # COCO has a file for each split, which belong together.
+    if len(found) > 1 and not all(fnmatch(path.name, "captions_*.json") for path in found):
         names = ", ".join(str(path.relative_to(data)) for path in found[:5])
         names += f" and {len(found) - 5:,d} more" if len(found) > 5 else ""
         which = f"several files that may be the captions ({names})"

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -44,8 +45,15 @@ def write_prepared_text(text: PreparedText) -> None:
 
     The vocabulary comes last: while it is of another run than the others, nothing is read.
     """
-    data = text.data
-    write_text(data / SPLIT_CAPTIONS, _HEADER + "".join(_rows_of(text.captions, text.splits)))
+    data, in_splits = text.data, set(chain.from_iterable(text.splits.values()))
+    others = [photo for photo in text.captions if photo not in in_splits]
+    rows = [
+        f"{photo}\t{split}\t{caption}\n"
+        for split, photos in {**text.splits, _NO_SPLIT: others}.items()
+        for photo in photos
+        for caption in text.captions.get(photo, ())
+    ]
+    write_text(data / SPLIT_CAPTIONS, _HEADER + "".join(rows))
     lines = [
         f"{_quote_id(photo)} {' '.join(words)}\n"
         for photo, of_photo in text.descriptions.items()
@@ -60,17 +68,6 @@ def _quote_id(photo: str) -> str:
     # White space and `%` are percent-encoded, so that the first blank of a line ends the id; a
     # byte-order mark would be taken for one of the file.
     return re.sub(r"[\s%\ufeff]", lambda match: quote(match.group()), photo)
-
-
-def _rows_of(captions: dict[str, list[str]], splits: dict[str, list[str]]) -> list[str]:
-    in_splits = {photo for photos in splits.values() for photo in photos}
-    others = [photo for photo in captions if photo not in in_splits]
-    return [
-        f"{photo}\t{split}\t{caption}\n"
-        for split, photos in {**splits, _NO_SPLIT: others}.items()
-        for photo in photos
-        for caption in captions.get(photo, ())
-    ]
 
 
 def read_prepared_text(data: Path) -> PreparedText:

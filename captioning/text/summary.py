@@ -52,27 +52,25 @@ def _ids_of_photos(folders: Sequence[Path]) -> set[str]:
 
 def summarize_text(text: PreparedText) -> str:
     """Describes the captions before and after cleaning, and the training split."""
-    vocabulary = text.vocabulary
+    vocabulary, descriptions = text.vocabulary, text.descriptions
     written = chain.from_iterable(text.captions.values())
     before = Counter(chain.from_iterable(caption.lower().split() for caption in written))
-    flat = list(chain.from_iterable(text.descriptions.values()))
+    flat = list(chain.from_iterable(descriptions.values()))
     after = Counter(chain.from_iterable(flat))
-    training = [
-        words for photo in text.splits["train"] for words in text.descriptions.get(photo, ())
-    ]
+    training = list(chain.from_iterable(descriptions.get(p, []) for p in text.splits["train"]))
     # Each token after the first is to be predicted.
     examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
     common = [word for word in vocabulary.words if word not in (START_TOKEN, END_TOKEN)]
-    empty = sum(not words for words in flat)
-    known = f"token ids: padding, and {len(vocabulary.words):,d} words"
     tokens = f"with {START_TOKEN} and {END_TOKEN}"
+    known = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
+    empty = f"{sum(not words for words in flat):,d} of them empty after cleaning"
     lines = [
-        _line("descriptions", len(flat), f"{empty:,d} of them empty after cleaning"),
+        _line("descriptions", len(flat), empty),
         _line("words before cleaning", before.total(), f"{len(before):,d} different ones"),
         _line("words after cleaning", after.total(), f"{len(after):,d} different ones"),
         "training split",
         _line("  descriptions", len(training)),
-        _line("  vocabulary", vocabulary.size, f"{known} {tokens}"),
+        _line("  vocabulary", vocabulary.size, known),
         _line("  longest description", vocabulary.maximum_length, f"words {tokens}"),
         _line("  examples", examples, "(photo, words so far) -> next word"),
         "lengths of all descriptions, after cleaning",
@@ -108,11 +106,8 @@ def warn_of_cleaning(
     captions: Mapping[str, Sequence[str]], descriptions: Mapping[str, Sequence[Sequence[str]]]
 ) -> str:
     """Returns a warning with examples if the cleaning has left little of many captions, or ""."""
-    pairs = [
-        pair
-        for photo in captions
-        for pair in zip(captions[photo], descriptions[photo], strict=True)
-    ]
+    written, cleaned = (chain.from_iterable(x.values()) for x in (captions, descriptions))
+    pairs = list(zip(written, cleaned, strict=True))
     damaged = [pair for pair in pairs if _is_cut_short(*pair)]
     if len(damaged) < DAMAGED_SHARE * len(pairs):
         return ""
@@ -127,8 +122,4 @@ def warn_of_cleaning(
 def _is_cut_short(caption: str, words: Sequence[str]) -> bool:
     if not words or (len(words) == 1 and len(words[0]) > LONGEST_WORD):
         return True
-    tokens = caption.split()
-    # Most captions are done with here: what is no letter at all need not be looked for.
-    return 2 * len(words) < len(tokens) and 2 * len(words) < sum(
-        any(map(str.isalpha, token)) for token in tokens
-    )
+    return 2 * len(words) < sum(any(map(str.isalpha, token)) for token in caption.split())

@@ -22,6 +22,8 @@ PADDING_ID = 0
 START_TOKEN = "startseq"
 END_TOKEN = "endseq"
 
+_MINIMUMS = ("min_word_length", "min_word_count")
+
 
 class Vocabulary(Record, frozen=True, dict=True):
     """The words of the training split, and their token ids.
@@ -94,39 +96,39 @@ class Vocabulary(Record, frozen=True, dict=True):
 
 
 def build_vocabulary(
-    descriptions: Sequence[Sequence[str]],
-    min_word_count: int,
-    min_word_length: int,
-    language: str = ENGLISH,
+    descriptions: Sequence[Sequence[str]], cleaning: dict[str, str | int]
 ) -> Vocabulary:
     """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
     The most frequent words come first, equally frequent ones in the order of first appearance.
-    Words rarer than `min_word_count` are left out; `min_word_length` and `language`, which the
-    descriptions were cleaned with, are only recorded.
+    `cleaning` holds language, min_word_length and min_word_count; rarer words are left out.
 
     Raises:
-        UserError: if no word is left.
+        UserError: if no word is left, or a description is too long.
     """
     # Counter.most_common keeps the order of first appearance among equals.
     counts = Counter(
-        chain.from_iterable((START_TOKEN, *words, END_TOKEN) for words in descriptions)
+        chain.from_iterable([START_TOKEN, *words, END_TOKEN] for words in descriptions)
     )
-    tokens = (START_TOKEN, END_TOKEN)
-    common = counts.most_common()
-    words = [word for word, count in common if count >= min_word_count or word in tokens]
-    if len(words) == len(tokens):
+    words = tuple(
+        word
+        for word, count in counts.most_common()
+        if count >= cleaning["min_word_count"] or word in (START_TOKEN, END_TOKEN)
+    )
+    if len(words) == len((START_TOKEN, END_TOKEN)):
+        flags = [f"--{name.replace('_', '-')} {cleaning[name]}" for name in _MINIMUMS]
         raise UserError(
             "no word of the training captions is left: run python prepare_text.py with less than "
-            f"--min-word-length {min_word_length} or --min-word-count {min_word_count}, or write "
-            "captions that have words"
+            f"{' or '.join(flags)}, or write captions that have words"
         )
-    cleaning: dict[str, str | int] = {
-        "language": language,
-        "min_word_length": min_word_length,
-        "min_word_count": min_word_count,
-    }
-    return Vocabulary(tuple(words), 2 + max(map(len, descriptions)), cleaning)
+    longest = max(map(len, descriptions))
+    # A caption in a script without blanks has more words than can be told before it is split.
+    if longest > MAXIMUM_WORDS:
+        raise UserError(
+            f"a training caption has {longest:,d} words, more than the {MAXIMUM_WORDS} that "
+            "MAXIMUM_WORDS in captioning/text/vocabulary.py allows: shorten it in the captions file"
+        )
+    return Vocabulary(words, 2 + longest, cleaning)
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:

@@ -102,13 +102,13 @@ def _for_captions(split: Callable[[str], list[str]]) -> Callable[[str], list[str
     Each different token is split once, and its words are the same strings in all captions.
     """
     known = functools.cache(split)
-    return lambda caption: [word for token in _tokens(caption) for word in known(token)]
 
+    def split_caption(caption: str) -> list[str]:
+        if not caption.isascii():
+            caption = UNSPACED.sub(r" \g<0> ", caption.replace(_ZERO_WIDTH_SPACE, " "))
+        return [word for token in caption.split() for word in known(token)]
 
-def _tokens(caption: str) -> list[str]:
-    if not caption.isascii():
-        caption = UNSPACED.sub(r" \g<0> ", caption.replace(_ZERO_WIDTH_SPACE, " "))
-    return caption.split()
+    return split_caption
 
 
 def _token_splitter(rules: Language) -> Callable[[str], list[str]]:
