@@ -32,7 +32,7 @@ from captioning.text.captions import IGNORED_FILES, find_captions, read_captione
 from captioning.text.languages import ENGLISH, language_code
 from captioning.text.places import name_places, photo_folders
 from captioning.text.prepared import PreparedText, write_prepared_text
-from captioning.text.splits import SplitSettings, decide_splits, has_split_files
+from captioning.text.splits import decide_splits, has_split_files
 from captioning.text.summary import summarize_photos, summarize_text, warn_of_cleaning
 from captioning.text.vocabulary import build_vocabulary
 from captioning.text.words import clean_captions
@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
         captioned = read_captioned_photos(data, files, columns)
-        shares = options.validation_share, options.test_share
-        splits, origin = decide_splits(data, captioned, SplitSettings(*shares, options.split_seed))
+        shares = {"dev": options.validation_share, "test": options.test_share}
+        splits, origin = decide_splits(data, captioned, shares, options.split_seed)
         names = ("language", "min_word_length", "min_word_count")
         cleaning = {name: getattr(options, name) for name in names}
         descriptions = clean_captions(captioned.captions, options.min_word_length, options.language)
