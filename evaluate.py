@@ -9,14 +9,13 @@
 The metrics are in captioning/scores/metrics.py, the rows in captioning/scores/scoring.py.
 
 Reads   MODEL/                      from train.py
-        DATA/features.pkl or .npy, features-cache/      from prepare_photos.py
+        DATA/features.*             from prepare_photos.py
         DATA/split-captions.tsv, descriptions.txt, vocabulary.json
                                     from prepare_text.py
-        the photos                  where prepare_photos.py found them
         OTHER/scores.json, captions.csv     with --compare OTHER
-Writes  MODEL/scores.json           the scores that are printed
+Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
-        MODEL/captions.csv          photo id, captions, references
+        MODEL/scores.json           the scores that are printed
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
@@ -30,40 +29,33 @@ import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, counted, run, wrapped
-from captioning.network.model_folders import find_captioner, model_folder, results_folder
-from captioning.old import (
+from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, run, wrapped
+from captioning.files import (
     ENCODER_RECORD,
-    GALLERY,
     GENERATED_CAPTIONS,
     RECIPE,
+    RESULTS_PAGE,
     SCORES,
     SPLITS,
-    digest_of_file,
-    locked,
     photo_id,
 )
-from captioning.photos.features import (
-    FeatureRows,
-    check_same_encoder,
-    read_encoder_record,
-    read_features,
-)
+from captioning.network.model_folders import find_captioner, model_folder, results_folder
+from captioning.photos.features import check_same_encoder, read_encoder_record, read_features
 from captioning.photos.listing import find_photos
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.recipes import make_recipe, read_recipe_of_model, write_recipe
+from captioning.recipes import make_recipe, write_recipe
 from captioning.settings import SettingsParser, whole_number
+from captioning.storage import digest_of_file, locked, write_json
 from captioning.text.places import photo_folders
 from captioning.text.prepared import read_prepared_text
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
     from captioning.network.saved_model import SavedModel
-    from captioning.scores.scoring import SplitReferences
+    from captioning.photos.features import FeatureRows
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -81,135 +73,101 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the arguments, and evaluates while no other run changes the model."""
-    types = {
-        "SPLIT": tuple(SPLITS),
-        "NO_REPEAT_NGRAM_SIZE": whole_number(0),
-        "SHOWN_PHOTOS": whole_number(0),
-    }
-    parser = SettingsParser(globals(), types)
-    alternatives = parser.add_mutually_exclusive_group()
-    alternatives.add_argument(
-        "--compare",
-        type=Path,
-        metavar="OTHER_MODEL",
-        help="compare the scores with those of another model that was evaluated on the same photos",
-    )
-    alternatives.add_argument(
-        "--models",
-        type=Path,
-        nargs="+",
-        metavar="MODEL",
-        help="print the scores of these models and the settings in which they differ",
-    )
+    numbers = dict.fromkeys(("NO_REPEAT_NGRAM_SIZE", "SHOWN_PHOTOS"), whole_number(0))
+    parser = SettingsParser(globals(), {"SPLIT": tuple(SPLITS), **numbers})
+    add = parser.add_mutually_exclusive_group().add_argument
+    words = "compare the scores with those of a model that was evaluated on the same photos"
+    add("--compare", type=Path, metavar="OTHER_MODEL", help=words)
+    words = "print the scores of these models and the settings in which they differ"
+    add("--models", type=Path, nargs="+", metavar="MODEL", help=words)
     options = parser.parse_settings(arguments)
     if options.models:
-        return print_models(options.models, options.typed)
+        return print_models(options)
     options.model = tuple(map(model_folder, options.model))
-    check_arguments(options)
+    for folder in options.model:
+        find_captioner(folder, options.data)
     # Until its results stand beside it, the model must stay what it is.
     with locked(options.model[0], "train.py or evaluate.py"):
         return evaluate(parser, options)
 
 
+def print_models(options: argparse.Namespace) -> int:
+    """Prints one table of models that have been scored, and names those that have not."""
+    if options.typed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(options.typed))
+        raise UserError(f"--models prints the scores that the models have: leave out {flags}")
+    from captioning.scores import report
+
+    messages = report.print_models(options.models)
+    for message in messages:
+        print(f"left out: {message}", file=sys.stderr)
+    return DONE_IN_PART if messages else DONE
+
+
 def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     """Captions the photos, scores, writes and prints."""
+    data, split, folder = options.data, options.split, results_folder(options.model)
+    record = read_encoder_record(data)
     announce_loading("Keras")
     from captioning.network.decoding import token_probabilities
-    from captioning.network.saved_model import notes_on_training_photos
+    from captioning.network.saved_model import load_models, notes_on_training_photos
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
-    from captioning.scores.comparison import compare_captions, read_other_captions
-    from captioning.scores.notes import notes_on
 
-    folder = results_folder(options.model)
-    model, references, features = read_inputs(options)
-    scored = options.data, options.split, references.photo_ids
-    seen = notes_on_training_photos(model, *scored)
+    model = load_models(options.model, data)
+    path = options.model[0] / ENCODER_RECORD
+    check_same_encoder(model.encoder_record, path, record, data / ENCODER_RECORD)
+    text, features = read_prepared_text(data), read_features(data)
+    references = scoring.read_references(text, split, features)
+    features = features.select(references.photo_ids)
+    notes = notes_on_training_photos(model, data, split, references.photo_ids)
+    notes += notes_on_lookalikes(data, split, references.photo_ids, text.splits)
     if options.compare:
-        others = read_other_captions(options.compare, options.data, options.split, references)
+        others = scoring.read_other_captions(options.compare, split, references)
     print(parser.describe(options))
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
-    seen += notes_on_lookalikes(*scored, {"train": references.training_photos})
-    scores = {
-        "data": str(options.data),
-        "split": options.split,
-        "photos": len(features),
-        "vocabulary_size": model.vocabulary.size,
-        "results": results,
-        "notes": [*seen, *notes_on(rows, results)],
-    }
-    if options.compare:
-        scores["compared_with"] = str(options.compare)
-        scores["comparison"] = compare_captions(rows, decoded, others, references)
+    written = {title: rows[title].captions for title in decoded}
+    scoring.write_captions(folder / GENERATED_CAPTIONS, written, references)
+    scores = scoring.Scores(
+        data=str(data),
+        split=split,
+        photos=len(features),
+        results=results,
+        notes=notes + report.notes_on(rows, results),
+        captions_sha256=digest_of_file(folder / GENERATED_CAPTIONS),
+        compared_with=str(options.compare or ""),
+        comparison=scoring.compare_captions(rows, others, references) if options.compare else {},
+    )
+    if len(options.model) > 1:
+        settings = {"data": str(data), "model": [*map(str, options.model)]}
+        settings |= parser.settings_in_force(options)
+        write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, data))
     tokens = {
         title: token_probabilities(model.captioner, model.vocabulary, features, captions)
         for title, captions in decoded.items()
     }
     # Where two folders have a photo of the same name, the first folder's counts.
-    found = chain.from_iterable(map(find_photos, photo_folders(options.data)))
-    paths = {photo_id(path.name): path for path in reversed(list(found))}
+    found = [path for place in photo_folders(data) for path in find_photos(place)]
+    paths = {photo_id(path.name): path for path in reversed(found)}
     cards = make_cards(paths, references, tokens, rows)
-    # The page shows the recipe.
-    if len(options.model) > 1:
-        models = [str(place) for place in options.model]
-        settings = {"data": str(options.data), "model": models}
-        settings |= parser.settings_in_force(options)
-        write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, options.data))
     page = make_results_page(folder, cards, rows, scores, references)
-    write_page(folder / GALLERY, page)
-    captions = {title: rows[title].captions for title in decoded}
-    path = folder / GENERATED_CAPTIONS
-    report.write_captions(path, references.photo_ids, captions, references.texts)
-    scores[scoring.CAPTIONS_DIGEST] = digest_of_file(path)
-    scoring.write_scores(folder, scores)
-    print_report(folder, options, references, rows[scoring.GREEDY].captions, scores)
+    write_page(folder / RESULTS_PAGE, page)
+    write_json(folder / SCORES, scores)
+    report.print_examples(references, rows[scoring.GREEDY].captions, options.shown_photos)
+    report.print_results(scores, folder)
+    print("\n" + wrapped(f"wrote {GENERATED_CAPTIONS}, {RESULTS_PAGE} and {SCORES} to {folder}"))
+    print(
+        wrapped(f"next: open {folder / RESULTS_PAGE} in a browser, or caption photos of your own:")
+    )
+    print(f"python generate.py PHOTO --model {shlex.join(map(str, options.model))}")
     return DONE
 
 
-def print_models(folders: Sequence[Path], typed: set[str]) -> int:
-    """Prints one table of models that have been scored, and names those that have not."""
-    if typed:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(typed))
-        raise UserError(f"--models prints the scores that the models have: leave out {flags}")
-    from captioning.scores.model_table import print_models_table, read_scored_models
-
-    rows, missing = read_scored_models(folders)
-    print_models_table(rows, missing)
-    return DONE_IN_PART if missing else DONE
-
-
-def check_arguments(options: argparse.Namespace) -> None:
-    """Raises `UserError` for the mistakes that can be found before Keras is loaded."""
-    read_encoder_record(options.data)
-    for folder in options.model:
-        find_captioner(folder, options.data)
-    if options.compare:
-        read_recipe_of_model(options.compare)
-
-
-def read_inputs(options: argparse.Namespace) -> "tuple[SavedModel, SplitReferences, FeatureRows]":
-    """Reads the model, or the average of several, and the references and features.
-
-    The features are (photos, length), in the order of the references.
-    """
-    from captioning.network.saved_model import load_models
-    from captioning.scores.scoring import read_references
-
-    data = options.data
-    record = read_encoder_record(data)
-    model = load_models(options.model, data)
-    place = options.model[0] / ENCODER_RECORD
-    check_same_encoder(model.encoder_record, place, record, data / ENCODER_RECORD)
-    features = read_features(data)
-    references = read_references(read_prepared_text(data), options.split, features)
-    return model, references, features.select(references.photo_ids)
-
-
 def decode_split(
-    model: "SavedModel", features: FeatureRows, options: argparse.Namespace
+    model: "SavedModel", features: "FeatureRows", options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     from tqdm import tqdm
@@ -235,31 +193,6 @@ def decode_split(
                     decoded[consensus[width]] += map(decoder.choose_by_consensus, finished)
                 progress.update(len(finished))
     return decoded
-
-
-def print_report(
-    folder: Path,
-    options: argparse.Namespace,
-    references: "SplitReferences",
-    captions: Sequence[Sequence[str]],
-    scores: dict,
-) -> None:
-    """Prints captions, the tables with their notes, what was written, and what to run next."""
-    from captioning.scores import report
-
-    report.print_examples(references.photo_ids, captions, references.texts, options.shown_photos)
-    print(f"\n{folder} on the {options.split} split, {counted(scores['photos'], 'photo')}\n")
-    if len(options.model) > 1:
-        print(f"the average of {', '.join(map(str, options.model))}\n")
-    report.print_results(scores["results"])
-    print()
-    report.print_paragraphs(scores["notes"])
-    if options.compare:
-        report.print_comparison(scores["comparison"], folder, options.compare)
-    names = (GALLERY, GENERATED_CAPTIONS, SCORES, *([RECIPE] if len(options.model) > 1 else []))
-    print("\n" + wrapped(f"wrote {', '.join(names)} to {folder}"))
-    print(wrapped(f"next: open {folder / GALLERY} in a browser, or caption photos of your own:"))
-    print(f"python generate.py PHOTO --model {shlex.join(map(str, options.model))}")
 
 
 command = partial(run, main)

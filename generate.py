@@ -20,22 +20,24 @@ Takes   ten seconds to load the networks, then about 17 photos a second with the
 """
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
-from captioning.network.model_folders import holds_captioner, model_folder, pretrained_model
-from captioning.old import is_drawn_scene
-from captioning.outputs import check_outputs, file_behind, keep_photos
+from captioning.files import pretrained_model
+from captioning.network.model_folders import holds_captioner, model_folder
 from captioning.settings import SettingsParser, whole_number
+from captioning.storage import cell_of, write_table
 
-# The rest is imported where it is used: nobody should wait for TensorFlow to read --help.
+# What is slow to load is imported where it is used: nobody should wait for it to read --help.
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from captioning.captioner import Captioner, PhotoCaption
 
 # Where things are.
@@ -53,19 +55,14 @@ MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fil
 HOST = "127.0.0.1"  # this computer alone; 0.0.0.0 lets in everyone who can reach it
 PORT = 8000  # 0 takes any that is free
 
-_STANDARD_OUTPUT = Path("-")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, prints a caption for each photo, writes table and page."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    separate_photos(options)
-    is_default = options.model == MODEL and "model" not in options.typed
-    options.model = default_model() if is_default else options.model
+    find_models(options)
     if options.consensus and options.beam == 1:
         raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
-    check_outputs(outputs_of(options))
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
@@ -73,176 +70,133 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.photos.reading import limit_pixels
 
     limit_pixels(options.max_pixels)
-    if options.serve:
-        return serve_page(load(options, is_default), options, parser)
     skipped, left_out = {}, Counter()
     photos = expand_places(options.photos, skipped.__setitem__, left_out)
-    keep_photos(outputs_of(options), photos)
-    captioner = load(options, is_default)
-    print_changed_settings(parser, options)
-    warn_of_doubts(captioner, photos)
-    captions = print_captions(captioner, photos, options, skipped)
+    check_outputs(options, photos)
+    captioner = load(options, parser)
+    names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
+    decoding = {name: getattr(options, name) for name in names}
+    if options.serve:
+        from captioning.pages.server import serve
+
+        serve(captioner, options.host, options.port, **decoding)
+        return DONE
+    results = captioner.caption_all(photos, **decoding)
+    captions = print_captions(results, options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
     if left_out:
         print(describe_left_out(left_out), file=sys.stderr)
     if not captions:
         raise UserError("none of the photos can be read")
-    write_results(options, captions, skipped)
+    if options.html:
+        from captioning.pages.page import write_page
+        from captioning.pages.results import make_captions_page
+
+        names = ("beam", "consensus")
+        page = make_captions_page(captions, skipped, **{name: decoding[name] for name in names})
+        write_page(options.html, page)
+        print(f"wrote {options.html}", file=sys.stderr)
     return DONE_IN_PART if skipped else DONE
-
-
-def separate_photos(options: argparse.Namespace) -> None:
-    """Finds the photos in `--model A B PHOTO`, where the flag takes all names that follow it.
-
-    The first is always a model, and all are where photos were named before.
-
-    Raises:
-        UserError: if no photo is named.
-    """
-    if options.photos or options.serve:
-        return
-    first, *others = options.model
-    models = [place for place in others if holds_captioner(model_folder(place))]
-    options.photos = [place for place in others if place not in models]
-    options.model = (first, *models)
-    if not options.photos:
-        raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
-
-
-def outputs_of(options: argparse.Namespace) -> dict[str, Path]:
-    """Returns flag -> file of what is to be written."""
-    table = None if options.csv == _STANDARD_OUTPUT else options.csv
-    outputs = {"--csv": table, "--html": options.html}
-    return {flag: path for flag, path in outputs.items() if path}
 
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
     parser = SettingsParser(globals(), types)
-    words = {"metavar": "PHOTO_OR_FOLDER", "help": "what to caption"}
-    parser.add_argument("photos", type=Path, nargs="*", **words)
+    add, words = parser.add_argument, {"metavar": "FILE", "type": Path}
+    add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")
     output = parser.add_mutually_exclusive_group()
-    output.add_argument(
-        "--csv",
-        type=Path,
-        metavar="FILE",
-        help="write photo, caption and confidence there; - is standard output",
-    )
-    output.add_argument(
-        "--json", action="store_true", help="print a JSON object a line, with the confidence"
-    )
-    parser.add_argument(
-        "--serve", action="store_true", help="open a page in the browser to drop photos on"
-    )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page to look at there")
-    parser.add_argument(
-        "--weights",
-        metavar="imagenet|none|FILE",
-        help="the encoder's weights, where they are no longer at the place that MODEL names",
-    )
+    output.add_argument("--csv", help="write a table there; - is standard output", **words)
+    output.add_argument("--json", action="store_true", help="print a JSON object a line")
+    add("--html", help="write a page to look at there", **words)
+    add("--serve", action="store_true", help="open a page in the browser to drop photos on")
+    weights = "the encoder's weights, where they are no longer at the place that MODEL names"
+    add("--weights", metavar="imagenet|none|FILE", help=weights)
     return parser
 
 
-def print_changed_settings(parser: SettingsParser, options: argparse.Namespace) -> None:
-    """Prints the settings if a recipe or flag changed some; standard output is for captions."""
-    settings = parser.settings_in_force(options)
-    if any(value != parser.constants[name] for name, value in settings.items()):
-        print(parser.describe(options), file=sys.stderr)
+def find_models(options: argparse.Namespace) -> None:
+    """Takes the model that comes with the project where there is none, and photos for photos.
+
+    In `--model A B PHOTO` the flag takes all names that follow it; the first is always a model.
+    """
+    if "model" not in options.replaced and not holds_captioner(MODEL[0]):
+        options.model = (pretrained_model(),)
+    if not options.photos and not options.serve:
+        first, *others = options.model
+        models = [path for path in others if holds_captioner(model_folder(path))]
+        options.photos = [path for path in others if path not in models]
+        options.model = (first, *models)
+        if not options.photos:
+            raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
 
 
-def default_model() -> tuple[Path]:
-    """Returns MODEL if it holds a model, and what comes with the project if not."""
-    return MODEL if holds_captioner(MODEL[0]) else (pretrained_model(),)
+def check_outputs(options: argparse.Namespace, photos: Sequence[Path]) -> None:
+    """Raises `UserError` if a file that is to be written is no name for it, or a photo."""
+    for flag, path in (("--csv", options.csv), ("--html", options.html)):
+        if path is None or (flag == "--csv" and str(path) == "-"):
+            continue
+        extension = flag.replace("--", ".")
+        is_other = path.is_dir() or path.suffix.lower() != extension
+        if is_other or path.resolve() in {photo.resolve() for photo in photos}:
+            raise UserError(
+                f"{path} is a folder, one of the photos, or does not end in {extension}: name "
+                f"another file with {flag}, such as captions{extension}"
+            )
 
 
-def load(options: argparse.Namespace, is_default: bool) -> "Captioner":
-    """Loads the model and its encoder, and says which model it is where none was named."""
+def load(options: argparse.Namespace, parser: SettingsParser) -> "Captioner":
+    """Loads model and encoder; standard error says what is not as it always is."""
     announce_loading(f"{', '.join(map(str, options.model))} and the encoder")
-    from captioning.captioner import Captioner
+    from captioning import load_captioner
 
-    captioner = Captioner.load(options.model, options.weights)
-    if is_default:
-        origin = "" if options.model == MODEL else ", the model that comes with the project"
-        print(f"captions by {options.model[0]}{origin}", file=sys.stderr)
+    captioner = load_captioner(options.model, options.weights)
+    if "model" not in options.replaced:
+        print(f"captions by {options.model[0]}", file=sys.stderr)
+    if options.replaced - {"model"}:
+        print(parser.describe(options), file=sys.stderr)
+    for doubt in captioner.doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
     return captioner
 
 
-def warn_of_doubts(captioner: "Captioner", photos: Sequence[Path]) -> None:
-    """Says why the captions will be wrong, unless all photos are scenes that the project drew."""
-    if not all(map(is_drawn_scene, photos)):
-        for doubt in captioner.doubts:
-            print(f"warning: {doubt}", file=sys.stderr)
-
-
 def print_captions(
-    captioner: "Captioner",
-    photos: Sequence[Path],
+    results: "Iterable[tuple[Path, PhotoCaption | Exception]]",
     options: argparse.Namespace,
-    skipped: dict[Path | str, object],
-) -> dict[Path, "PhotoCaption"]:
-    """Captions the photos and prints each caption when it is there.
+    skipped: dict[Path, object],
+) -> "dict[Path, PhotoCaption]":
+    """Prints each caption when it is there, and writes the table of all of them, if one is wanted.
 
     Photos that cannot be read are added to `skipped`, with the reason.
     """
+    import pandas as pd
     from tqdm import tqdm
 
-    from captioning.caption_lines import json_error, json_line, text_line
-    from captioning.photos.reading import PhotoError
-
-    as_line = json_line if options.json else text_line
-    captions = {}
-    for path, result in captioner.caption_all(photos, **decoding_options(options)):
-        if isinstance(result, PhotoError):
-            skipped[path] = result
-            if options.json:
-                tqdm.write(json_error(path, result))
-            continue
-        captions[path] = replace(result, text=result.sentence) if options.sentences else result
-        if options.csv != _STANDARD_OUTPUT:
-            # Above the progress bar; a pipe would hold it back.
-            tqdm.write(as_line(path, captions[path]))
-            sys.stdout.flush()
+    captions, rows = {}, []
+    for path, result in results:
+        row = {"photo": str(path)}
+        if isinstance(result, Exception):
+            skipped[path] = row["error"] = str(result)
+        else:
+            captions[path] = result
+            row["caption"] = result.sentence if options.sentences else result.text
+            row["confidence"] = round(result.confidence, 4)
+            rows.append(row)
+        # Above the progress bar; a pipe would hold it back.
+        if options.json:
+            tqdm.write(json.dumps(row))
+        elif path in captions and str(options.csv) != "-":
+            tqdm.write("\t".join(map(one_line, (row["photo"], row["caption"]))))
+        sys.stdout.flush()
+    if options.csv and rows:
+        table = pd.DataFrame(rows)
+        if str(options.csv) == "-":
+            table.map(cell_of).to_csv(sys.stdout, index=False, lineterminator="\n")
+        else:
+            write_table(options.csv, table)
+            print(f"wrote {options.csv}", file=sys.stderr)
     return captions
-
-
-def serve_page(captioner: "Captioner", options: argparse.Namespace, parser: SettingsParser) -> int:
-    """Serves the page on which photos are dropped, until Ctrl-C."""
-    from captioning.pages.server import serve
-
-    print_changed_settings(parser, options)
-    serve(captioner, options.host, options.port, **decoding_options(options))
-    return DONE
-
-
-def decoding_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that `Captioner.caption_all` takes."""
-    names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
-    return {name: getattr(options, name) for name in names}
-
-
-def write_results(
-    options: argparse.Namespace,
-    captions: dict[Path, "PhotoCaption"],
-    skipped: dict[Path | str, object],
-) -> None:
-    """Writes the table and the page, as far as they are wanted."""
-    from captioning.caption_lines import print_table, write_captions
-
-    if options.csv == _STANDARD_OUTPUT:
-        print_table(captions)
-    elif options.csv:
-        write_captions(file_behind(options.csv), captions)
-    if options.html:
-        from captioning.pages.page import write_page
-        from captioning.pages.results import make_captions_page
-
-        decoding = {"beam": options.beam, "consensus": options.consensus}
-        page = make_captions_page(captions, skipped, **decoding)
-        write_page(file_behind(options.html), page)
-    for path in outputs_of(options).values():
-        print(f"wrote {path}", file=sys.stderr)
 
 
 command = partial(run, main)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from captioning.files import ENCODER_RECORD, pretrained_model
 from captioning.network.confidence import TokenProbability, mean_probability
 from captioning.network.decoding import CaptionDecoder, token_probabilities
-from captioning.network.model_folders import model_folder, pretrained_model
+from captioning.network.model_folders import model_folder
 from captioning.network.saved_model import SavedModel, doubts_about, load_models
-from captioning.old import ENCODER_RECORD
 from captioning.photos.encoders import Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos
@@ -26,7 +26,6 @@ BATCH_SIZE = 6
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
 
-# Beam width; 1 is greedy.
 BEAM = 3
 
 Photo = str | Path | Image.Image
@@ -63,18 +62,6 @@ class Captioner:
         self.doubts = tuple(doubts)
         self._decoder = CaptionDecoder(model.captioner, model.vocabulary)
 
-    @classmethod
-    def load(
-        cls, model: str | Path | Sequence[str | Path] | None = None, weights: str | None = None
-    ) -> "Captioner":
-        """Loads models and encoder; see `captioning.load_captioner`."""
-        given = pretrained_model() if model is None else model
-        given = [given] if isinstance(given, str | Path) else given
-        folders = [model_folder(Path(place)) for place in given]
-        loaded = load_models(folders)
-        encoder = load_encoder(loaded, folders[0], weights)
-        return cls(loaded, encoder, [text for folder in folders for text in doubts_about(folder)])
-
     def caption(
         self,
         photos: Photo | Sequence[Photo],
@@ -86,8 +73,8 @@ class Captioner:
     ) -> str | PhotoCaption | list[str] | list[PhotoCaption]:
         """Captions a photo, or a list of photos: paths or PIL images.
 
-        `beam` is the beam width, and `consensus` takes the beam's caption that is most like its
-        others. Returns the text of each caption, or with `confidence` a `PhotoCaption`.
+        Returns the text of each caption, or with `confidence` a `PhotoCaption`; the other arguments
+        are as in `caption_all`.
 
         Raises:
             PhotoError: if a photo cannot be read.
@@ -97,14 +84,11 @@ class Captioner:
         given = [photos] if is_single else list(photos)
         for photo in given:
             if not isinstance(photo, Photo):
-                raise TypeError(
-                    f"expected a path, a PIL image or a list of them, got {photo!r:.60}"
-                )
-        if beam < 1:
-            raise ValueError(f"expected a beam width of at least 1, got {beam}")
-        captions = []
+                expected = "expected a path, a PIL image or a list of them"
+                raise TypeError(f"{expected}, got {photo!r:.60}")
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
+        captions = []
         options = {"consensus": consensus, "no_repeat_ngram_size": no_repeat_ngram_size}
         for photo, result in self.caption_all(given, beam=beam, **options):
             if isinstance(result, PhotoError):
@@ -124,8 +108,11 @@ class Captioner:
         """Yields each photo, in their order, with its caption or the error that says why not.
 
         A few are captioned at a time, so that the first captions need not wait for the last
-        photos. Arguments are as in `caption`; `batch_size` photos are encoded at once.
+        photos. `beam` is the beam width, 1 for greedy, and `consensus` takes the beam's caption
+        that is most like its others; `batch_size` photos are encoded at once.
         """
+        if beam < 1:
+            raise ValueError(f"expected a beam width of at least 1, got {beam}")
         photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
@@ -136,28 +123,36 @@ class Captioner:
             if features:
                 features = np.stack(features)
                 token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
-                captions = self._with_probabilities(features, token_ids)
+                captions = self._describe(features, token_ids)
             for photo, result in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
 
-    def _with_probabilities(
-        self, features: np.ndarray, token_ids: list[list[int]]
-    ) -> Iterator[PhotoCaption]:
-        captioner, vocabulary = self.model.captioner, self.model.vocabulary
-        tokens = token_probabilities(captioner, vocabulary, features, token_ids)
-        for ids_of_photo, tokens_of_photo in zip(token_ids, tokens, strict=True):
-            text = join_words(vocabulary.detokenize(ids_of_photo))
-            yield PhotoCaption(text, tokens_of_photo, vocabulary.language)
+    def _describe(self, features: np.ndarray, captions: list[list[int]]) -> Iterator[PhotoCaption]:
+        vocabulary = self.model.vocabulary
+        tokens = token_probabilities(self.model.captioner, vocabulary, features, captions)
+        for token_ids, of_caption in zip(captions, tokens, strict=True):
+            text = join_words(vocabulary.detokenize(token_ids))
+            yield PhotoCaption(text, of_caption, vocabulary.language)
 
 
-def load_encoder(model: SavedModel, folder: Path, weights: str | None = None) -> Encoder:
-    """Loads the encoder that the model in a folder was trained with.
+def load_captioner(
+    model: str | Path | Sequence[str | Path] | None = None, weights: str | None = None
+) -> Captioner:
+    """Loads a model folder, or several that are averaged, with the encoder of its features.
+
+    None is the model that comes with the project. `weights` names the encoder's weights where they
+    are no longer where the model says: `imagenet`, `none` or a file.
 
     Raises:
-        UserError: if its weights cannot be had, or are others.
+        UserError: if the model or the weights are missing or damaged.
     """
-    record = model.encoder_record
+    given = pretrained_model() if model is None else model
+    given = [given] if isinstance(given, str | Path) else given
+    folders = [model_folder(Path(path)) for path in given]
+    loaded = load_models(folders)
+    record = loaded.encoder_record
     source = weights or record.weights
     encoder = Encoder(record.encoder, source, record.dtype)
-    check_same_encoder(record, folder / ENCODER_RECORD, encoder.record(), f"--weights {source}")
-    return encoder
+    path = folders[0] / ENCODER_RECORD
+    check_same_encoder(record, path, encoder.record(), f"--weights {source}")
+    return Captioner(loaded, encoder, [text for folder in folders for text in doubts_about(folder)])

@@ -29,7 +29,8 @@ from captioning.network.model import (
 from captioning.network.model_folders import results_folder
 from captioning.network.saved_model import SavedModel, load_model, load_models, save_model
 from captioning.photos.reading import encode_photos
-from captioning.scores.scoring import read_scores
+from captioning.scores.scoring import Scores
+from captioning.storage import read_json
 from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 PREFIXES = np.array([[2, 1, 3, 6, 4], [2, 7, 7, 0, 0], [2, 5, 0, 0, 0]], np.int32)
@@ -232,7 +233,7 @@ def test_several_models_are_scored_together(place, capsys):
     assert files_of(folder)[folder / "scores.json"] == after[folder / "scores.json"]
     capsys.readouterr()
     assert evaluate.main(["--models", str(folder)]) == 0
-    greedy = read_scores(folder, "")["results"]["greedy"]
+    greedy = read_json(folder / "scores.json", Scores).results["greedy"]
     assert f"{greedy['CIDEr-D']:.1f}" in capsys.readouterr().out
 
 

@@ -9,7 +9,8 @@ from support import ROOT
 from captioning import load_captioner
 from captioning.network.decoding import generate_desc
 from captioning.network.model_folders import pretrained_model
-from captioning.scores.scoring import read_scores
+from captioning.scores.scoring import Scores
+from captioning.storage import read_json
 
 PHOTOS = 24
 
@@ -30,11 +31,11 @@ def test_it_is_small_and_of_the_best_recipe():
 
 def test_its_card_has_the_scores_of_its_folder():
     card = (pretrained_model() / "README.md").read_text(encoding="utf-8")
-    scores = read_scores(pretrained_model(), "")
-    assert (scores["split"], scores["photos"]) == ("test", 1000)
+    scores = read_json(pretrained_model() / "scores.json", Scores)
+    assert (scores.split, scores.photos) == ("test", 1000)
     for row in ("greedy", "beam 3", "consensus 10", "human"):
         names = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
-        figures = [f"{scores['results'][row][name]:.1f}" for name in names]
+        figures = [f"{scores.results[row][name]:.1f}" for name in names]
         assert f"| {' | '.join(figures)} |" in card
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from captioning.cli import counted
 from captioning.files import CURVES, RECIPE, photo_id
@@ -11,9 +11,20 @@ from captioning.network.confidence import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
 from captioning.photos.features import read_encoder_record
 from captioning.scores import report
-from captioning.scores.scoring import BEAM, CONSENSUS, GREEDY, HUMAN, SHUFFLED, Row, SplitReferences
+from captioning.scores.scoring import (
+    BEAM,
+    CONSENSUS,
+    GREEDY,
+    HUMAN,
+    SHUFFLED,
+    Row,
+    Scores,
+    SplitReferences,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from captioning.captioner import PhotoCaption
 
 
@@ -48,23 +59,20 @@ def make_results_page(
     model_folder: Path,
     cards: list[Card],
     rows: Mapping[str, Row],
-    scores: dict[str, Any],
+    scores: Scores,
     references: SplitReferences,
 ) -> Page:
-    """Puts the page of an evaluation together.
-
-    `scores` are as `scores.json` has them. Recipe and curves are shown if the folder has them.
-    """
+    """Puts the page of an evaluation together; recipe and curves are shown if the folder has them."""
     sections = [_scores_section(rows, scores)]
-    if "comparison" in scores:
+    if scores.comparison:
         sections.append(_comparison_section(model_folder, scores))
     sections += _recipe_sections(model_folder)
     return Page(
-        f"{model_folder.name}: the {scores['split']} split, {counted(scores['photos'], 'photo')}",
+        f"{model_folder.name}: the {scores.split} split, {counted(scores.photos, 'photo')}",
         cards,
         "The captions that the model writes, and the references that people wrote.",
         tuple(sections),
-        _reasons_of(references.left_out, Path(scores["data"])),
+        _reasons_of(references.left_out, Path(scores.data)),
         references.language,
     )
 
@@ -94,25 +102,23 @@ def make_captions_page(
     return Page(title, cards, skipped=skipped, language=language)
 
 
-def _scores_section(rows: Mapping[str, Row], scores: dict[str, Any]) -> Section:
+def _scores_section(rows: Mapping[str, Row], scores: Scores) -> Section:
     titles = [title for title in (GREEDY, HUMAN, SHUFFLED) if title in rows]
     distribution = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in titles}
     plot = ("Scores of single photos", report.draw_distribution(distribution))
-    table = report.page_table(scores["results"])
-    return Section("Scores", table, tuple(scores["notes"]), (plot,))
+    table = _cells(report.results_table(scores.results))
+    return Section("Scores", table, tuple(scores.notes), (plot,))
 
 
-def _comparison_section(model_folder: Path, scores: dict[str, Any]) -> Section:
-    other = scores["compared_with"]
-    comparison = scores["comparison"]
-    names = list(next(iter(comparison.values())))
-    table = [("", *names)]
-    for title, of_title in comparison.items():
-        for label, key, digits in (("A", "this", 1), ("B", "other", 1), ("p", "p_value", 3)):
-            cells = [f"{of_title[name][key]:.{digits}f}" for name in names]
-            table.append((f"{title}: {label}", *cells))
-    notes = (f"A: {model_folder}. B: {other}.", report.COMPARISON_EXPLAINED)
-    return Section(f"Compared with {Path(other).name}", tuple(table), notes)
+def _comparison_section(model_folder: Path, scores: Scores) -> Section:
+    table = _cells(report.comparison_table(scores.comparison))
+    notes = (f"A: {model_folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED)
+    return Section(f"Compared with {Path(scores.compared_with).name}", table, notes)
+
+
+def _cells(table: "pd.DataFrame") -> tuple[tuple[str, ...], ...]:
+    """Returns the header and the rows, each with its title first."""
+    return (("", *table), *table.itertuples(name=None))
 
 
 def _recipe_sections(model_folder: Path) -> list[Section]:

@@ -1,8 +1,7 @@
 """BLEU, ROUGE-L and CIDEr-D, kept photo by photo so that any selection of photos can be scored.
 
-Captions and references are lists of words here; all scores are 100 x what the papers define, as
-they are usually printed. A caption that repeats each of its references scores 100 in BLEU and
-ROUGE-L, and 1,000 in CIDEr-D.
+Captions and references are lists of words; scores are 100 x what the papers define, as they are
+usually printed. A caption like all its references scores 100, in CIDEr-D 1,000.
 """
 
 import math
@@ -29,8 +28,7 @@ STANDARD_WEIGHTS = ((1, 0, 0, 0), (1 / 2, 1 / 2, 0, 0), (1 / 3, 1 / 3, 1 / 3, 0)
 # How much more recall counts than precision (Lin 2004; the value of the COCO caption evaluation).
 ROUGE_BETA = 1.2
 
-# Standard deviation, in words, of the penalty for another length, and the factor that the COCO code
-# has besides (Vedantam et al. 2015, section 7).
+# Standard deviation, in words, of the penalty for another length, and the COCO code's factor.
 CIDER_SIGMA = 6.0
 CIDER_FACTOR = 10.0
 
@@ -82,8 +80,7 @@ def corpus_bleu(sums: np.ndarray, weights: Sequence[Sequence[float]]) -> np.ndar
     """Computes corpus BLEU without smoothing (Papineni et al. 2002, section 2.3).
 
     `sums` are `bleu_counts` summed over each selection of photos, (selections, 10); `weights` those
-    of the n-gram precisions of each metric. The result is (selections, metrics), from 0 to 100; it
-    is 0 where no n-gram of an order that counts is right.
+    of the n-gram precisions of each metric. The result is (selections, metrics), from 0 to 100.
     """
     matched, total = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
     caption_words, reference_words = sums[:, -2], sums[:, -1]
@@ -100,10 +97,9 @@ def corpus_bleu(sums: np.ndarray, weights: Sequence[Sequence[float]]) -> np.ndar
 
 
 def rouge_l(captions: Captions, references: References) -> np.ndarray:
-    """Computes ROUGE-L of each photo as the COCO caption evaluation does (Lin 2004, section 3).
+    """Computes ROUGE-L as the COCO caption evaluation does (Lin 2004, section 3): (photos,).
 
-    It is the F-measure of the best precision and the best recall among the references, from 0 to
-    100, (photos,).
+    It is the F-measure of the best precision and the best recall among the references.
     """
     scores = np.zeros(len(captions))
     for row, (caption, texts) in enumerate(zip(captions, references, strict=True)):
@@ -121,9 +117,9 @@ def longest_common_subsequence(first: Caption, second: Caption) -> int:
     lengths = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0
-        for place, other in enumerate(second, start=1):
-            above = lengths[place]
-            lengths[place] = diagonal + 1 if word == other else max(above, lengths[place - 1])
+        for index, other in enumerate(second, start=1):
+            above = lengths[index]
+            lengths[index] = diagonal + 1 if word == other else max(above, lengths[index - 1])
             diagonal = above
     return lengths[-1]
 
@@ -140,8 +136,7 @@ class _TfIdf:
 class CiderD:
     """CIDEr-D against the references of a split (Vedantam et al. 2015, arXiv:1411.5726v2).
 
-    The weight of an n-gram is learned from the references: the more photos it is used of, the less
-    it weighs.
+    The more photos an n-gram is used of, the less it weighs.
     """
 
     def __init__(self, references: References):
@@ -159,8 +154,7 @@ class CiderD:
     def score(self, captions: Captions, photos: Sequence[int] | None = None) -> np.ndarray:
         """Scores captions against the references of their photos: (captions,), from 0 to 1,000.
 
-        `photos` holds the row of each caption's photo; by default there is one caption of each
-        photo, in their order.
+        `photos` holds the index of each caption's photo, by default one caption of each.
         """
         scores = np.zeros(len(captions))
         photos = range(len(self._references)) if photos is None else photos
@@ -177,8 +171,8 @@ class CiderD:
 def consensus(captions: Captions) -> int:
     """Returns which of the captions of one photo is most like the others, the first where several.
 
-    It has the highest mean CIDEr-D with each of the others as the only reference. All n-grams have
-    the same weight: with weights learned from references the choice is no better.
+    It has the highest mean CIDEr-D with the others, all n-grams weighing the same: with weights
+    learned from references the choice is no better.
     """
     weighed = [_weigh(_count_ngrams(words), {}, 1.0) for words in captions]
     likeness = [

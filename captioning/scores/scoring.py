@@ -2,31 +2,33 @@
 
 To add a metric to the table, compute it in `standard_row`.
 
-Another thousand photos of the same kind would give other scores. Drawing photos with replacement
+Another thousand photos of the same kind would give other scores. Taking photos with replacement
 from those at hand, again and again, shows by how much (Efron and Tibshirani 1993, chapter 13).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
-from captioning.old import SCORES, read_json, write_json
+from captioning.cli import UserError
+from captioning.files import GENERATED_CAPTIONS, SCORES, command_for, damaged, require
 from captioning.scores import metrics
-from captioning.scores.metrics import Caption, Captions, PhotoStatistics
-from captioning.text.languages import ENGLISH
+from captioning.scores.metrics import Captions, PhotoStatistics
+from captioning.storage import Record, cell_of, digest_of_file, read_json, write_table
 from captioning.text.prepared import PreparedText, usable_photos
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
-from captioning.text.words import word_splitter
+from captioning.text.words import join_words, word_splitter
 
 # The titles of the rows.
 GREEDY = "greedy"
 BEAM = "beam"  # and the width
 CONSENSUS = "consensus"  # and the width
 HUMAN = "human"
-SAME_REFERENCES = "greedy (same references as human)"
+SAME_REFERENCES = "greedy (same references)"
 SHUFFLED = "shuffled photos"
 CLASSIC = "classic (flattering)"
 
@@ -39,9 +41,24 @@ SHUFFLE_SEED = 1
 RESAMPLES = 1000
 RESAMPLING_SEED = 1
 
-# Version of `scores.json`, and its key for the digest of the captions that were scored.
-FORMAT = 1
-CAPTIONS_DIGEST = "captions_sha256"
+# Title of a row -> what `summarize` finds; title -> metric -> what `compare` finds.
+Results = dict[str, dict[str, Any]]
+Comparison = dict[str, dict[str, dict[str, float]]]
+
+
+class Scores(Record):
+    """What `scores.json` holds."""
+
+    FORMAT: ClassVar[int] = 2
+
+    data: str
+    split: str
+    photos: int
+    results: Results
+    notes: list[str]
+    captions_sha256: str = ""  # of `captions.csv`, whose captions were scored
+    compared_with: str = ""
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
@@ -50,34 +67,33 @@ class SplitReferences:
 
     photo_ids: list[str]
     texts: list[list[str]]  # the captions of each photo as people wrote them
-    words: list[list[list[str]]]  # the same as `split_into_words` has them, in their language
+    words: list[list[list[str]]]  # the same, split into words
     cleaned: list[list[list[str]]]  # the same as the cleaned descriptions have them
     training: set[tuple[str, ...]]  # every cleaned description of the training split
-    language: str = ENGLISH  # its code
-    training_photos: Sequence[str] = ()  # photo ids of the training split
-    left_out: Sequence[str] = ()  # those of this split that lack features or captions
+    language: str  # its code
+    left_out: list[str]  # the photos of the split that have no features
 
 
 def read_references(text: PreparedText, split: str, features: Collection[str]) -> SplitReferences:
-    """Collects the captions of those photos of a split that have features.
+    """Collects the references of those photos of a split that have features.
 
     Raises:
-        UserError: if no photo can be used.
+        UserError: if there are none.
     """
     photo_ids = usable_photos(text, split, features)
     usable = set(photo_ids)
+    language = text.vocabulary.language
+    split_into_words = word_splitter(language)
     texts = [text.captions[photo] for photo in photo_ids]
     training = [text.descriptions[photo] for photo in text.splits["train"]]
-    split_into_words = word_splitter(text.vocabulary.language)
     return SplitReferences(
         photo_ids,
         texts,
-        [[split_into_words(caption) for caption in of_photo] for of_photo in texts],
-        [text.descriptions[photo] for photo in photo_ids],
-        {tuple(words) for of_photo in training for words in of_photo},
-        text.vocabulary.language,
-        text.splits["train"],
-        [photo for photo in text.splits[split] if photo not in usable],
+        words=[[*map(split_into_words, of_photo)] for of_photo in texts],
+        cleaned=[text.descriptions[photo] for photo in photo_ids],
+        training={tuple(words) for of_photo in training for words in of_photo},
+        language=language,
+        left_out=[photo for photo in text.splits[split] if photo not in usable],
     )
 
 
@@ -141,12 +157,12 @@ def human_rows(captions: Captions, references: SplitReferences) -> dict[str, Row
     }
 
 
-def shuffle(captions: Captions) -> list[Caption]:
+def shuffle(captions: Captions) -> Captions:
     """Gives every photo the caption of another, in an order that is the same in every run."""
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(captions))
     shuffled = list(captions)
-    for place, source in zip(order, np.roll(order, 1), strict=True):
-        shuffled[place] = captions[source]
+    for index, source in zip(order, np.roll(order, 1), strict=True):
+        shuffled[index] = captions[source]
     return shuffled
 
 
@@ -172,7 +188,7 @@ def score_rows(
 
 def summarize(
     rows: dict[str, Row], vocabulary: Vocabulary, training: set[tuple[str, ...]]
-) -> dict[str, dict[str, Any]]:
+) -> Results:
     """Computes the scores of each row with their intervals, and how varied its captions are.
 
     The mean length is in words; coverage of the vocabulary, and captions that are copies of a
@@ -197,45 +213,22 @@ def summarize(
     return results
 
 
-def compare(rows: dict[str, Row], others: dict[str, Row]) -> dict[str, dict[str, dict[str, float]]]:
-    """Compares two models photo by photo: row of the second -> metric -> scores and p-value."""
-    comparison = {}
-    for title, other in others.items():
-        counts = resample(len(other.captions))
-        pair = rows[title].statistics, other.statistics
-        this_score, other_score = (statistics.scores() for statistics in pair)
-        this_resampled, other_resampled = (statistics.scores(counts) for statistics in pair)
-        comparison[title] = {
-            name: {
-                "this": float(this_score[name][0]),
-                "other": float(other_score[name][0]),
-                "p_value": paired_p_value(
-                    this_score[name][0] - other_score[name][0],
-                    this_resampled[name] - other_resampled[name],
-                ),
-            }
-            for name in this_score
-        }
-    return comparison
-
-
 def resample(photos: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Draws photos with replacement: how often each, (resamples, photos), the same in every run."""
+    """Takes photos with replacement: how often each, (resamples, photos), the same in every run."""
     generator = np.random.default_rng(RESAMPLING_SEED)
     return generator.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(float)
 
 
 def interval(resampled: np.ndarray) -> list[float]:
     """Returns the two ends of the 95% percentile interval of a score, from its resamples."""
-    return [float(end) for end in np.percentile(resampled, [2.5, 97.5])]
+    return np.percentile(resampled, [2.5, 97.5]).tolist()
 
 
 def paired_p_value(difference: float, differences: np.ndarray) -> float:
     """Returns how often chance alone would make two models differ so much (two-sided).
 
     The differences on the resamples are shifted to have mean 0, which is what they would have if
-    both models were equally good (Noreen 1989; Riezler and Maxwell 2005, section 4). The result is
-    from 1 / (resamples + 1) to 1.
+    both models were equally good (Noreen 1989; Riezler and Maxwell 2005, section 4).
     """
     shifted = np.abs(differences - differences.mean())
     # Rounding must not make a difference of exactly 0 look like one that chance seldom reaches.
@@ -243,11 +236,68 @@ def paired_p_value(difference: float, differences: np.ndarray) -> float:
     return float((as_large + 1) / (len(differences) + 1))
 
 
-def write_scores(folder: Path, scores: dict[str, Any]) -> None:
-    """Writes `scores.json` into a model folder."""
-    write_json(folder / SCORES, scores, FORMAT)
+def compare(row: Row, other: Row) -> dict[str, dict[str, float]]:
+    """Compares two rows photo by photo: metric -> both scores and the p-value."""
+    counts = resample(len(row.captions))
+    these, those = row.statistics.scores(), other.statistics.scores()
+    differences = row.statistics.scores(counts), other.statistics.scores(counts)
+    return {
+        name: {
+            "this": float(these[name][0]),
+            "other": float(those[name][0]),
+            "p_value": paired_p_value(
+                these[name][0] - those[name][0], differences[0][name] - differences[1][name]
+            ),
+        }
+        for name in these
+    }
 
 
-def read_scores(folder: Path, remedy: str) -> dict[str, Any]:
-    """Reads `scores.json` of a model folder; see `read_json`."""
-    return read_json(folder / SCORES, FORMAT, remedy)
+def compare_captions(
+    rows: dict[str, Row], others: dict[str, Captions], references: SplitReferences
+) -> Comparison:
+    """Compares rows with another model's captions of the same titles."""
+    cider = metrics.CiderD(references.words)
+    return {
+        title: compare(rows[title], standard_row(captions, references.words, cider))
+        for title, captions in others.items()
+        if title in rows
+    }
+
+
+def write_captions(path: Path, captions: dict[str, Captions], references: SplitReferences) -> None:
+    """Writes a CSV file: photo id, a column for each decoding, references."""
+    texts = {title: [*map(join_words, words)] for title, words in captions.items()}
+    write_table(path, _caption_table(texts, references))
+
+
+def _caption_table(captions: dict[str, list[str]], references: SplitReferences) -> pd.DataFrame:
+    joined = [" | ".join(texts) for texts in references.texts]
+    return pd.DataFrame({"photo_id": references.photo_ids, **captions, "references": joined})
+
+
+def read_other_captions(
+    folder: Path, split: str, references: SplitReferences
+) -> dict[str, Captions]:
+    """Reads the captions of an evaluated model: title of a decoding -> words of each caption.
+
+    The other model is not run, so it may have another encoder, another vocabulary, or be an average
+    of several: what counts is that both have captioned the same photos.
+
+    Raises:
+        UserError: if they are missing, damaged, or of other photos or references than these.
+    """
+    scores = read_json(folder / SCORES, Scores)
+    path = require(folder / GENERATED_CAPTIONS)
+    command = f"{command_for(path)} --split {split}"
+    if scores.split != split:
+        raise UserError(f"{path} is of the {scores.split} split, not of {split}: {command}")
+    if digest_of_file(path) != scores.captions_sha256:
+        raise damaged(path, "it has changed since it was scored")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    expected = _caption_table({}, references).map(cell_of)
+    if not table[[*expected]].equals(expected):
+        raise UserError(f"{path} has other photos or references than the {split} split: {command}")
+    split_into_words = word_splitter(references.language)
+    captions = table.drop(columns=[*expected])
+    return {title: [*map(split_into_words, texts)] for title, texts in captions.items()}
