@@ -62,7 +62,7 @@ def make_results_page(
     scores: Scores,
     references: SplitReferences,
 ) -> Page:
-    """Puts the page of an evaluation together; recipe and curves are shown if the folder has them."""
+    """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
     sections = [_scores_section(rows, scores)]
     if scores.comparison:
         sections.append(_comparison_section(model_folder, scores))
