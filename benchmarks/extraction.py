@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.old import PHOTOS
+from captioning.files import PHOTOS
 from captioning.photos.architectures import BFLOAT16, FLOAT32, UNTRAINED
 from captioning.photos.encoders import Encoder
 from captioning.photos.listing import find_photos

@@ -2,6 +2,7 @@
 
     python benchmarks/large_text.py --data data/flickr8k
 
+Reads   DATA as prepare_text.py left it
 Prints  the seconds and the peak of memory of prepare_text.py
 Takes   half a minute on two cores, and 200 MB in the folder for temporary files. Run nothing
         beside it.

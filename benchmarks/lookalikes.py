@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
-from captioning.old import PHOTOS
+from captioning.files import PHOTOS
 from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
 from captioning.photos.listing import find_photos
 from captioning.photos.reading import opened, read_photo, to_rgb

@@ -8,8 +8,7 @@ Prints  a row for each script, size and form of features: seconds; peak memory i
 Takes   about ten minutes on two cores, and 7 GB in the folder for temporary files; the second
         command as long, and 1 GB. Run nothing beside it.
 
-The data is made up. Of prepare_photos.py it is the end that is measured, where the encoded features
-are put together; train.py trains for one epoch. Memory (RSS) counts the pages of mapped files that
+The data is made up; train.py trains for one epoch. Memory (RSS) counts the pages of mapped files that
 are in memory at the moment, which the system takes back when it needs them; what is a process's own
 is RssAnon of Linux, in whose /proc it is read.
 """
@@ -28,11 +27,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
-from captioning.old import CAPTIONS, SPLITS, write_text
-from captioning.photos.extraction import PHOTOS_A_FILE, write_result
-from captioning.photos.feature_cache import MISSING, open_cache, write_cache_file
-from captioning.photos.features import MAPPED, PICKLE
+from captioning.files import CAPTIONS, SPLITS
+from captioning.photos.features import MAPPED, PICKLE, EncoderRecord, write_features
 from captioning.settings import SettingsParser
+from captioning.storage import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,6 +46,7 @@ UNITS = 256  # those of train.py
 SCRIPTS = ROOT  # the folder of the scripts that are measured; another version's may be named
 
 HELD_OUT = 1000  # photos of the validation split, and as many of the test split
+ROWS = 4096  # features that differ; more would change nothing
 SECONDS_BETWEEN = 0.2  # two looks at the memory
 
 # What prepare_photos.py would write.
@@ -76,20 +75,11 @@ def write_captions(data: Path, photos: list[str], captions_each: int, words: int
         write_text(data / SPLITS[split], "".join(islice(names, count)))
 
 
-def write_cache(data: Path, photos: list[str], length: int) -> None:
-    """Writes files as prepare_photos.py does while it encodes, of photos that are not there."""
-    rows = np.random.default_rng(2).random((PHOTOS_A_FILE, length), dtype=np.float32)
-    for number, start in enumerate(range(0, len(photos), PHOTOS_A_FILE), 1):
-        signatures = {f"{name}.jpg": MISSING for name in photos[start : start + PHOTOS_A_FILE]}
-        run = {"record": {**_RECORD, "length": length}, "photos": signatures, "unreadable": []}
-        write_cache_file(data, number, run, rows[: len(signatures)])
-
-
-def join(data: Path, form: str) -> None:
-    """Does what prepare_photos.py does at its end, with the files of `write_cache`."""
-    names = [name for split in SPLITS.values() for name in (data / split).read_text().splitlines()]
-    cache = open_cache(data, {name: data / "photos" / name for name in names})
-    write_result(cache, next(iter(cache.records.values())), {}, form)
+def write_made_up_features(data: Path, photos: list[str], length: int, form: str) -> None:
+    """Writes what prepare_photos.py would of photos that are not there."""
+    rows = np.random.default_rng(2).random((ROWS, length), dtype=np.float32)
+    features = {photo: rows[index % ROWS] for index, photo in enumerate(photos)}
+    write_features(data, features, EncoderRecord(**_RECORD, length=length), [], form=form)
 
 
 def memory_of(process: int) -> dict[str, float]:
@@ -127,14 +117,7 @@ def print_row(title: str, measured: tuple[float, float, list[float]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes the data of each size, trains on it in each form, and prints the table."""
-    parser = SettingsParser(globals())
-    parser.add_argument(
-        "--join", nargs=2, metavar=("DATA", "FORM"), help="join the files of a cache, and no more"
-    )
-    options = parser.parse_settings(arguments)
-    if options.join:
-        join(Path(options.join[0]), options.join[1])
-        return DONE
+    options = SettingsParser(globals()).parse_settings(arguments)
     print(f"{'':38s}{'seconds':>8s}{'peak':>8s}{'own GB':>8s}   own at each tenth of the run")
     for count in options.photos:
         with tempfile.TemporaryDirectory() as shared:
@@ -143,10 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_captions(data, photos, options.captions_each, options.words)
             text = measure(options.scripts / "prepare_text.py", "--data", data)
             print_row(f"prepare_text.py {count:,d}", text)
-            write_cache(data, photos, options.length)
             for form in options.forms:
-                joined = measure(Path(__file__), "--join", data, form)
-                print_row(f"prepare_photos.py {count:,d}, {form}", joined)
+                write_made_up_features(data, photos, options.length, form)
                 flags = ["--epochs", 1, "--min-steps", 1, "--units", options.units]
                 script = options.scripts / "train.py"
                 trained = measure(script, "--data", data, "--model", model, *flags)

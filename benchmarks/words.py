@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, run
-from captioning.old import GENERATED_CAPTIONS, require
+from captioning.files import GENERATED_CAPTIONS, require
 
 # What captions of Flickr8k speak of; the kin of a word confirms it too.
 SUBJECTS = {
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, metavar="DIR", default=Path("models/flickr8k"))
     parser.add_argument("--decoding", metavar="NAME", default="beam 3", help="a column of the file")
     options = parser.parse_args(arguments)
-    path = require(options.model / GENERATED_CAPTIONS, "run python evaluate.py first")
+    path = require(options.model / GENERATED_CAPTIONS)
 
     import pandas as pd
 
