@@ -8,9 +8,9 @@ Prints  a row for each script, size and form of features: seconds; peak memory i
 Takes   about ten minutes on two cores, and 7 GB in the folder for temporary files; the second
         command as long, and 1 GB. Run nothing beside it.
 
-The data is made up; train.py trains for one epoch. Memory (RSS) counts the pages of mapped files that
-are in memory at the moment, which the system takes back when it needs them; what is a process's own
-is RssAnon of Linux, in whose /proc it is read.
+The data is made up; train.py trains for one epoch. Memory (RSS) counts the pages of mapped files
+that are in memory at the moment, which the system takes back when it needs them; what is a
+process's own is RssAnon of Linux, in whose /proc it is read.
 """
 
 import subprocess
