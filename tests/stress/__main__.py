@@ -54,7 +54,7 @@ def stage(main, flags: str, use: Stage | None = None) -> Stage:
 
 ENCODER = "--encoder MobileNetV2 --weights none --batch-size 4"
 FIRST, SECOND = "--data data --model model", "--data other --model second"
-NETWORK = "--units 8 --batch-size 16 --epochs 2"
+NETWORK = "--units 8 --batch-size 16 --epochs 2 --shown-photos 0"
 SPLITS = "--data other --captions other/words/captions.csv"
 PAGES = "data/photos --model model --csv out/captions.csv --html out/captions.html"
 
