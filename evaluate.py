@@ -44,18 +44,17 @@ from captioning.files import (
 )
 from captioning.network.model_folders import find_captioner, model_folder, results_folder
 from captioning.photos.features import check_same_encoder, read_encoder_record, read_features
-from captioning.photos.listing import find_photos
+from captioning.photos.listing import find_photos, photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import digest_of_file, locked, write_json
-from captioning.text.places import photo_folders
 from captioning.text.prepared import read_prepared_text
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
     from captioning.network.saved_model import SavedModel
-    from captioning.photos.features import FeatureRows
+    from captioning.photos.features import Features
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -150,7 +149,8 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
         for title, captions in decoded.items()
     }
     # Where two folders have a photo of the same name, the first folder's counts.
-    found = [path for place in photo_folders(data) for path in find_photos(place)]
+    folders = [folder for folder in photo_folders(data) if isinstance(folder, Path)]
+    found = [path for folder in folders for path in find_photos(folder)]
     paths = {photo_id(path.name): path for path in reversed(found)}
     cards = make_cards(paths, references, tokens, rows)
     page = make_results_page(folder, cards, rows, scores, references)
@@ -167,7 +167,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
 
 
 def decode_split(
-    model: "SavedModel", features: "FeatureRows", options: argparse.Namespace
+    model: "SavedModel", features: "Features", options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     from tqdm import tqdm

@@ -66,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
-    from captioning.photos.listing import describe_left_out, expand_places
+    from captioning.photos.listing import describe_left_out, expand_paths
     from captioning.photos.reading import limit_pixels
 
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
-    photos = expand_places(options.photos, skipped.__setitem__, left_out)
+    photos = expand_paths(options.photos, skipped, left_out)
     check_outputs(options, photos)
     captioner = load(options, parser)
     names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")

@@ -26,11 +26,11 @@ from pathlib import Path
 
 from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
+from captioning.photos.listing import path_of, photo_folders
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import IGNORED_FILES, find_captions, read_captioned_photos
 from captioning.text.languages import ENGLISH, language_code
-from captioning.text.places import name_places, photo_folders
 from captioning.text.prepared import PreparedText, write_prepared_text
 from captioning.text.splits import decide_splits, has_split_files
 from captioning.text.summary import summarize_photos, summarize_text, warn_of_cleaning
@@ -59,14 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, cleans, writes, and prints the summary."""
     share = real_number(below=1.0)
     types = {"VALIDATION_SHARE": share, "TEST_SHARE": share, "SPLIT_SEED": seed_number}
-    parser = SettingsParser(globals(), {**types, "LANGUAGE": language_code})
+    parser = SettingsParser(globals(), {**types, "LANGUAGE": language_code, "PHOTOS": path_of})
     options = parser.parse_settings(arguments)
     if options.language != ENGLISH and "min_word_length" not in options.replaced:
         # English loses little with "a"; other languages lose à, y or в.
         options.min_word_length = 1
     check_arguments(options)
     data = options.data
-    folders = photo_folders(data, name_places(data, options.photos))
+    # Names of photos at an address are not fetched.
+    folders = [path for path in photo_folders(data, options.photos) if isinstance(path, Path)]
     # Where there are no captions no lock should be left.
     files = find_captions(data, options.captions, folders)
     with locked(data, "prepare_text.py", TEXT_LOCK):

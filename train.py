@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
+from captioning.files import require
 from captioning.network import devices
 from captioning.network.checkpoint import (
     remove_checkpoint,
@@ -39,10 +40,9 @@ from captioning.network.checkpoint import (
     resumable,
     start_or_resume,
 )
-from captioning.old import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, locked, require
+from captioning.old import CAPTIONER, CURVES, DESCRIPTIONS, HISTORY, RECIPE, locked
 from captioning.photos.features import (
     EncoderRecord,
-    features_path,
     read_encoder_record,
     read_features,
 )
@@ -151,8 +151,8 @@ def check_arguments(options: argparse.Namespace) -> None:
     if options.resume:
         require_checkpoint(options.model, start_anew(options))
     data = options.data
-    require(features_path(data), f"run python prepare_photos.py --data {quoted(data)} first")
-    require(data / DESCRIPTIONS, f"run python prepare_text.py --data {quoted(data)} first")
+    require(data / read_encoder_record(data).file)
+    require(data / DESCRIPTIONS)
 
 
 def start_anew(options: argparse.Namespace) -> str:

@@ -78,8 +78,8 @@ def write_captions(data: Path, photos: list[str], captions_each: int, words: int
 def write_made_up_features(data: Path, photos: list[str], length: int, form: str) -> None:
     """Writes what prepare_photos.py would of photos that are not there."""
     rows = np.random.default_rng(2).random((ROWS, length), dtype=np.float32)
-    features = {photo: rows[index % ROWS] for index, photo in enumerate(photos)}
-    write_features(data, features, EncoderRecord(**_RECORD, length=length), [], form=form)
+    features = (rows[index % ROWS] for index in range(len(photos)))
+    write_features(data, photos, features, EncoderRecord(**_RECORD, length=length), form)
 
 
 def memory_of(process: int) -> dict[str, float]:

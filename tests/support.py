@@ -134,7 +134,7 @@ def make_prepared_data(folder):
                 flags = [colour == name for name in COLOURS]
                 flags += [shape == "ball", ground == "snow", True]
                 vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32)
-    write_features(folder, vectors, ENCODER_RECORD, [])
+    write_features(folder, list(vectors), vectors.values(), ENCODER_RECORD)
     assert prepare_text.main(["--data", str(folder)]) == 0
 
 
@@ -196,7 +196,7 @@ class PhotoBench:
 
     def __init__(self, folder, capsys, monkeypatch):
         import prepare_photos
-        from captioning.photos import extraction
+        from captioning.photos import feature_cache
 
         self.main = prepare_photos.main
         self.folder = folder
@@ -216,7 +216,7 @@ class PhotoBench:
                 return super().encode(photos)
 
         monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
-        monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
+        monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 8)
         draw_photos(self.photos, PHOTO_COUNT)
 
     def run(self, *flags, encoder="MobileNetV2", weights="none"):

@@ -12,11 +12,10 @@ from support import PHOTO_COUNT, PHOTO_RESULTS, ROOT, StandIn, draw_photo, draw_
 
 import prepare_photos
 from captioning.cli import UserError, run
-from captioning.photos import extraction
+from captioning.photos import feature_cache
 from captioning.photos import ray_encoding as distributed_extraction
-from captioning.photos.listing import list_photos
+from captioning.photos.listing import list_photos, path_of
 from captioning.photos.ray_encoding import cluster, import_ray
-from captioning.photos.remote_photos import RemoteFolder
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None,
@@ -44,7 +43,7 @@ def address():
 def prepare(tmp_path, capsys, monkeypatch):
     """Gives a function that runs prepare_photos.py, with an encoder of a few lines."""
     monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
-    monkeypatch.setattr(extraction, "PHOTOS_AT_RISK", 8)
+    monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 8)
     monkeypatch.setattr(distributed_extraction, "PHOTOS_PER_TASK", 4)
     draw_photos(tmp_path / "photos", PHOTO_COUNT)
 
@@ -112,25 +111,6 @@ def test_the_features_are_those_of_one_process(prepare, expected, address, tmp_p
 
 
 @needs_ray
-def test_a_stopped_run_goes_on(prepare, expected, address, tmp_path, monkeypatch):
-    ordinary, written = extraction.add_to_cache, []
-
-    def stop(*arguments):
-        ordinary(*arguments)
-        written.append(1)
-        if len(written) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(extraction, "add_to_cache", stop)
-        assert prepare("--ray", address)[0] == 130
-    status, output, _ = prepare("--ray", address)
-    assert status == 1
-    assert "found 15 features of earlier runs, 14 to go" in output
-    assert take_results(tmp_path) == expected
-
-
-@needs_ray
 def test_workers_that_are_killed_are_replaced(prepare, expected, address, tmp_path, monkeypatch):
     lives = tmp_path / "lives"
     lives.mkdir()
@@ -172,7 +152,7 @@ def test_photos_that_only_this_process_sees_are_no_bad_photos(address, tmp_path)
     files = fsspec.filesystem("memory")
     draw_photo(tmp_path / "photo.png", "red", "ball", "snow")
     files.pipe("/seen/photo.png", (tmp_path / "photo.png").read_bytes())
-    photos = list(list_photos([RemoteFolder("memory://seen")], {}, Counter()).values())
+    photos = list(list_photos([path_of("memory://seen")], {}, Counter()).values())
     with (
         cluster(address) as encode,
         pytest.raises(UserError, match=r"cannot open memory://seen/photo.png \(No such file"),

@@ -21,7 +21,6 @@ from captioning.keras_setup import keras
 from captioning.network.decoding import CaptionDecoder, generate_desc
 from captioning.network.model import build_captioner
 from captioning.network.saved_model import SavedModel, save_model
-from captioning.photos.listing import expand_places
 from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
@@ -42,28 +41,6 @@ def test_captions_are_the_words_that_were_decoded(beam_width):
     length, end = VOCABULARY.maximum_length, VOCABULARY.end_id
     kinds = {(len(ids) == length, ids[-1] == end) for ids in decoded}
     assert kinds == {(False, True), (True, True), (True, False)}
-
-
-def test_each_photo_is_listed_once(tiny_data):
-    photos = tiny_data / "photos"
-    dog = tiny_data / "dog.unknown"
-    shutil.copy(photos / "red_ball_snow.png", dog)
-    (photos / "link.png").symlink_to(dog)
-    (photos / "outside.png").symlink_to("/dev/null")
-    skipped = []
-    last = photos / "red_box_snow.png"
-    found = expand_places([last, dog, photos, dog], lambda path, reason: skipped.append(path))
-    assert found[:2] == [last, dog]
-    assert len(found) == len(set(found)) == 13
-    assert found[2:] == sorted(found[2:])
-    assert skipped == [str(photos / "link.png"), str(photos / "outside.png")]
-
-
-def test_places_without_photos_are_refused(tmp_path):
-    with pytest.raises(UserError, match="missing does not exist: name a photo"):
-        expand_places([tmp_path / "missing"])
-    with pytest.raises(UserError, match="holds no photos: name a photo"):
-        expand_places([tmp_path])
 
 
 @pytest.mark.parametrize("flag", ["--csv", "--html"])

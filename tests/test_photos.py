@@ -1,22 +1,16 @@
 """Reading photos of every kind, and encoding them."""
 
-import errno
 import io
-import json
 import os
-from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, features
 from support import StandIn, iptc_around, write_tiny_data
 
-from captioning.cli import UserError
 from captioning.photos import reading as photos
 from captioning.photos.encoders import Encoder
-from captioning.photos.features import read_features, write_features
-from captioning.photos.listing import describe_left_out, expand_places, find_photos, list_photos
+from captioning.photos.listing import find_photos
 from captioning.photos.reading import PhotoError, encode_photos, read_photo
 
 SIZE = (64, 64)
@@ -227,16 +221,6 @@ def test_a_photo_is_decoded_once_for_joined_encoders(tmp_path, monkeypatch):
         assert total == read_photo(tmp_path / "a.png", size).sum()
 
 
-def test_write_features_records_what_was_skipped(tmp_path, small_encoder):
-    vectors = {"a": np.ones(1280, dtype=np.float32)}
-    skipped = [{"photo": "b.jpg", "reason": "no photo"}]
-    write_features(tmp_path, vectors, small_encoder.record(), skipped)
-    record = json.loads((tmp_path / "features.json").read_text())
-    assert record["skipped"] == skipped
-    assert record["layer"] == "avg_pool"
-    np.testing.assert_array_equal(read_features(tmp_path)["a"], vectors["a"])
-
-
 def turned(folder, kind):
     """Writes a photo that its orientation turns upside down."""
     exif = Image.Exif()
@@ -284,80 +268,3 @@ def test_one_open_image_may_be_listed_many_times(tmp_path):
     assert [photo for photo, _ in results] == [image, tmp_path / "a.png", image, image]
     for _, result in results:
         np.testing.assert_array_equal(result, expected)
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(exist_ok=True, parents=True)
-        (folder / name).touch()
-
-
-def test_files_left_out_of_a_folder_are_counted_by_kind(tmp_path):
-    touch(tmp_path, "a.png", "b.MOV", "c.mov", "below/d.mov", "README", "e.aae", "below/f.png")
-    touch(tmp_path, ".DS_Store", ".git/g.mov", "below/.h.mov")
-    left_out = Counter()
-    assert len(find_photos(tmp_path, left_out=left_out)) == 2
-    assert left_out == {".mov": 3, ".aae": 1, "": 1}
-    assert describe_left_out(left_out) == "left out: 3 .mov, 1 file without extension, 1 .aae"
-    touch(tmp_path, "LICENSE")
-    places = [tmp_path / "below", tmp_path / "a.png", tmp_path, tmp_path, tmp_path / "b.MOV"]
-    left_out = Counter()
-    assert len(expand_places(places, left_out=left_out)) == 3
-    assert left_out == {".mov": 4, "": 2, ".aae": 1}
-    assert "2 files without extension" in describe_left_out(left_out)
-
-
-def test_many_kinds_of_files_left_out_make_a_short_sentence():
-    left_out = Counter(
-        {f".{number:03d}": 1 for number in range(1000)} | {".mov": 12, ".\x1b[2J": 2}
-    )
-    sentence = describe_left_out(left_out)
-    assert sentence.startswith("left out: 12 .mov, 2 .\\x1b[2J, 1 .000, ")
-    assert sentence.endswith(", 994 of other kinds")
-    assert len(sentence) < 120
-    assert describe_left_out(Counter()) == ""
-
-
-def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path):
-    touch(tmp_path, "a.mov", "b.mov")
-    with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): put some there"):
-        list_photos([tmp_path], {}, Counter())
-    with pytest.raises(UserError, match=r"holds no photos \(left out: 2 .mov\): name a photo"):
-        expand_places([tmp_path])
-
-
-def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
-    """Has the system refuse, since root, who may run the tests, can read everything."""
-    for place in ("open/below", "closed"):
-        (tmp_path / place).mkdir(parents=True)
-        touch(tmp_path / place, "a.jpg")
-    touch(tmp_path / "open", "b.jpg")
-    ordinary, closed = os.scandir, {tmp_path / "closed", tmp_path / "open" / "below"}
-
-    def scan(path):
-        if Path(path) in closed:
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return ordinary(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
-    refusal = r"closed cannot be read \(Permission denied\): allow it, or name another folder$"
-    with pytest.raises(UserError, match=refusal):
-        list_photos([tmp_path / "open", tmp_path / "closed"], {}, Counter())
-    with pytest.raises(UserError, match=refusal):
-        expand_places([tmp_path / "closed"])
-    # Where there are other photos it is skipped.
-    skipped, also_skipped = {}, {}
-    found = list_photos([tmp_path / "open"], skipped, Counter())
-    assert expand_places([tmp_path / "open"], also_skipped.__setitem__) == [*found.values()]
-    assert skipped == also_skipped == {str(tmp_path / "open" / "below"): "Permission denied"}
-
-
-def test_a_copy_is_counted_and_another_photo_of_the_same_name_is_named(tmp_path):
-    for place, content in (("one/a.png", b"1"), ("two/a.png", b"1"), ("two/below/a.png", b"2")):
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_bytes(content)
-    skipped, left_out = {}, Counter()
-    found = list_photos([tmp_path / "one", tmp_path / "two"], skipped, left_out)
-    assert found == {"a.png": tmp_path / "one" / "a.png"}
-    assert describe_left_out(left_out) == "left out: 1 copied"
-    assert skipped == {str(tmp_path / "two" / "below" / "a.png"): "a.png has the same photo id"}

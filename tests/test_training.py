@@ -169,7 +169,7 @@ def test_the_network_learns_to_tell_photos_apart(data):
     for _ in range(120):
         trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
     photo_ids = ("red_ball_snow", "red_box_grass", "green_ball_grass")
-    photos = np.stack([features[photo_id] for photo_id in photo_ids])
+    photos = features.select(photo_ids)[:]
     captions = generate_desc(captioner, vocabulary, photos)
     for photo_id, caption in zip(photo_ids, captions, strict=True):
         colour, shape, _ = photo_id.split("_")
@@ -237,9 +237,9 @@ def test_resume_is_refused_under_any_changed_setting(data, interrupted, monkeypa
 def test_resume_is_refused_on_other_inputs_or_damage(data, interrupted, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(data, other)
-    features = dict(read_features(data))
-    features["red_ball_snow"] = features["red_ball_snow"] + 1
-    write_features(other, features, ENCODER_RECORD, [])
+    features = read_features(data)
+    changed = features[:] + (np.array(features.ids) == "red_ball_snow")[:, None]
+    write_features(other, features.ids, changed, ENCODER_RECORD)
     with pytest.raises(UserError, match="a run with inputs"):
         run_training(other, interrupted, "--resume")
 

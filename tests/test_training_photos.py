@@ -78,8 +78,7 @@ def test_photos_of_the_same_name_with_other_features_are_noted(folders, capsys):
     data, model = folders
     swap_train_and_test(data)
     features = read_features(data)
-    others = {photo: features[photo] + np.float32(1) for photo in features}
-    write_features(data, others, ENCODER_RECORD, [])
+    write_features(data, features.ids, features[:] + np.float32(1), ENCODER_RECORD)
     assert evaluate_on(data, model) == 0
     (note,) = [
         note

@@ -9,7 +9,7 @@ import numpy as np
 
 from captioning.keras_setup import keras
 from captioning.network.devices import own_rows
-from captioning.photos.features import FeatureRows, Features
+from captioning.photos.features import Features
 from captioning.text.prepared import PreparedText, usable_photos
 from captioning.text.vocabulary import Vocabulary
 
@@ -20,7 +20,7 @@ class CaptionedSplit:
 
     photo_ids: list[str]
     references: list[list[list[str]]]  # the words of every description of each photo
-    features: FeatureRows | np.ndarray  # (photos, length), float32
+    features: Features | np.ndarray  # (photos, length), float32
     captions: list[list[int]]  # token ids, start and end token included
     photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
 

@@ -1,266 +1,214 @@
 """The cache of features: what earlier runs and this one encoded, and what each was made from.
 
-DATA/features-cache/ holds the features with the size and the time of the file that each was made
-from, and the hash of each photo. A file is added every few batches, so that a run that is stopped
-loses little; the files are read one by one, so that one at a time is in memory.
-
-Whatever encodes photos, one process or many, need only add files by `write_cache_file`, each of any
-number of photos in any order and with a number of its own; `extraction.write_result` joins them.
+A run that is stopped loses the photos since the last commit. Commits come after whole batches, so
+that a resumed run makes the same batches, and to the last bit the same features, as any other.
 """
 
-import json
+import contextlib
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from captioning.cli import UserError, counted, quoted
-from captioning.old import FEATURES_CACHE, atomic_path, open_arrays, photo_id
+from captioning.files import FEATURES_CACHE, damaged, photo_id, require
 from captioning.photos.features import (
     EncoderRecord,
-    differing_keys,
-    features_path,
-    read_encoder_record,
+    SkippedPhoto,
+    check_same_encoder,
+    write_features,
 )
-from captioning.photos.hashes import HASH_SIZE
-from captioning.photos.remote_photos import RemotePhoto
+from captioning.photos.reading import Photo, PhotoError, read_photo
 
-# The signature of a photo that has gone.
-MISSING = "missing"
+if TYPE_CHECKING:
+    from upath import UPath
 
-# The digits of a hash.
-_HASH = re.compile(f"[0-9a-f]{{{HASH_SIZE * HASH_SIZE // 4}}}")
+# Photos that a kill can cost.
+PHOTOS_AT_RISK = 256
+
+# A name need not be UTF-8; `made_of` is the size and the time of the file. Without features, a
+# photo could not be read.
+_TABLES = """
+CREATE TABLE IF NOT EXISTS encoder (record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS photos (
+    name BLOB PRIMARY KEY, made_of TEXT NOT NULL, hash TEXT NOT NULL, features BLOB, crc INTEGER
+);
+"""
 
 
-@dataclass
 class FeatureCache:
-    """Which photos have features that an earlier run or this one made of them as they are now.
+    """Which photos have features that were made of them as they are now, and those features.
 
-    The features are in the files of the cache. A photo's name is its path below the folder of
-    photos; its signature tells whether it changed.
+    A photo's name is its path below the folder of photos. `open_cache` makes it.
     """
 
-    data: Path  # the data folder, which the caller has locked
-    photos: dict[str, Path | RemotePhoto]  # by name, in the order of the features
-    signatures: dict[str, str]  # by name
-    encoded: set[str] = field(default_factory=set)  # the names of those photos
-    hashes: dict[str, str] = field(default_factory=dict)  # of those, but not of all old ones
-    earlier: dict[str, str] = field(default_factory=dict)  # the signatures in earlier runs
-    unreadable: set[str] = field(default_factory=set)  # in earlier runs
-    records: dict[Path, EncoderRecord] = field(default_factory=dict)  # of encoders, by file
-    damaged: list[Path] = field(default_factory=list)
+    def __init__(
+        self, connection: sqlite3.Connection, data: Path, photos: "Mapping[str, Path | UPath]"
+    ):
+        self.data = data
+        self.photos = photos  # by name, in the order of the features
+        self.made_of = {name: _made_of(path) for name, path in photos.items()}
+        self.encoded: set[str] = set()  # names of those photos
+        self.earlier: dict[str, str] = {}  # what each was made of in earlier runs
+        self.unreadable: set[str] = set()  # in earlier runs
+        self.damaged = 0  # rows
+        self._connection = connection
+        record = connection.execute("SELECT record FROM encoder").fetchone()
+        self.record = msgspec.json.decode(record[0], type=EncoderRecord) if record else None
+        for name, made_of, digits, features, crc in connection.execute("SELECT * FROM photos"):
+            if crc != _crc(name, made_of, digits, features):
+                self.damaged += 1
+            elif features is None:
+                self.unreadable.add(os.fsdecode(name))
+            else:
+                self.earlier[os.fsdecode(name)] = made_of
+        self.encoded = {
+            name for name, made_of in self.earlier.items() if self.made_of.get(name) == made_of
+        }
 
-    def files(self) -> list[Path]:
-        """Lists the files of the cache, oldest first."""
-        return _cache_files(self.data)
+    def missing(self, skipped: dict[str, str]) -> list[str]:
+        """Lists the photos to encode; of those that no earlier run could read, what now can be.
 
-    def missing(self) -> list[str]:
-        """Lists the photos that have no features yet, those that were unreadable before last.
-
-        In this order the batches of a resumed run are those of an undisturbed one.
+        These come last, so that the batches of a resumed run are those of an undisturbed one; the
+        paths of the others are added to `skipped` with why. What prevented the reading, say a
+        permission, may leave no trace in a file's size and time.
         """
-        names = [name for name in self.photos if name not in self.encoded]
-        return sorted(names, key=lambda name: name in self.unreadable)
+        names, again = [], []
+        for name in self.photos:
+            if name in self.encoded:
+                continue
+            if name not in self.unreadable:
+                names.append(name)
+                continue
+            try:
+                read_photo(self.photos[name], size=(1, 1))
+                again.append(name)
+            except PhotoError as error:
+                skipped[str(self.photos[name])] = str(error)
+        return names + again
+
+    def check_encoder(self, record: EncoderRecord) -> None:
+        """Raises `UserError`, which names both, if another encoder made the features."""
+        if self.record:
+            path = self.data / FEATURES_CACHE
+            asked = f"--encoder {record.encoder} --weights {record.weights}"
+            remedy = f", or remove {path} to begin anew"
+            check_same_encoder(self.record, path, record, asked, remedy)
 
     def summary(self) -> str:
         """Says how many photos were added, have changed or are gone since the earlier runs."""
         known = [name for name in self.encoded if name in self.earlier]
-        kept = sum(self.earlier[name] == self.signatures[name] for name in known)
+        kept = sum(self.earlier[name] == self.made_of[name] for name in known)
         gone = sum(name not in self.encoded for name in self.earlier)
         return (
             f"{counted(len(self.encoded) - len(known), 'photo')} added, "
-            f"{len(known) - kept:,d} changed, "
-            f"{gone:,d} gone, {kept:,d} unchanged"
+            f"{len(known) - kept:,d} changed, {gone:,d} gone, {kept:,d} unchanged"
         )
 
+    def add(
+        self,
+        names: Sequence[str],
+        results: Iterable[tuple[Photo, np.ndarray | PhotoError, str]],
+        record: EncoderRecord,
+        batch_size: int,
+    ) -> dict[str, str]:
+        """Keeps what was made of photos; returns the paths of the unreadable ones, and why.
 
-def _cache_files(data: Path) -> list[Path]:
-    # Opening a pipe of such a name would wait for ever.
-    return [path for path in _numbered(data) if path.is_file()]
+        The results are photos in the order of their names, each with its features or an error, and
+        its hash.
+        """
+        if not self.record:
+            text = msgspec.json.encode(record).decode()
+            self._connection.execute("INSERT INTO encoder VALUES (?)", (text,))
+        errors = {}
+        portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
+        pairs = zip(names, results, strict=True)
+        for count, (name, (path, result, digits)) in enumerate(pairs, 1):
+            features = None
+            if isinstance(result, PhotoError):
+                errors[str(path)] = str(result)
+            else:
+                features = result.astype("<f4").tobytes()
+                self.encoded.add(name)
+            row = os.fsencode(name), self.made_of[name], digits, features
+            command = "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)"
+            self._connection.execute(command, (*row, _crc(*row)))
+            if count % portion == 0:
+                self._connection.commit()
+        self._connection.commit()
+        return errors
+
+    def write_features(self, record: EncoderRecord, skipped: dict[str, str], form: str) -> None:
+        """Writes the features of all photos that have some, and forgets photos that have gone."""
+        names = [name for name in self.photos if name in self.encoded]
+        if not names:
+            raise UserError(
+                f"none of the {counted(len(skipped), 'photo')} of {self.data} can be read: name "
+                "others with --photos"
+            )
+        # A data folder that was moved meanwhile has its cache; a new one should not be made.
+        require(self.data / FEATURES_CACHE)
+        query = "SELECT features FROM photos WHERE name = ?"
+        rows = (self._connection.execute(query, (os.fsencode(name),)) for name in names)
+        features = (np.frombuffer(row.fetchone()[0], "<f4") for row in rows)
+        photo_ids = [photo_id(self.photos[name].name) for name in names]
+        # In an order that does not depend on when a photo was tried.
+        in_order = tuple(SkippedPhoto(path, skipped[path]) for path in sorted(skipped))
+        record = msgspec.structs.replace(record, skipped=in_order)
+        write_features(self.data, photo_ids, features, record, form)
+        gone = [(os.fsencode(name),) for name in self.earlier if name not in self.photos]
+        self._connection.executemany("DELETE FROM photos WHERE name = ?", gone)
+        self._connection.commit()
 
 
-def _numbered(data: Path) -> list[Path]:
-    """Lists what has the name of a file of the cache, whatever it is, by its number."""
-    paths = (data / FEATURES_CACHE).glob("[0-9]" * 6 + "*.npz")
-    return sorted(
-        (path for path in paths if path.stem.isdecimal()), key=lambda path: int(path.stem)
-    )
+@contextlib.contextmanager
+def open_cache(data: Path, photos: "Mapping[str, Path | UPath]") -> Iterator[FeatureCache]:
+    """Opens the cache of a data folder that the caller has locked."""
+    with _connected(data) as connection:
+        connection.executescript(_TABLES)
+        yield FeatureCache(connection, data, photos)
 
 
-def open_cache(data: Path, photos: dict[str, Path | RemotePhoto]) -> FeatureCache:
-    """Reads what earlier runs left.
-
-    Raises:
-        UserError: if something else has the name of the cache.
-    """
-    folder = data / FEATURES_CACHE
-    if os.path.lexists(folder) and not folder.is_dir():
+@contextlib.contextmanager
+def _connected(data: Path) -> Iterator[sqlite3.Connection]:
+    """Connects with the file, and says in one sentence what is wrong with it."""
+    path = data / FEATURES_CACHE
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            yield connection
+    except sqlite3.OperationalError as error:
         raise UserError(
-            f"{folder} is no folder: remove it and run python prepare_photos.py --data "
-            f"{quoted(data)}"
-        )
-    cache = FeatureCache(data, photos, {name: _signature(path) for name, path in photos.items()})
-    for path in cache.files():
-        try:
-            run, _ = _read_file(path)
-        # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
-        except Exception:
-            cache.damaged.append(path)
-            continue
-        cache.records[path] = run["record"]
-        cache.unreadable.update(run["unreadable"])
-        cache.earlier |= run["photos"]
-        unchanged = _unchanged(cache, run)
-        cache.encoded.update(unchanged)
-        hashes = run["hashes"]
-        cache.hashes |= {name: hashes[name] for name in unchanged if name in hashes}
-    path = features_path(data)
-    if not cache.records and path.exists():
-        try:
-            cache.records[path] = read_encoder_record(data)
-        except UserError:
-            # What made these features is unknown, so they are made anew.
-            return cache
-    return cache
-
-
-def _read_file(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    with open_arrays(path) as file:
-        run, rows = _read_run(file), file["features"]
-    # A shape that damage made smaller leaves a rest unread, and the archive's checksum unchecked.
-    if rows.shape != (len(run["photos"]), run["record"].length) or rows.dtype != np.float32:
-        raise ValueError(f"{path} does not hold the features that it describes")
-    return run, rows
-
-
-def _read_run(file: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Reads what a file says of its features.
-
-    Raises:
-        ValueError: if it is not what `write_cache_file` wrote.
-    """
-    # Earlier versions made no hashes.
-    run = {"hashes": {}, **json.loads(str(file["run"]))}
-    photos, hashes = run["photos"], run["hashes"]
-    run["record"] = msgspec.convert(run["record"], EncoderRecord)
-    is_ours = (
-        all(isinstance(texts, dict) for texts in (photos, hashes))
-        and all(isinstance(text, str) for text in (*photos.values(), *run["unreadable"]))
-        and all(_HASH.fullmatch(digits) for digits in hashes.values())
-    )
-    if not is_ours:
-        raise ValueError("it holds no record of features")
-    return run
+            f"{path} cannot be read or written ({error}), and keeps what is in it: make room or "
+            f"allow it, then run python prepare_photos.py --data {quoted(data)} again"
+        ) from error
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise damaged(path, f"{error}; remove it") from error
 
 
 def read_hashes(data: Path) -> dict[str, str | None]:
-    """Reads the hash of each photo in the cache: photo id -> hash, or None if it was not made."""
-    hashes = {}
-    for path in _cache_files(data):
-        try:
-            with open_arrays(path) as file:
-                run = _read_run(file)
-        # As in `open_cache`.
-        except Exception:
-            continue
-        for name in run["photos"]:
-            hashes[photo_id(Path(name).name)] = run["hashes"].get(name)
-    return hashes
+    """Reads the hash of each photo in the cache: photo id -> hash, or None if it has none."""
+    if not (data / FEATURES_CACHE).is_file():
+        return {}
+    with _connected(data) as connection:
+        rows = connection.execute("SELECT name, hash FROM photos WHERE features IS NOT NULL")
+        return {photo_id(os.fsdecode(name)): digits or None for name, digits in rows}
 
 
-def _unchanged(cache: FeatureCache, run: dict[str, Any]) -> list[str]:
-    """Lists the photos of a file that are what they were when it was written."""
-    return [
-        name for name, made_of in run["photos"].items() if cache.signatures.get(name) == made_of
-    ]
-
-
-def _signature(path: Path | RemotePhoto) -> str:
-    """Returns the size and time of a file, which change when the file does."""
-    if isinstance(path, RemotePhoto):
-        return path.signature
+def _made_of(path: "Path | UPath") -> str:
+    """Returns the size and time of a file, or what else tells that it has changed."""
     try:
+        if not isinstance(path, Path):
+            return path.fs.ukey(path.path)
         status = path.stat()
     except OSError:
-        return MISSING
+        return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def add_to_cache(
-    cache: FeatureCache, record: EncoderRecord, features: dict[str, np.ndarray]
-) -> None:
-    """Adds a file of some photos to the cache."""
-    numbered = _numbered(cache.data)
-    number = int(numbered[-1].stem) + 1 if numbered else 1
-    run = {
-        "record": record,
-        "photos": {name: cache.signatures[name] for name in features},
-        "hashes": {name: cache.hashes[name] for name in features if name in cache.hashes},
-        "unreadable": sorted(cache.unreadable.difference(cache.encoded, features)),
-    }
-    write_cache_file(cache.data, number, run, np.stack(list(features.values())))
-    cache.encoded.update(features)
-
-
-def write_cache_file(data: Path, number: int, run: dict[str, Any], rows: np.ndarray) -> None:
-    """Writes a file of the cache.
-
-    Args:
-        data: the data folder.
-        number: that of the file; where two files have features of a photo, the higher counts.
-        run: `record`, of the encoder; `photos`, the signature of each by name, in the order of the
-            rows; and `unreadable`, the names of photos that could not be read.
-        rows: the features, float32, (photos, length).
-
-    Raises:
-        UserError: if the data folder has gone.
-    """
-    check_data(data)
-    with atomic_path(data / FEATURES_CACHE / f"{number:06d}.npz") as partial:
-        np.savez(partial, run=np.array(msgspec.json.encode(run).decode()), features=rows)
-
-
-def check_data(data: Path) -> None:
-    """Raises `UserError` if the data folder has gone; what is written would lie in a new one."""
-    if not data.is_dir():
-        raise UserError(
-            f"{data} was moved or removed during this run: put it there again, and run "
-            f"python prepare_photos.py --data {quoted(data)} again"
-        )
-
-
-def read_blocks(
-    cache: FeatureCache, record: EncoderRecord
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Yields names and features of all photos that have some, each once, file by file.
-
-    Files of features that another encoder made than that of the record are left out.
-
-    Raises:
-        UserError: if features that the files had are no longer there.
-    """
-    missing = set(cache.encoded)
-    for path in reversed(cache.files()):
-        try:
-            run, rows = _read_file(path)
-        # As above; what is lost by it is counted.
-        except Exception:
-            continue
-        if differing_keys(record, run["record"]):
-            continue
-        # Of a photo that was encoded twice the last counts.
-        wanted = missing.intersection(_unchanged(cache, run))
-        places = [place for place, name in enumerate(run["photos"]) if name in wanted]
-        yield [name for name in run["photos"] if name in wanted], rows[places]
-        missing -= wanted
-    if missing:
-        raise UserError(
-            f"{cache.data / FEATURES_CACHE} has lost the features of "
-            f"{counted(len(missing), 'photo')} during this run: run python prepare_photos.py "
-            f"--data {quoted(cache.data)} again"
-        )
+def _crc(name: bytes, made_of: str, digits: str, features: bytes | None) -> int:
+    return zlib.crc32(features or b"", zlib.crc32(name + f" {made_of} {digits}".encode()))

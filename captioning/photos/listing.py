@@ -1,49 +1,137 @@
-"""Lists photos: those of folders, of places that a user named, and of a data set by photo id."""
+"""Lists photos: of folders and addresses, of paths that a user named, of a data set by photo id."""
 
 import contextlib
 import filecmp
+import importlib.util
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from captioning.cli import UserError, one_line
-from captioning.old import photo_id
-from captioning.photos.reading import photo_extensions
-from captioning.photos.remote_photos import RemoteFolder, RemotePhoto
+from captioning.cli import UserError, one_line, quoted
+from captioning.files import PHOTO_FOLDERS, PHOTOS, photo_id
+from captioning.photos.reading import is_photo_name
+from captioning.storage import Record, read_json, write_json
+
+if TYPE_CHECKING:  # An extra, which is imported for addresses only.
+    from upath import UPath
 
 # Kinds of files left out that are named; the rest are counted together.
 KINDS_NAMED = 8
 
 
+class PhotoFolders(Record):
+    """Folders and addresses that were named; those in the data folder as seen from there."""
+
+    folders: list[str]
+
+
+def path_of(text: str) -> "Path | UPath":
+    """Returns the path, or the address such as s3://bucket/photos, that a text names.
+
+    Raises:
+        UserError: if it is an address, and what reads those is not installed.
+    """
+    if "://" not in text:
+        return Path(text)
+    if importlib.util.find_spec("upath") is None:
+        raise UserError(
+            f"universal_pathlib, which {text} needs, is not installed: run python -m pip install "
+            "-r requirements-ray.txt in the virtual environment"
+        )
+    from upath import UPath
+
+    return UPath(text)
+
+
+def photo_folders(data: Path, named: Sequence["Path | UPath"] = ()) -> list["Path | UPath"]:
+    """Returns where a data set's photos are.
+
+    It is what was named now or in an earlier run, or DATA/photos, or all of DATA.
+
+    Raises:
+        UserError: if a folder that was named is none.
+    """
+    if not named and (data / PHOTO_FOLDERS).exists():
+        paths = map(path_of, read_json(data / PHOTO_FOLDERS, PhotoFolders).folders)
+        named = [data / path if isinstance(path, Path) else path for path in paths]
+    for folder in named:
+        if isinstance(folder, Path) and not folder.is_dir():
+            raise UserError(
+                f"{folder} is not a folder: put the photos there, or run python prepare_photos.py "
+                f"--data {quoted(data)} --photos FOLDER"
+            )
+    if named:
+        return list(named)
+    return [data if data.is_dir() and not (data / PHOTOS).is_dir() else data / PHOTOS]
+
+
+def write_photo_folders(data: Path, named: Sequence["Path | UPath"]) -> None:
+    """Remembers folders for later runs; those in the data folder may be moved with it."""
+    root = Path(os.path.abspath(data))
+    texts = []
+    for folder in named:
+        path = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder
+        is_within = isinstance(path, Path) and path.is_relative_to(root)
+        texts.append(str(path.relative_to(root) if is_within else path))
+    write_json(data / PHOTO_FOLDERS, PhotoFolders(folders=texts))
+
+
 def find_photos(
-    folder: Path,
-    on_skip: Callable[[str, str], None] | None = None,
+    folder: "Path | UPath",
+    skipped: dict[str, str] | None = None,
     left_out: Counter[str] | None = None,
-) -> list[Path]:
+) -> list["Path | UPath"]:
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
     Hidden files are ignored. Other files are left out, and counted in `left_out` by extension. Left
-    out are links that point outside the folder and folders that cannot be read, too: `on_skip` is
-    given the path of each and the reason.
+    out are links that point outside the folder and folders that cannot be read, too: the path of
+    each is added to `skipped` with the reason.
     """
-    report = on_skip or (lambda path, reason: None)
-    others = Counter() if left_out is None else left_out
-    extensions = photo_extensions()
-    root = os.path.realpath(folder)
+    skipped = {} if skipped is None else skipped
+    left_out = Counter() if left_out is None else left_out
+    is_local = isinstance(folder, Path)
     found = []
-    for place, folders, names in os.walk(folder, onerror=lambda e: report(e.filename, e.strerror)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names = {name for name in names if not name.startswith(".")}
-        photos = {name for name in names if Path(name).suffix.lower() in extensions}
-        others.update(Path(name).suffix.lower() for name in names - photos)
-        for name in sorted(photos.union(folders)):
-            path = Path(place, name)
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                report(str(path), f"it is a link that points outside {folder}")
-            elif name in photos:
-                found.append(path)
+    for path in _walk(folder, skipped) if is_local else _list_address(folder):
+        if not is_photo_name(path.name):
+            left_out[path.suffix.lower()] += 1
+        elif is_local and _is_outside(path, folder):
+            skipped[str(path)] = f"it is a link that points outside {folder}"
+        else:
+            found.append(path)
     return sorted(found)
+
+
+def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
+    def report(error: OSError) -> None:
+        skipped[error.filename] = error.strerror
+
+    for parent, folders, names in os.walk(folder, onerror=report):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in folders):
+            if _is_outside(path, folder):
+                skipped[str(path)] = f"it is a link that points outside {folder}"
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _is_outside(path: Path, folder: Path) -> bool:
+    """Tells whether a path is a link that leads out of the folder."""
+    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+
+
+def _list_address(folder: "UPath") -> Iterator["UPath"]:
+    """Lists files by as few requests as there can be, none of them for one file."""
+    try:
+        found = folder.fs.find(folder.path)
+    # An unknown kind of address, a package that it needs, or no answer.
+    except (ImportError, ValueError, OSError) as error:
+        reason = one_line(str(error)) or type(error).__name__
+        raise UserError(f"{folder} cannot be listed: {reason}") from error
+    for text in found:
+        name = text.removeprefix(folder.path).strip("/")
+        if not any(part.startswith(".") for part in name.split("/")):
+            yield folder / name
 
 
 def describe_left_out(left_out: Counter[str]) -> str:
@@ -61,75 +149,65 @@ def describe_left_out(left_out: Counter[str]) -> str:
     return f"left out: {', '.join(texts)}" if texts else ""
 
 
-def no_photos(
-    folder: Path, skipped: Mapping[str, str], left_out: Counter[str], remedy: str
-) -> UserError:
-    """Makes the error for a folder in which `find_photos` found none, from what it reported."""
-    if reason := skipped.get(str(folder)):
-        return UserError(f"{folder} cannot be read ({reason}): allow it, or name another folder")
-    reason = next(iter(skipped.values()), describe_left_out(left_out))
-    return UserError(f"{folder} holds no photos{f' ({reason})' if reason else ''}: {remedy}")
+def _find_some(
+    folder: "Path | UPath", skipped: dict[str, str], left_out: Counter[str], remedy: str
+) -> list["Path | UPath"]:
+    """Lists photos as `find_photos` does, and raises `UserError` if there are none."""
+    of_folder, kinds = {}, Counter()
+    found = find_photos(folder, of_folder, kinds)
+    if not found and (reason := of_folder.get(str(folder))):
+        raise UserError(f"{folder} cannot be read ({reason}): allow it, or name another folder")
+    if not found:
+        reason = next(iter(of_folder.values()), describe_left_out(kinds))
+        raise UserError(f"{folder} holds no photos{f' ({reason})' if reason else ''}: {remedy}")
+    skipped |= of_folder
+    left_out.update(kinds)
+    return found
 
 
-def expand_places(
-    places: Iterable[Path],
-    on_skip: Callable[[str, str], None] | None = None,
-    left_out: Counter[str] | None = None,
+def expand_paths(
+    paths: Iterable[Path], skipped: dict[str, str], left_out: Counter[str]
 ) -> list[Path]:
-    """Lists the photos at places that a user named, each once: photos, and those of folders.
+    """Lists the photos that a user named, each once: photos, and those of folders.
 
-    Photos that are named stay whatever their extension. `on_skip` and `left_out` are those of
+    Photos that are named stay whatever their extension. `skipped` and `left_out` are those of
     `find_photos`.
 
     Raises:
-        UserError: if a place does not exist, or a folder holds no photos.
+        UserError: if a path does not exist, or a folder holds no photos.
     """
-    photos, others = [], Counter() if left_out is None else left_out
-    for place in dict.fromkeys(places):
-        if place.is_dir():
-            skipped, kinds = {}, Counter()
-            found = find_photos(place, skipped.__setitem__, kinds)
-            if not found:
-                remedy = "name a photo, or a folder with some"
-                raise no_photos(place, skipped, kinds, remedy)
-            for item in skipped.items() if on_skip else ():
-                on_skip(*item)
-            others.update(kinds)
-            photos += found
-        elif place.exists():
-            photos.append(place)
+    photos = []
+    for path in dict.fromkeys(paths):
+        if path.is_dir():
+            remedy = "name a photo, or a folder with some"
+            photos += _find_some(path, skipped, left_out, remedy)
+        elif path.exists():
+            photos.append(path)
         else:
-            raise UserError(f"{place} does not exist: name a photo, or a folder with photos")
+            raise UserError(f"{path} does not exist: name a photo, or a folder with photos")
     return list(dict.fromkeys(photos))
 
 
 def list_photos(
-    folders: Sequence[Path | RemoteFolder], skipped: dict[str, str], left_out: Counter[str]
-) -> dict[str, Path | RemotePhoto]:
-    """Lists the photos of folders, sorted, one of each photo id: name -> path.
+    folders: Sequence["Path | UPath"], skipped: dict[str, str], left_out: Counter[str]
+) -> dict[str, "Path | UPath"]:
+    """Lists the photos of folders, sorted, one of each photo id: path below its folder -> path.
 
-    The name is the path below its folder. The path of each photo that is left out is added to
-    `skipped`, with the reason; copies of a photo, which an archive may hold, and other files are
-    counted in `left_out`.
+    Features are found by the photo id alone: a second photo of the same id is added to `skipped`,
+    or counted in `left_out` as copied if it is the same file, which an archive may hold twice.
 
     Raises:
         UserError: if a folder is missing or holds no photo.
     """
-    # Features are found by the photo id alone.
-    first: dict[str, Path | RemotePhoto] = {}
-    names: dict[str, Path | RemotePhoto] = {}
+    first: dict[str, Path | UPath] = {}
+    names: dict[str, Path | UPath] = {}
+    remedy = "put some there, such as dog.jpg, or name their folder with --photos"
     for folder in folders:
-        of_folder: dict[str, str] = {}
-        found = _find_photos(folder, of_folder, left_out)
-        if not found:
-            remedy = "put some there, such as dog.jpg, or name their folder with --photos"
-            raise no_photos(folder, of_folder, left_out, remedy)
-        skipped |= of_folder
-        for name, path in found.items():
+        for path in _find_some(folder, skipped, left_out, remedy):
             kept = first.setdefault(photo_id(path.name), path)
             if kept is path:
                 # Paths below two folders cannot be the same: their photo ids would be.
-                names[name] = path
+                names[str(path.relative_to(folder))] = path
             elif _are_copies(kept, path):
                 left_out["copied"] += 1
             else:
@@ -137,21 +215,9 @@ def list_photos(
     return names
 
 
-def _find_photos(
-    folder: Path | RemoteFolder, skipped: dict[str, str], left_out: Counter[str]
-) -> dict[str, Path] | dict[str, RemotePhoto]:
-    if isinstance(folder, RemoteFolder):
-        return folder.find_photos(photo_extensions(), left_out)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder: put the photos there")
-    paths = find_photos(folder, skipped.__setitem__, left_out)
-    return {str(path.relative_to(folder)): path for path in paths}
-
-
-def _are_copies(path: Path | RemotePhoto, other: Path | RemotePhoto) -> bool:
+def _are_copies(path: "Path | UPath", other: "Path | UPath") -> bool:
     # To compare photos elsewhere they would have to be fetched.
-    if isinstance(path, RemotePhoto) or isinstance(other, RemotePhoto):
-        return False
-    with contextlib.suppress(OSError):
-        return path.name == other.name and filecmp.cmp(path, other, shallow=False)
+    if isinstance(path, Path) and isinstance(other, Path) and path.name == other.name:
+        with contextlib.suppress(OSError):
+            return filecmp.cmp(path, other, shallow=False)
     return False

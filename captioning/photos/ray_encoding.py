@@ -11,7 +11,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from captioning.cli import UserError, one_line
-from captioning.photos.extraction import Encode
 from captioning.photos.hashes import hash_photo
 from captioning.photos.reading import (
     Photo,
@@ -65,7 +64,7 @@ class HiddenPhotoError(PhotoError):
 
 
 @contextlib.contextmanager
-def cluster(address: str) -> Iterator[Encode]:
+def cluster(address: str) -> Iterator[Callable]:
     """Connects with a Ray cluster, and yields what encodes photos as `encode_here` does, on it.
 
     Leaving ends a cluster that was started for this. Until then this process sees no GPU: networks

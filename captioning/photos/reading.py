@@ -19,9 +19,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from captioning.cli import one_line
-from captioning.photos.remote_photos import RemotePhoto
 
 if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
+    from upath import UPath
+
     from captioning.photos.encoders import Encoder
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
@@ -46,8 +47,8 @@ _WHITE = (255, 255, 255, 255)
 _LOADING = threading.Lock()
 _DECODING_LARGE = threading.Lock()
 
-# A file, one at an address, the bytes of one, or an image that is open already.
-Photo = Path | RemotePhoto | io.BytesIO | Image.Image
+# A file, the bytes of one, or an image that is open already; or a UPath, a file at an address.
+Photo = Path | io.BytesIO | Image.Image
 
 
 class PhotoError(Exception):
@@ -176,10 +177,10 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
 
 
-def _readable(photo: Path | RemotePhoto | io.BytesIO) -> Path | io.BytesIO:
+def _readable(photo: "Path | UPath | io.BytesIO") -> Path | io.BytesIO:
     if isinstance(photo, io.BytesIO):
         return photo
-    if isinstance(photo, RemotePhoto):
+    if not isinstance(photo, Path):
         return io.BytesIO(photo.read_bytes())
     # A pipe named dog.jpg would have us wait for ever.
     if not stat.S_ISREG(os.stat(photo).st_mode):
