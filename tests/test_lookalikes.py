@@ -298,7 +298,7 @@ def test_photos_of_a_cache_without_hashes_are_counted(run_on, tiny_data, tmp_pat
 
 
 def test_hashes_follow_the_photos_and_survive_a_stop(run_on, tiny_data, monkeypatch):
-    monkeypatch.setattr("captioning.photos.extraction.PHOTOS_AT_RISK", 4)
+    monkeypatch.setattr("captioning.photos.feature_cache.PHOTOS_AT_RISK", 4)
     ordinary, calls = Encoder.encode, []
 
     def stop(encoder, photos, batch_size=0):
