@@ -1,0 +1,192 @@
+"""Which photos are in which split: files of a person's, or at random."""
+
+import pytest
+from support import assert_nothing_done, contents, prepare
+
+from captioning.files import CAPTIONS, SPLITS, photo_id
+from captioning.text.prepared import read_prepared_text
+
+
+def write_data(folder, train="a.jpg", dev="b.jpg", test="c.jpg", more=""):
+    """Writes captions of photos a, b and c, and of others, and one photo a split."""
+    folder.mkdir(exist_ok=True)
+    captions = "".join(f"{name}.jpg#0\tA good dog .\n" for name in "abc")
+    (folder / CAPTIONS).write_text(captions + more, encoding="utf-8")
+    for split, names in (("train", train), ("dev", dev), ("test", test)):
+        names = names.encode() if isinstance(names, str) else names
+        (folder / SPLITS[split]).write_bytes(names + b"\n")
+    return folder
+
+
+def splits_of(data, *flags):
+    assert prepare(data, *flags) == 0
+    return read_prepared_text(data).splits
+
+
+@pytest.mark.parametrize(
+    ("splits", "words"),
+    [
+        ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photo,", "them 'a':"]),
+        ({"dev": "c.jpg"}, ["devImages", "testImages", "share 1 photo,", "them 'c':"]),
+        ({"train": "\n \n"}, ["trainImages.txt names no photo that has captions"]),
+        ({"dev": "x.jpg"}, ["devImages.txt names no photo that has captions"]),
+        ({"dev": b"a.jpg\ncaf\xe9.jpg"}, ["devImages.txt line 2 is not UTF-8"]),
+        ({"dev": b"\0"}, ["devImages.txt line 1 holds a NUL"]),
+    ],
+)
+def test_bad_splits_are_refused(tmp_path, capsys, splits, words):
+    data = write_data(tmp_path, **splits)
+    assert_nothing_done(data, capsys, *words, data)
+
+
+@pytest.mark.parametrize("missing", [["train"], ["dev"], ["test"], ["train", "test"]])
+def test_some_split_files_without_the_others_are_refused(tmp_path, capsys, missing):
+    data = write_data(tmp_path)
+    for split in missing:
+        (data / SPLITS[split]).unlink()
+    words = [data / SPLITS[missing[0]], "is missing", "remove", f"prepare_text.py --data {data}"]
+    assert_nothing_done(data, capsys, *words)
+
+
+ODD_NAMES = ["my dog.jpg", " leading.jpg", "a#1.jpg", "#.jpg", "100%.jpg", "%20.jpg"]
+ODD_NAMES += ['it\'s "him".jpg', "<b>&amp;.jpg", "犬\u3000と猫.jpg", "cafe\u0301.jpg", "🐕.jpg"]
+ODD_NAMES += ["..jpg", "no extension", "a,b;c.jpg", "folder/dog.jpg", "\u2028\x85\x1c.jpg"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_photos_of_any_name_keep_their_captions(tmp_path, name):
+    data = write_data(tmp_path, train=f"x\n{name}", more=f"{name}#0\tA brown dog .\n")
+    # x has no captions.
+    assert splits_of(data)["train"] == [photo_id(name)]
+    text = read_prepared_text(data)
+    assert text.captions[photo_id(name)] == ["A brown dog ."]
+    assert text.descriptions[photo_id(name)] == [["brown", "dog"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "photo"),
+    [
+        ("dog.jpg", "dog"),
+        ("2258277193_586949ec62.jpg.1", "2258277193_586949ec62"),
+        ("my.holiday.2024.JPEG", "my.holiday.2024"),
+        ("2024.11.23.png", "2024.11.23"),
+        ("no_extension", "no_extension"),
+        # Accents are composed, whichever form of Unicode the name has: a Mac's are not.
+        ("cafe\u0301.jpg", "caf\u00e9"),
+    ],
+)
+def test_the_id_of_a_photo(name, photo):
+    assert photo_id(name) == photo
+
+
+def test_splits_may_name_photos_in_another_form_of_unicode(tmp_path):
+    more = "caf\u00e9.jpg#0\tA dog .\ncafe\u0301.jpg#1\tAgain .\n"
+    data = write_data(tmp_path, train="cafe\u0301.jpg", more=more)
+    assert splits_of(data)["train"] == ["caf\u00e9"]
+    assert read_prepared_text(data).captions["caf\u00e9"] == ["A dog .", "Again ."]
+
+
+def split_at_random(folder, names, *flags):
+    folder.mkdir()
+    (folder / CAPTIONS).write_text("".join(f"{name}#0\tA dog .\n" for name in names))
+    return splits_of(folder, *flags)
+
+
+def test_without_split_files_the_photos_are_split_at_random(tmp_path, capsys):
+    names = [f"photo.{number}.png" for number in range(205)]
+    splits = split_at_random(tmp_path / "first", names)
+    assert "splits: at random, with seed 1\n" in capsys.readouterr().out
+    assert [len(part) for part in splits.values()] == [165, 20, 20]
+    assert set().union(*splits.values()) == {f"photo.{number}" for number in range(205)}
+    # The next run takes the same.
+    written = contents(tmp_path / "first")
+    assert prepare(tmp_path / "first") == 0
+    assert contents(tmp_path / "first") == written
+    # So does one on photos in another order, and one that has a few more hardly another.
+    other_order = split_at_random(tmp_path / "second", names[::-1])
+    assert {split: set(part) for split, part in other_order.items()} == {
+        split: set(part) for split, part in splits.items()
+    }
+    more = split_at_random(tmp_path / "fourth", [*names, "one.more.png"])
+    assert len(set(splits["test"]) - set(more["test"])) <= 1
+    # Another seed takes others, there too.
+    again = splits_of(tmp_path / "first", "--split-seed", "2")
+    assert again != splits
+    assert again == split_at_random(tmp_path / "third", names, "--split-seed", "2")
+
+
+# Of seed 1, as the first version of the random splits took them.
+EXPECTED = ["1", "11"]
+
+
+def test_a_seed_gives_the_photos_that_it_always_gave(tmp_path):
+    splits = split_at_random(tmp_path / "data", [f"{number}.png" for number in range(12)])
+    assert splits["dev"] + splits["test"] == EXPECTED
+
+
+def test_shares_may_come_from_a_flag_or_a_recipe(tmp_path, capsys):
+    names = [f"{number}.png" for number in range(20)]
+    flags = ("--validation-share", "0.25", "--test-share", "0.3")
+    splits = split_at_random(tmp_path / "flag", names, *flags)
+    assert [len(part) for part in splits.values()] == [9, 5, 6]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "changed by recipe or flag: validation_share 0.25, test_share 0.3 " in printed
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[prepare_text]\nvalidation_share = 0.25\ntest_share = 0.3\n")
+    assert split_at_random(tmp_path / "recipe", names, "--recipe", str(recipe)) == splits
+
+
+@pytest.mark.parametrize("flag", ["--split-seed", "--validation-share", "--test-share"])
+def test_flags_of_random_splits_are_refused_where_files_say_the_splits(tmp_path, capsys, flag):
+    data = write_data(tmp_path)
+    assert_nothing_done(data, capsys, flag, data, SPLITS["test"], flags=[flag, "0"])
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path, capsys):
+    flags = ["--validation-share", "0.5", "--test-share", "0.5"]
+    assert_nothing_done(write_data(tmp_path), capsys, "nothing to train on", flags=flags)
+
+
+def test_split_files_that_come_later_replace_random_splits(tmp_path):
+    split_at_random(tmp_path / "data", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    for split, names in (("train", "b.jpg\na.jpg"), ("dev", "c.jpg"), ("test", "d.jpg")):
+        (tmp_path / "data" / SPLITS[split]).write_text(names)
+    assert splits_of(tmp_path / "data") == {"train": ["b", "a"], "dev": ["c"], "test": ["d"]}
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a", " b c", "d#1.jpg"]])
+def test_three_photos_can_be_split_but_not_fewer(tmp_path, capsys, names):
+    if len(names) == 3:
+        assert [*map(len, split_at_random(tmp_path / "data", names).values())] == [1, 1, 1]
+        return
+    (tmp_path / CAPTIONS).write_text("".join(f"{name}#0\tA dog .\n" for name in names))
+    count = "1 photo," if len(names) == 1 else "2 photos,"
+    assert_nothing_done(tmp_path, capsys, count, "too few", CAPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("named", "sizes", "origin"),
+    [
+        (
+            ["train"] * 20,
+            [16, 2, 2],
+            ", with dev and test taken from its training photos at random",
+        ),
+        (["train"] * 15 + ["test"] * 5, [14, 1, 5], ", with dev taken from its training photos"),
+        (["train"] * 16 + ["val"] * 4, [16, 2, 2], ", whose validation photos are halved"),
+        (["train"] * 19 + ["val"], [18, 1, 1], ", with test taken from its training photos"),
+        # Without training photos there is nothing to complete.
+        (["val"] * 10 + ["test"] * 10, [16, 2, 2], None),
+    ],
+)
+def test_splits_that_the_captions_file_lacks_are_taken_from_others(
+    tmp_path, capsys, named, sizes, origin
+):
+    rows = [f"{number}.jpg,A dog,{split}\n" for number, split in enumerate(named)]
+    (tmp_path / "captions.csv").write_text("image,caption,split\n" + "".join(rows))
+    splits = splits_of(tmp_path)
+    assert [len(part) for part in splits.values()] == sizes
+    assert set().union(*splits.values()) == {str(number) for number in range(20)}
+    printed = " ".join(capsys.readouterr().out.split())
+    expected = f"splits: from the captions file{origin}" if origin else "splits: at random"
+    assert expected in printed

@@ -1,0 +1,204 @@
+"""How captions of any language are split into words, cleaned, joined and written as sentences."""
+
+import pytest
+
+from captioning.text.languages import LANGUAGES
+from captioning.text.words import (
+    as_sentence,
+    clean_captions,
+    full_stop,
+    join_words,
+    sentence_parts,
+    word_cleaner,
+    word_splitter,
+)
+
+
+def clean(caption, min_word_length=2, language="en"):
+    return word_cleaner(min_word_length, language)(caption)
+
+
+def split(caption, language="en"):
+    return word_splitter(language)(caption)
+
+
+# Caption, its clean words separated by "|", and its sentence, of each language.
+CAPTIONS = [
+    (
+        "de",
+        "Ein großer Hund läuft über die Straße, geht's?",
+        "ein|großer|hund|läuft|über|die|straße|gehts",
+        "Ein großer hund läuft über die straße gehts.",
+    ),
+    (
+        "fr",
+        "L’école d'à côté : une fille en t-shirt, est-elle là ?",
+        "l'|école|d'|à|côté|une|fille|en|t-|shirt|est-|elle|là",
+        "L'école d'à côté une fille en t-shirt est-elle là.",
+    ),
+    (
+        "hi",
+        "एक काला कुत्ता बर्फ़ में दौड़ रहा है।",
+        "एक|काला|कुत्ता|बर्फ़|में|दौड़|रहा|है",
+        "एक काला कुत्ता बर्फ़ में दौड़ रहा है।",
+    ),
+    ("zh", "两只狗，在T恤上跑。", "两|只|狗|在|t|恤|上|跑", "两只狗在t恤上跑。"),
+    (
+        "ja",
+        "黒い犬がボールを追う。",
+        "黒|い|犬|が|ボ|ー|ル|を|追|う",
+        "黒い犬がボールを追う。",
+    ),
+    ("th", "เด็ก กำลังวิ่ง", "เ|ด็|ก|กำ|ลั|ง|วิ่|ง", "เด็กกำลังวิ่ง"),
+    ("ar", "كَلْبٌ أسود يركض، في الثلج.", "كَلْبٌ|أسود|يركض|في|الثلج", "كَلْبٌ أسود يركض في الثلج."),
+    ("fa", "سگ سیاه می\u200cدود", "سگ|سیاه|می\u200cدود", "سگ سیاه می\u200cدود."),
+    ("it", "Un po' d'acqua, dell'uomo", "un|po|d'|acqua|dell'|uomo", "Un po d'acqua dell'uomo."),
+    ("ca", "La col·lecció de l’avi", "la|col·lecció|de|l'|avi", "La col·lecció de l'avi."),
+    ("ro", "Un bărbat într‑o barcă", "un|bărbat|într-|o|barcă", "Un bărbat într-o barcă."),
+    ("pt", "A menina senta-se", "a|menina|senta-|se", "A menina senta-se."),
+    ("uk", "Сім’я з п'яти", "сім'я|з|п'яти", "Сім'я з п'яти."),
+    ("tr", "İKİ KIZ ılık suda", "iki|kız|ılık|suda", "İki kız ılık suda."),
+    ("ru", "Собака бежит в снегу", "собака|бежит|в|снегу", "Собака бежит в снегу."),
+    ("ur", "ایک کتا دوڑتا ہے۔", "ایک|کتا|دوڑتا|ہے", "ایک کتا دوڑتا ہے۔"),
+    ("mr", "एक कुत्रा धावतो.", "एक|कुत्रा|धावतो", "एक कुत्रा धावतो."),
+    ("ko", "개가 눈 속을 달린다.", "개가|눈|속을|달린다", "개가 눈 속을 달린다."),
+    ("ka", "შავი ძაღლი", "შავი|ძაღლი", "შავი ძაღლი."),
+    ("el", "Ένας ΣΚΎΛΟΣ", "ένας|σκύλος", "Ένας σκύλος."),
+    ("he", "ילד בבית־ספר", "ילד|בבית־|ספר", "ילד בבית־ספר."),
+    ("bo", "ཁྱི་ནག་པོ།", "ཁྱི་|ནག་|པོ", "ཁྱི་ནག་པོ།"),
+    # The joiner at the end changes the last letter.
+    ("ml", "അവന്\u200d", "അവന്\u200d", "അവന്\u200d."),
+    ("km", "ក្មេងប្រុស", "ក្មេ|ង|ប្រុ|ស", "ក្មេងប្រុស។"),
+]
+
+
+@pytest.mark.parametrize(("language", "caption", "words", "sentence"), CAPTIONS)
+def test_captions_of_a_language(language, caption, words, sentence):
+    words = words.split("|")
+    assert clean(caption, 1, language) == words
+    text = join_words(words)
+    assert as_sentence(text, language) == sentence
+    assert as_sentence(sentence, language) == sentence
+    # What was written is split into the same words, which captions.csv needs.
+    for written in (text, sentence):
+        assert split(written, language) == words
+    parts = sentence_parts(words, language)
+    assert "".join(map("".join, parts)) + full_stop(text, language) == sentence
+
+
+def test_every_line_of_the_table_is_tested_or_like_one_that_is():
+    tested = {LANGUAGES.get(language) for language, *_ in CAPTIONS}
+    signs = "".join(rules.parting + rules.kept for rules in tested if rules)
+    for rules in LANGUAGES.values():
+        assert set(rules.parting + rules.kept) <= set(signs)
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("l' école d' été", ["l'", "école", "d'", "été"]),
+        ("jusqu' à l'«école»", ["jusqu'", "à", "l'", "école"]),
+        ("'quoted' -dash- mot--mot", ["quoted", "dash", "mot-", "mot"]),
+        ("aujourd'hui - l'", ["aujourd'", "hui", "l'"]),
+        ("l'\u00adécole", ["l'", "école"]),
+        ("L'E\u0301COLE", ["l'", "école"]),
+    ],
+)
+def test_french_apostrophes_and_hyphens(caption, words):
+    assert split(caption, "fr") == words
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("A dog 's ball .", ["dog", "ball"]),
+        ("Tri-colored DOGS, running!", ["tricolored", "dogs", "running"]),
+        ("2 men in 4x4s and no. 5", ["men", "in", "and", "no"]),
+        ("“quoted” — words…", ["quoted", "words"]),
+        ("startseq Dog runs endseq", ["dog", "runs"]),
+        ("tabs\tand\u3000wide\xa0blanks", ["tabs", "and", "wide", "blanks"]),
+        (" . , !", []),
+        ("", []),
+    ],
+)
+def test_english_captions(caption, words):
+    assert clean(caption) == words
+
+
+def test_references_keep_one_letter_words_and_digits():
+    assert split("A dog 's 2 balls .") == ["a", "dog", "s", "2", "balls"]
+    assert split("2只狗 v 2 T恤", "zh") == ["2", "只", "狗", "v", "2", "t", "恤"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("l'école t-shirt don’t", ["lécole", "tshirt", "dont"]),
+        ("soft\u00adware \u200edog\u200f \ufeffcat", ["software", "dog", "cat"]),
+        ("the\u200bdog", ["the", "dog"]),
+        ("\u200cdog\u200d", ["dog"]),
+        # A mark that Unicode composes with its letter, one that it does not, and one of no letter.
+        ("e\u0301 x\u0302y \u0301", ["é", "x\u0302y"]),
+        ("İzmir", ["i\u0307zmir"]),
+        # As in Chinese, wherever a character of it stands.
+        ("a 狗 or 犬犬", ["a", "狗", "or", "犬", "犬"]),
+        ("Hunde-\nhütte", ["hunde", "hütte"]),
+        ("🐕 dog ½ 2nd", ["dog"]),
+    ],
+)
+def test_the_general_rules(caption, words):
+    assert clean(caption, 1) == clean(caption, 1, "xx") == words
+
+
+def test_the_minimum_length_is_not_for_scripts_without_blanks():
+    assert clean("a dog 狗 เด็ก की é", 2) == ["dog", "狗", "เ", "ด็", "ก", "की"]
+    assert clean("l'eau y va", 3, "fr") == ["eau"]
+
+
+def test_many_captions_share_their_words():
+    captions = {"a": ["The dogs' ball .", "the dogs' ball !"], "b": ["", "狗狗"]}
+    cleaned = clean_captions(captions, 2)
+    assert cleaned == {"a": [["the", "dogs", "ball"]] * 2, "b": [[], ["狗", "狗"]]}
+    first, second = cleaned["a"]
+    assert first[1] is second[1]
+    # Nothing is shared that a caller may change, and two languages do not disturb each other.
+    cleaner = word_cleaner(2)
+    cleaner("dogs").append("x")
+    assert cleaner("dogs") == ["dogs"]
+    english, french = word_splitter(), word_splitter("fr")
+    assert [english("l'eau"), french("l'eau"), english("l'eau")] == [
+        *(["leau"], ["l'", "eau"], ["leau"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], ""),
+        (["dog"], "dog"),
+        (["l'", "eau", "à", "l'"], "l'eau à l'"),
+        (["一", "只", "dog", "和", "cat", "cat"], "一只dog和cat cat"),
+    ],
+)
+def test_words_are_joined_as_they_are_written(words, text):
+    assert join_words(words) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", ""),
+        ("a dog", "A dog."),
+        ("a dog?", "A dog?"),
+        ("犬と2", "犬と2。"),
+        ("セーター", "セーター。"),
+        ("ঐ কুকুর", "ঐ কুকুর।"),
+        ("ສອງ", "ສອງ"),
+        ("የ", "የ።"),
+        ("շուն", "Շուն։"),
+        ("2", "2"),
+        ("ǆak", "ǅak."),
+    ],
+)
+def test_sentences(text, sentence):
+    assert as_sentence(text) == sentence
