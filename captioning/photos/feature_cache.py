@@ -10,7 +10,6 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -24,9 +23,6 @@ from captioning.photos.features import (
     write_features,
 )
 from captioning.photos.reading import Photo, PhotoError, read_photo
-
-if TYPE_CHECKING:
-    from upath import UPath
 
 # Photos that a kill can cost.
 PHOTOS_AT_RISK = 256
@@ -47,9 +43,7 @@ class FeatureCache:
     A photo's name is its path below the folder of photos. `open_cache` makes it.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, data: Path, photos: "Mapping[str, Path | UPath]"
-    ):
+    def __init__(self, connection: sqlite3.Connection, data: Path, photos: Mapping[str, Path]):
         self.data = data
         self.photos = photos  # by name, in the order of the features
         self.made_of = {name: _made_of(path) for name, path in photos.items()}
@@ -78,19 +72,15 @@ class FeatureCache:
         paths of the others are added to `skipped` with why. What prevented the reading, say a
         permission, may leave no trace in a file's size and time.
         """
-        names, again = [], []
-        for name in self.photos:
-            if name in self.encoded:
-                continue
-            if name not in self.unreadable:
-                names.append(name)
-                continue
+        again = []
+        for name in filter(self.unreadable.__contains__, self.photos):
             try:
                 read_photo(self.photos[name], size=(1, 1))
                 again.append(name)
             except PhotoError as error:
                 skipped[str(self.photos[name])] = str(error)
-        return names + again
+        known = self.encoded | self.unreadable
+        return [name for name in self.photos if name not in known] + again
 
     def check_encoder(self, record: EncoderRecord) -> None:
         """Raises `UserError`, which names both, if another encoder made the features."""
@@ -122,10 +112,10 @@ class FeatureCache:
         The results are photos in the order of their names, each with its features or an error, and
         its hash.
         """
+        errors = {}
         if not self.record:
             text = msgspec.json.encode(record).decode()
             self._connection.execute("INSERT INTO encoder VALUES (?)", (text,))
-        errors = {}
         portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
         pairs = zip(names, results, strict=True)
         for count, (name, (path, result, digits)) in enumerate(pairs, 1):
@@ -167,7 +157,7 @@ class FeatureCache:
 
 
 @contextlib.contextmanager
-def open_cache(data: Path, photos: "Mapping[str, Path | UPath]") -> Iterator[FeatureCache]:
+def open_cache(data: Path, photos: Mapping[str, Path]) -> Iterator[FeatureCache]:
     """Opens the cache of a data folder that the caller has locked."""
     with _connected(data) as connection:
         connection.executescript(_TABLES)
@@ -199,7 +189,7 @@ def read_hashes(data: Path) -> dict[str, str | None]:
         return {photo_id(os.fsdecode(name)): digits or None for name, digits in rows}
 
 
-def _made_of(path: "Path | UPath") -> str:
+def _made_of(path: Path) -> str:
     """Returns the size and time of a file, or what else tells that it has changed."""
     try:
         if not isinstance(path, Path):

@@ -48,6 +48,10 @@ SAMPLED_ROWS = 256
 INSTRUCTIONS = 2**18
 BYTES_AN_INSTRUCTION = 12
 
+# What a damaged pickle raises, and a stand-in that it is at odds with.
+_FAULTS = (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError)
+_FAULTS += (MemoryError, TypeError, ValueError)
+
 
 class SkippedPhoto(msgspec.Struct, frozen=True):
     """A photo that has no features, and why."""
@@ -177,8 +181,7 @@ def write_features(
     digests = {"features_sha256": digest_of_file(path), "sample_sha256": sample}
     record = msgspec.structs.replace(record, count=count, file=name, **digests)
     write_json(data / ENCODER_RECORD, record)
-    for leftover in (other, *([FEATURES_INDEX] if form == PICKLE else [])):
-        (data / leftover).unlink(missing_ok=True)
+    (data / other).unlink(missing_ok=True)
 
 
 def _write_rows(file: BinaryIO, rows: Iterable[np.ndarray], dtype: str) -> None:
@@ -246,11 +249,7 @@ def read_features(data: Path) -> Features:
 def _unpickle(path: Path, length: int) -> tuple[list[str], np.ndarray]:
     """Reads a pickle of features, which may come from a stranger: photo ids and (photos, length).
 
-    It cannot run code, and what it makes is bounded by the size of the file. One that is made to
-    keep the processor busy is not caught.
-
-    Raises:
-        UserError: if the file is damaged or holds anything but finite features of that length.
+    It cannot run code, and what it makes is bounded by the size of the file.
     """
     try:
         with open(path, "rb") as file:
@@ -258,7 +257,7 @@ def _unpickle(path: Path, length: int) -> tuple[list[str], np.ndarray]:
             found = _FeatureUnpickler(file).load()
         if not isinstance(found, dict) or not found:
             raise ValueError("it holds no dict of features")
-        # All rows may be one in the file.
+        # In the file all rows may be one.
         if 4 * length * len(found) > path.stat().st_size:
             raise ValueError("its arrays have more numbers than the file")
         array = np.empty((len(found), length), dtype=np.float32)
@@ -270,17 +269,7 @@ def _unpickle(path: Path, length: int) -> tuple[list[str], np.ndarray]:
                 raise ValueError(f"{photo!r} is no float32 array of {length} finite numbers")
             row[:] = values
         return list(found), array
-    # What a damaged pickle, or a stand-in that it is at odds with, raises.
-    except (
-        pickle.UnpicklingError,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _FAULTS as error:
         raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
 
 
@@ -294,28 +283,24 @@ def _check_instructions(file: BinaryIO) -> None:
 
 
 class _Array:
-    """Takes the place of an array while it is unpickled, and accepts float32 rows only."""
+    """Takes the place of an array while it is unpickled; `values` share the file's bytes."""
 
     values = np.empty(0)
 
     def __setstate__(self, state: tuple) -> None:
         _, _, dtype, _, content = state
-        if not isinstance(dtype, _Float32) or not isinstance(content, bytes):
-            raise pickle.UnpicklingError("an array is not one of float32 numbers")
-        # Shares the memory of the bytes.
-        self.values = np.frombuffer(content, "<f4")
+        if (dtype.code, dtype.order) == ("f4", "<") and isinstance(content, bytes):
+            self.values = np.frombuffer(content, "<f4")
 
 
-class _Float32:
-    """Takes the place of a dtype, and accepts little-endian float32 only."""
+class _Dtype:
+    """Takes the place of a dtype."""
 
     def __init__(self, code: str, *_: bool):
-        if code != "f4":
-            raise pickle.UnpicklingError("an array is not one of float32 numbers")
+        self.code, self.order = code, ""
 
     def __setstate__(self, state: tuple) -> None:
-        if state[1] != "<":
-            raise pickle.UnpicklingError("an array is not little-endian")
+        self.order = state[1]
 
 
 class _FeatureUnpickler(pickle.Unpickler):
@@ -327,7 +312,7 @@ class _FeatureUnpickler(pickle.Unpickler):
             "numpy._core.multiarray._reconstruct": lambda *_: _Array(),
             "numpy.core.multiarray._reconstruct": lambda *_: _Array(),
             "numpy.ndarray": None,
-            "numpy.dtype": _Float32,
+            "numpy.dtype": _Dtype,
         }
         if f"{module}.{name}" not in allowed:
             raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no features need")

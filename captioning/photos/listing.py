@@ -1,4 +1,8 @@
-"""Lists photos: of folders and addresses, of paths that a user named, of a data set by photo id."""
+"""Lists photos: of folders, of paths that a user named, of a data set by photo id.
+
+A folder may be an address, such as s3://bucket/photos: a UPath of universal_pathlib, an extra,
+stands where a Path does then.
+"""
 
 import contextlib
 import filecmp
@@ -7,15 +11,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from captioning.cli import UserError, one_line, quoted
 from captioning.files import PHOTO_FOLDERS, PHOTOS, photo_id
 from captioning.photos.reading import is_photo_name
 from captioning.storage import Record, read_json, write_json
-
-if TYPE_CHECKING:  # An extra, which is imported for addresses only.
-    from upath import UPath
 
 # Kinds of files left out that are named; the rest are counted together.
 KINDS_NAMED = 8
@@ -27,12 +27,8 @@ class PhotoFolders(Record):
     folders: list[str]
 
 
-def path_of(text: str) -> "Path | UPath":
-    """Returns the path, or the address such as s3://bucket/photos, that a text names.
-
-    Raises:
-        UserError: if it is an address, and what reads those is not installed.
-    """
+def path_of(text: str) -> Path:
+    """Returns the path or the address that a text names."""
     if "://" not in text:
         return Path(text)
     if importlib.util.find_spec("upath") is None:
@@ -45,7 +41,7 @@ def path_of(text: str) -> "Path | UPath":
     return UPath(text)
 
 
-def photo_folders(data: Path, named: Sequence["Path | UPath"] = ()) -> list["Path | UPath"]:
+def photo_folders(data: Path, named: Sequence[Path] = ()) -> list[Path]:
     """Returns where a data set's photos are.
 
     It is what was named now or in an earlier run, or DATA/photos, or all of DATA.
@@ -67,22 +63,17 @@ def photo_folders(data: Path, named: Sequence["Path | UPath"] = ()) -> list["Pat
     return [data if data.is_dir() and not (data / PHOTOS).is_dir() else data / PHOTOS]
 
 
-def write_photo_folders(data: Path, named: Sequence["Path | UPath"]) -> None:
+def write_photo_folders(data: Path, named: Sequence[Path]) -> None:
     """Remembers folders for later runs; those in the data folder may be moved with it."""
     root = Path(os.path.abspath(data))
-    texts = []
-    for folder in named:
-        path = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder
-        is_within = isinstance(path, Path) and path.is_relative_to(root)
-        texts.append(str(path.relative_to(root) if is_within else path))
+    paths = [Path(os.path.abspath(path)) if isinstance(path, Path) else path for path in named]
+    texts = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in paths]
     write_json(data / PHOTO_FOLDERS, PhotoFolders(folders=texts))
 
 
 def find_photos(
-    folder: "Path | UPath",
-    skipped: dict[str, str] | None = None,
-    left_out: Counter[str] | None = None,
-) -> list["Path | UPath"]:
+    folder: Path, skipped: dict[str, str] | None = None, left_out: Counter[str] | None = None
+) -> list[Path]:
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
     Hidden files are ignored. Other files are left out, and counted in `left_out` by extension. Left
@@ -91,12 +82,11 @@ def find_photos(
     """
     skipped = {} if skipped is None else skipped
     left_out = Counter() if left_out is None else left_out
-    is_local = isinstance(folder, Path)
     found = []
-    for path in _walk(folder, skipped) if is_local else _list_address(folder):
+    for path in _walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
         if not is_photo_name(path.name):
             left_out[path.suffix.lower()] += 1
-        elif is_local and _is_outside(path, folder):
+        elif isinstance(path, Path) and _is_outside(path, folder):
             skipped[str(path)] = f"it is a link that points outside {folder}"
         else:
             found.append(path)
@@ -116,11 +106,10 @@ def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
 
 
 def _is_outside(path: Path, folder: Path) -> bool:
-    """Tells whether a path is a link that leads out of the folder."""
     return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
 
 
-def _list_address(folder: "UPath") -> Iterator["UPath"]:
+def _list_address(folder: Path) -> Iterator[Path]:
     """Lists files by as few requests as there can be, none of them for one file."""
     try:
         found = folder.fs.find(folder.path)
@@ -135,23 +124,19 @@ def _list_address(folder: "UPath") -> Iterator["UPath"]:
 
 
 def describe_left_out(left_out: Counter[str]) -> str:
-    """Says what `find_photos` counted: `left out: 3 .mov, 1 file without extension`.
-
-    The text is empty if it counted nothing.
-    """
-    by_count = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-    texts = []
-    for extension, count in by_count[:KINDS_NAMED]:
-        files = "file" if count == 1 else "files"
-        texts.append(f"{count:,d} {one_line(extension) or f'{files} without extension'}")
-    if rest := sum(count for _, count in by_count[KINDS_NAMED:]):
+    """Says what `find_photos` counted: `left out: 3 .mov, 1 without extension`, or nothing."""
+    kinds = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    texts = [
+        f"{count:,d} {one_line(kind) or 'without extension'}" for kind, count in kinds[:KINDS_NAMED]
+    ]
+    if rest := sum(count for _, count in kinds[KINDS_NAMED:]):
         texts.append(f"{rest:,d} of other kinds")
     return f"left out: {', '.join(texts)}" if texts else ""
 
 
 def _find_some(
-    folder: "Path | UPath", skipped: dict[str, str], left_out: Counter[str], remedy: str
-) -> list["Path | UPath"]:
+    folder: Path, skipped: dict[str, str], left_out: Counter[str], remedy: str
+) -> list[Path]:
     """Lists photos as `find_photos` does, and raises `UserError` if there are none."""
     of_folder, kinds = {}, Counter()
     found = find_photos(folder, of_folder, kinds)
@@ -189,8 +174,8 @@ def expand_paths(
 
 
 def list_photos(
-    folders: Sequence["Path | UPath"], skipped: dict[str, str], left_out: Counter[str]
-) -> dict[str, "Path | UPath"]:
+    folders: Sequence[Path], skipped: dict[str, str], left_out: Counter[str]
+) -> dict[str, Path]:
     """Lists the photos of folders, sorted, one of each photo id: path below its folder -> path.
 
     Features are found by the photo id alone: a second photo of the same id is added to `skipped`,
@@ -199,8 +184,8 @@ def list_photos(
     Raises:
         UserError: if a folder is missing or holds no photo.
     """
-    first: dict[str, Path | UPath] = {}
-    names: dict[str, Path | UPath] = {}
+    first: dict[str, Path] = {}
+    names: dict[str, Path] = {}
     remedy = "put some there, such as dog.jpg, or name their folder with --photos"
     for folder in folders:
         for path in _find_some(folder, skipped, left_out, remedy):
@@ -215,7 +200,7 @@ def list_photos(
     return names
 
 
-def _are_copies(path: "Path | UPath", other: "Path | UPath") -> bool:
+def _are_copies(path: Path, other: Path) -> bool:
     # To compare photos elsewhere they would have to be fetched.
     if isinstance(path, Path) and isinstance(other, Path) and path.name == other.name:
         with contextlib.suppress(OSError):
