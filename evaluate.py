@@ -40,11 +40,10 @@ from captioning.files import (
     RESULTS_PAGE,
     SCORES,
     SPLITS,
-    photo_id,
 )
 from captioning.network.model_folders import find_captioner, model_folder, results_folder
 from captioning.photos.features import check_same_encoder, read_encoder_record, read_features
-from captioning.photos.listing import find_photos, photo_folders
+from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.recipes import make_recipe, write_recipe
 from captioning.settings import SettingsParser, whole_number
@@ -148,11 +147,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
         title: token_probabilities(model.captioner, model.vocabulary, features, captions)
         for title, captions in decoded.items()
     }
-    # Where two folders have a photo of the same name, the first folder's counts.
-    folders = [folder for folder in photo_folders(data) if isinstance(folder, Path)]
-    found = [path for folder in folders for path in find_photos(folder)]
-    paths = {photo_id(path.name): path for path in reversed(found)}
-    cards = make_cards(paths, references, tokens, rows)
+    cards = make_cards(photo_folders(data), references, tokens, rows)
     page = make_results_page(folder, cards, rows, scores, references)
     write_page(folder / RESULTS_PAGE, page)
     write_json(folder / SCORES, scores)

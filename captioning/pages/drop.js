@@ -1,22 +1,18 @@
 // Sends each photo to the server and puts the card that it answers with on the page; after page.js.
 
-const photos = Number(cards.dataset.photos);
-const megabytes = Number(cards.dataset.megabytes);
+const { photos, megabytes } = cards.dataset;
+const say = (sentence) => (find("status").textContent = sentence);
+const failWith = (sentence) => () => Promise.reject(new Error(sentence));
 
 // What is said besides how many photos have their captions, and the end of all that is being sent.
 let notice = "";
 let sending = Promise.resolve();
 
-function say(sentence) {
-  find("status").textContent = sentence;
-}
-
 function showCount() {
-  const all = cards.children.length;
-  const failed = cards.querySelectorAll(".failed").length;
-  const captioned = cards.querySelectorAll(".caption").length;
-  const ofAll = `${captioned} of ${all} photo${all === 1 ? "" : "s"} captioned`;
-  say(all ? `${ofAll}${failed ? `, ${failed} without caption` : ""}. ${notice}` : notice);
+  const count = (selector) => cards.querySelectorAll(selector).length;
+  const failed = count(".failed") ? `, ${count(".failed")} without caption` : "";
+  const captioned = `${count(".caption")} of ${count(".card")} captioned${failed}.`;
+  say(`${count(".card") ? captioned : ""} ${notice}`);
 }
 
 function addPhotos(files) {
@@ -44,12 +40,8 @@ async function caption(file, card) {
   }
 }
 
-const failWith = (sentence) => () => {
-  throw new Error(sentence);
-};
-
 async function send(file) {
-  if (file.size > megabytes * 1e6) failWith(`This file is larger than ${megabytes} MB.`)();
+  if (file.size > megabytes * 1e6) return failWith(`This file is larger than ${megabytes} MB.`)();
   const unreadable = "This cannot be read: it may be a folder, or have been deleted.";
   const body = await file.arrayBuffer().catch(failWith(unreadable));
   const address = `caption?${new URLSearchParams({ name: file.name })}`;
@@ -59,35 +51,30 @@ async function send(file) {
   return response.ok ? answer : failWith(answer)();
 }
 
-function copyAll() {
-  const lines = [...cards.querySelectorAll(".card:has(.caption)")].map((card) =>
-    ["h2", ".words"].map((part) => card.querySelector(part).textContent.trim()).join("\t"),
-  );
-  navigator.clipboard.writeText(`${lines.join("\n")}\n`).then(
-    () => say("All captions are copied."),
-    () => say("The browser does not allow copying: select the captions and copy them by hand."),
-  );
-}
-
-function removeAll() {
-  notice = "";
-  cards.replaceChildren();
-  showCount();
-  find("files").focus();
-}
-
-find("files").addEventListener("change", (event) => {
-  addPhotos(event.target.files);
+find("files").addEventListener("change", ({ target }) => {
+  addPhotos(target.files);
   // Otherwise the same file could not be chosen again.
-  event.target.value = "";
+  target.value = "";
 });
-find("copy").addEventListener("click", copyAll);
-find("remove").addEventListener("click", removeAll);
 document.addEventListener("paste", (event) => addPhotos(event.clipboardData.files));
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  const { files } = event.dataTransfer;
-  if (files.length) addPhotos(files);
-  else say("That is not a file: save the picture first, then drop its file.");
+  addPhotos(event.dataTransfer.files);
+});
+find("copy").addEventListener("click", () => {
+  const textOf = (card) => (part) => card.querySelector(part).textContent.trim();
+  const captioned = [...cards.querySelectorAll(".card:has(.caption)")];
+  const lines = captioned.map((card) => `${["h2", ".words"].map(textOf(card)).join("\t")}\n`);
+  const refused = "The browser does not allow copying: select the captions and copy them by hand.";
+  navigator.clipboard.writeText(lines.join("")).then(
+    () => say("All captions are copied."),
+    () => say(refused),
+  );
+});
+find("remove").addEventListener("click", () => {
+  cards.replaceChildren();
+  notice = "";
+  showCount();
+  find("files").focus();
 });

@@ -6,14 +6,14 @@ templates/card.html shows a photo with its captions, here and on the page that s
 import base64
 import hashlib
 import io
-import math
-from bisect import bisect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageOps
 from tqdm import tqdm
@@ -26,18 +26,14 @@ from captioning.text.languages import ENGLISH
 from captioning.text.vocabulary import END_TOKEN
 from captioning.text.words import full_stop, sentence_parts
 
-# Probabilities at which the shading of a word changes.
-SHADES = (0.1, 0.25, 0.5, 0.75)
+# The probability at which each shade of a word begins.
+SHADES = (0, 0.1, 0.25, 0.5, 0.75)
+SHADE_NAMES = ("under 10%", "10% to 25%", "25% to 50%", "50% to 75%", "over 75%")
 
-# Pixels of the longer side, JPEG quality, and bytes that no thumbnail of a large page exceeds.
-LONGEST_SIDE = 256
-QUALITY = 70
-THUMBNAIL_LIMIT = 20_000
-THUMBNAIL_THREADS = 4
-
-# The fewer photos share these bytes, the larger each may be, for the look at a single photo.
-PAGE_LIMIT = 20_000_000
-LARGEST_THUMBNAIL_LIMIT = 200_000
+# Pixels of the longer side of a thumbnail; those of few photos are large, to be looked at singly.
+THUMBNAIL_SIDE = 256
+SIDE_OF_FEW = 768
+FEW = 100
 
 _FOLDER = Path(__file__).parent
 
@@ -57,7 +53,7 @@ class Card:
 
     title: str  # its photo id or file name
     photo: Photo | None  # None where its file is not found
-    captions: tuple[Caption, ...]
+    captions: tuple[Caption, ...] = ()
     references: tuple[str, ...] = ()  # captions that people wrote
 
 
@@ -66,22 +62,19 @@ class Section:
     """A part of the page that opens at a click; what is empty is left out."""
 
     title: str
-    table: tuple[tuple[str, ...], ...] = ()  # first the header; each row begins with its title
-    notes: tuple[str, ...] = ()  # paragraphs
-    plots: tuple[tuple[str, bytes], ...] = ()  # what each shows, and the plot as PNG, on white
+    table: pd.DataFrame | None = None  # of texts
+    notes: Sequence[str] = ()  # paragraphs
+    plots: Sequence[tuple[str, bytes]] = ()  # what each shows, and the plot as PNG, on white
     code: str = ""  # shown as it is, lines and spaces kept
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows; what is empty is left out."""
+    """What a page of results shows."""
 
     title: str  # heading of the page and name of its window
     cards: Sequence[Card]
-    introduction: str = ""
-    sections: tuple[Section, ...] = ()
-    # The photos that have no card, and why.
-    skipped: Mapping[str | Path, object] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
     language: str = ENGLISH  # code of the language of captions and references
 
 
@@ -94,90 +87,16 @@ class Thumbnail(NamedTuple):
 
 def write_page(path: Path, page: Page) -> None:
     """Writes a page with thumbnails of its photos; one that cannot be read says why."""
-    scored = [c.decodings for card in page.cards for c in card.captions if c.score is not None]
+    captions = [caption for card in page.cards for caption in card.captions]
+    scored = [caption.decodings for caption in captions if caption.score is not None]
     decodings = list(dict.fromkeys(name for names in scored for name in names))
     thumbnails = make_thumbnails([card.photo for card in page.cards])
-    values = [[place, *_values(card, decodings)] for place, card in enumerate(page.cards)]
-    content = {
-        "title": page.title,
-        "page": page,
-        "shown": zip(page.cards, thumbnails, values, strict=True),
-        "decodings": decodings,
-        "has_words": any(caption.tokens for card in page.cards for caption in card.captions),
-    }
-    html, _ = fill("results.html", ["page.js"], content)
+    values = [[index, *_values(card, decodings)] for index, card in enumerate(page.cards)]
+    shown = list(zip(page.cards, thumbnails, values, strict=True))
+    content = {"title": page.title, "page": page, "shown": shown, "decodings": decodings}
+    status = counted(len(page.cards), "photo")
+    html, _ = fill("results.html", ["page.js"], content | {"status": status})
     write_text(path, html)
-
-
-def render_card(card: Card, language: str) -> str:
-    """Returns a card as a fragment of HTML."""
-    (thumbnail,) = make_thumbnails([card.photo])
-    return _TEMPLATES.get_template("card.html").module.card(card, thumbnail, language)
-
-
-def fill(
-    template: str, scripts: Sequence[str], content: Mapping[str, object], connect: str = "'none'"
-) -> tuple[str, str]:
-    """Fills in a template and returns the page and its Content-Security-Policy.
-
-    Should the escaping ever fail, nothing is fetched and no other script runs.
-    """
-    style = (_FOLDER / "style.css").read_text(encoding="utf-8")
-    script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
-    hashes = [_base64(hashlib.sha256(text.encode()).digest()) for text in (style, script)]
-    policy = (
-        f"default-src 'none'; connect-src {connect}; img-src data:; "
-        f"style-src 'sha256-{hashes[0]}'; "
-        f"script-src 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
-    )
-    own = {"style": style, "script": script, "policy": policy, "shades": _shade_names()}
-    return _TEMPLATES.get_template(template).render({**own, **content}), policy
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
-
-
-def percent(probability: float) -> str:
-    """Returns a probability as a person reads it; no word is certain or impossible."""
-    if probability < 0.001:
-        return "<0.1%"
-    if probability > 0.995:
-        return ">99%"
-    return f"{probability:.{1 if probability < 0.1 else 0}%}"
-
-
-def _tooltip(token: TokenProbability, text: str) -> str:
-    """Returns what is shown of a word: how probable it was, and what it might have been."""
-    lines = [(token.probability, text or "(end)")]
-    lines += [
-        (probability, "(end)" if word == END_TOKEN else word)
-        for word, probability in token.alternatives
-    ]
-    first, *others = [f"{percent(probability)}\t{word}" for probability, word in lines]
-    return "\n".join([first, "it might have said", *others] if others else [first])
-
-
-def sentence_of(
-    tokens: Sequence[TokenProbability], language: str
-) -> list[tuple[str, str, TokenProbability | None]]:
-    """Writes tokens as a sentence of a language.
-
-    Returns each token with what stands before it and its text, which the end token has not. The
-    full stop belongs to no token, and comes last where there is no end.
-    """
-    of_words = [token for token in tokens if not token.is_end]
-    words = [token.word for token in of_words]
-    parts = zip(sentence_parts(words, language), of_words, strict=True)
-    stop = full_stop(" ".join(words), language)
-    # The end never stands alone at the beginning of a line.
-    ends = [(f"{stop}\u00a0", "", token) for token in tokens if token.is_end]
-    return [(blank, text, token) for (blank, text), token in parts] + (ends or [(stop, "", None)])
-
-
-def _shade_names() -> list[str]:
-    limits = [f"{limit:.0%}" for limit in SHADES]
-    return [f"under {limits[0]}", *map(" to ".join, pairwise(limits)), f"over {limits[-1]}"]
 
 
 def _values(card: Card, decodings: list[str]) -> list[float | None]:
@@ -187,64 +106,96 @@ def _values(card: Card, decodings: list[str]) -> list[float | None]:
     return [mean_probability(tokens) if tokens else None, *map(scores.get, decodings)]
 
 
-def make_thumbnail(photo: Photo, limit: int = THUMBNAIL_LIMIT) -> Thumbnail:
-    """Makes a thumbnail of a photo: upright, RGB, proportions kept, metadata left out.
+def render_card(card: Card, language: str) -> str:
+    """Returns a card as a fragment of HTML."""
+    (thumbnail,) = make_thumbnails([card.photo])
+    return _TEMPLATES.get_template("card.html").module.card(card, thumbnail, language)
 
-    It has at most `limit` bytes, and as many more pixels than `LONGEST_SIDE` allows as `limit` is
-    above `THUMBNAIL_LIMIT`.
 
-    Raises:
-        PhotoError: if the photo cannot be read.
+def fill(
+    template: str, scripts: Sequence[str], content: dict[str, Any], connect: str = "'none'"
+) -> tuple[str, str]:
+    """Fills in a template and returns the page and its Content-Security-Policy.
+
+    Should the escaping ever fail, no other script runs, and nothing is fetched but from `connect`.
     """
-    side = round(LONGEST_SIDE * math.sqrt(limit / THUMBNAIL_LIMIT))
-    with opened(photo) as image:
-        # Lets a JPEG of many megapixels be decoded at a fraction of its size.
-        image.draft("RGB", (2 * side, 2 * side))
-        return _compress(to_rgb(ImageOps.exif_transpose(image)), side, limit)
-
-
-def _compress(image: Image.Image, side: int, limit: int) -> Thumbnail:
-    # Pillow would copy a comment of any length, and with it what nobody meant to publish.
-    image.info = {}
-    quality = QUALITY
-    while True:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= limit:
-            return Thumbnail(buffer.getvalue(), image.size)
-        side, quality = side * 9 // 10, max(quality - 10, 40)
+    style = (_FOLDER / "style.css").read_text(encoding="utf-8")
+    script = "".join((_FOLDER / name).read_text(encoding="utf-8") for name in scripts)
+    digests = [_base64(hashlib.sha256(text.encode()).digest()) for text in (style, script)]
+    policy = (
+        f"default-src 'none'; connect-src {connect}; img-src data:; base-uri 'none'; "
+        f"form-action 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'"
+    )
+    own = {"style": style, "script": script, "policy": policy, "shades": SHADE_NAMES}
+    return _TEMPLATES.get_template(template).render(own | content), policy
 
 
 def make_thumbnails(photos: Sequence[Photo | None]) -> list[Thumbnail | str]:
     """Makes a thumbnail of each photo, or the sentence that says why there is none."""
-    share = PAGE_LIMIT // max(1, len(photos))
-    limit = min(max(share, THUMBNAIL_LIMIT), LARGEST_THUMBNAIL_LIMIT)
-
-    def make(photo: Photo | None) -> Thumbnail | str:
-        try:
-            return make_thumbnail(photo, limit) if photo else "no photo file"
-        except PhotoError as error:
-            return f"this photo cannot be read: {error}"
-
-    with decoding_threads(THUMBNAIL_THREADS) as threads:
-        made = threads.map(make, photos)
+    side = SIDE_OF_FEW if len(photos) <= FEW else THUMBNAIL_SIDE
+    with decoding_threads(4) as threads:
+        made = threads.map(make_thumbnail, photos, repeat(side))
         return list(tqdm(made, total=len(photos), unit=" photos", delay=1, disable=None))
 
 
+def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> Thumbnail | str:
+    """Makes a thumbnail: upright, RGB, proportions kept, without metadata; or says why not."""
+    if photo is None:
+        return "no photo file"
+    try:
+        with opened(photo) as image:
+            # Lets a JPEG of many megapixels be decoded at a fraction of its size.
+            image.draft("RGB", (2 * side, 2 * side))
+            small = to_rgb(ImageOps.exif_transpose(image))
+            small.thumbnail((side, side), Image.Resampling.LANCZOS)
+            # Pillow would copy a comment of any length, and with it what nobody meant to publish.
+            small.info = {}
+            jpeg = io.BytesIO()
+            small.save(jpeg, "JPEG", quality=70, optimize=True)
+            return Thumbnail(jpeg.getvalue(), small.size)
+    except PhotoError as error:
+        return f"this photo cannot be read: {error}"
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _shade(token: TokenProbability) -> int:
+    return bisect_right(SHADES, token.probability) - 1
+
+
+def _verdict(caption: Caption) -> str:
+    if caption.score is not None:
+        return f"CIDEr-D {caption.score:.1f}"
+    return f"confidence {mean_probability(caption.tokens):.0%}" if caption.tokens else ""
+
+
+def _tooltip(token: TokenProbability, text: str) -> str:
+    words = [(text, token.probability), *token.alternatives]
+    named = [("(end)" if word in ("", END_TOKEN) else word, share) for word, share in words]
+    first, *others = [f"{share:.1%}\t{word}" for word, share in named]
+    return "\n".join([first, "it might have said", *others])
+
+
+def _sentence(
+    tokens: Sequence[TokenProbability], language: str
+) -> list[tuple[str, str, TokenProbability | None]]:
+    """Writes a caption as a sentence: each token with what stands before it and its text.
+
+    The end has no text. The full stop belongs to no token, and comes last where there is no end.
+    """
+    words = [token for token in tokens if not token.is_end]
+    parts = sentence_parts([token.word for token in words], language)
+    stop = full_stop(" ".join(token.word for token in words), language)
+    # The end never stands alone at the beginning of a line.
+    ends = [(f"{stop}\u00a0", "", token) for token in tokens if token.is_end]
+    sentence = [(blank, text, token) for (blank, text), token in zip(parts, words, strict=True)]
+    return sentence + (ends or [(stop, "", None)])
+
+
 _TEMPLATES = Environment(
-    loader=FileSystemLoader(_FOLDER / "templates"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=StrictUndefined,
+    loader=FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
 )
-_TEMPLATES.filters |= {
-    "base64": _base64,
-    "counted": counted,
-    "mean": mean_probability,
-    "percent": percent,
-    "sentence": sentence_of,
-    "shade": lambda token: bisect(SHADES, token.probability),
-    "tooltip": _tooltip,
-}
+_TEMPLATES.filters.update(base64=_base64, sentence=_sentence, tooltip=_tooltip)
+_TEMPLATES.filters.update(shade=_shade, verdict=_verdict)
