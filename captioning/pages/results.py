@@ -40,7 +40,8 @@ def make_cards(
             score = float(rows[title].statistics.photo_scores["CIDEr-D"][index])
             first = captions.get(words, Caption((), written[index], score))
             captions[words] = replace(first, decodings=(*first.decodings, title))
-        cards.append(Card(photo, paths.get(photo), tuple(captions.values()), tuple(texts)))
+        texts = tuple(references.texts[index])
+        cards.append(Card(photo, paths.get(photo), tuple(captions.values()), texts))
     return cards
 
 
