@@ -26,8 +26,10 @@ def make_cards(
     The folders may lack some of the photos. `tokens` is title of a decoding -> what it wrote about
     each photo, and `rows` what `scoring.score_rows` made of it.
     """
-    # Where two folders have a photo of the same name, the first folder's counts.
-    found = [path for folder in folders for path in find_photos(folder)]
+    # Where two folders have a photo of the same name, the first folder's counts. Photos at an
+    # address are not fetched.
+    local = [folder for folder in folders if isinstance(folder, Path)]
+    found = [path for folder in local for path in find_photos(folder)]
     paths = {photo_id(path.name): path for path in reversed(found)}
     cards = []
     for index, (photo, texts) in enumerate(
