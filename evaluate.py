@@ -41,18 +41,23 @@ from captioning.files import (
     SCORES,
     SPLITS,
 )
-from captioning.network.model_folders import find_captioner, model_folder, results_folder
+from captioning.network.model_folder import (
+    find_captioner,
+    make_recipe,
+    model_folder,
+    results_folder,
+    write_recipe,
+)
 from captioning.photos.features import check_same_encoder, read_encoder_record, read_features
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.recipes import make_recipe, write_recipe
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import digest_of_file, locked, write_json
 from captioning.text.prepared import read_prepared_text
 
 # Keras and pandas take seconds to load: what needs them is imported after the arguments.
 if TYPE_CHECKING:
-    from captioning.network.saved_model import SavedModel
+    from captioning.network.model_folder import SavedModel
     from captioning.photos.features import Features
 
 # Where things are.
@@ -108,7 +113,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     record = read_encoder_record(data)
     announce_loading("Keras")
     from captioning.network.decoding import token_probabilities
-    from captioning.network.saved_model import load_models, notes_on_training_photos
+    from captioning.network.model_folder import load_models, notes_on_training_photos
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import pretrained_model
-from captioning.network.model_folders import holds_captioner, model_folder
+from captioning.network.model_folder import holds_captioner, model_folder
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import cell_of, write_table
 

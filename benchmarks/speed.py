@@ -28,7 +28,7 @@ from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit, load_split
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner, halves
-from captioning.network.saved_model import load_model
+from captioning.network.model_folder import load_model
 from captioning.network.training import CaptionTrainer, compile_trainer
 from captioning.photos.features import read_features
 from captioning.settings import SettingsParser

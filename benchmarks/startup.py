@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.files import CAPTIONER
 from captioning.network.model import build_captioner
-from captioning.network.saved_model import SavedModel, save_model
+from captioning.network.model_folder import SavedModel, save_model
 from captioning.photos.architectures import ARCHITECTURES
 from captioning.photos.encoders import Encoder
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary

@@ -10,10 +10,13 @@ import numpy as np
 from PIL import Image
 
 from captioning.files import ENCODER_RECORD, pretrained_model
-from captioning.network.confidence import TokenProbability, mean_probability
-from captioning.network.decoding import CaptionDecoder, token_probabilities
-from captioning.network.model_folders import model_folder
-from captioning.network.saved_model import SavedModel, doubts_about, load_models
+from captioning.network.decoding import (
+    CaptionDecoder,
+    TokenProbability,
+    mean_probability,
+    token_probabilities,
+)
+from captioning.network.model_folder import SavedModel, doubts_about, load_models, model_folder
 from captioning.photos.encoders import Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos

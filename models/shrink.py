@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, quoted, run
-from captioning.old import CAPTIONER, HISTORY
+from captioning.files import CAPTIONER, HISTORY, read_recipe_of_model
+from captioning.storage import atomic_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"{options.smaller} is the model itself: name another folder")
 
     from captioning.keras_setup import keras
-    from captioning.network.saved_model import load_model, save_model
-    from captioning.old import atomic_path
-    from captioning.recipes import read_recipe_of_model
+    from captioning.network.model_folder import load_model, save_model
 
     model = load_model(options.model)
     recipe = read_recipe_of_model(options.model)

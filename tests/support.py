@@ -268,3 +268,13 @@ class PhotoBench:
         for name, content in state.items():
             (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_bytes(content)
+
+
+def generate_desc(captioner, vocabulary, features, beam_width=1, *, consensus=False, **options):
+    """Captions photos from their features, (photos, length), as texts."""
+    from captioning.network.decoding import CaptionDecoder
+
+    decoder = CaptionDecoder(captioner, vocabulary)
+    decode = decoder.consensus if consensus else decoder.beam
+    captions = decode(features, beam_width, **options)
+    return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from msgspec import structs
-from support import ENCODER_RECORD, StandIn, make_prepared_data
+from support import ENCODER_RECORD, StandIn, generate_desc, make_prepared_data
 from test_decoding import FEATURE_LENGTH, VOCABULARY, SlowDecoder, random_captioner
 from test_model import build_word_half_with
 
@@ -17,7 +17,7 @@ import generate
 from captioning import captioner
 from captioning.cli import UserError
 from captioning.keras_setup import keras
-from captioning.network.decoding import CaptionDecoder, generate_desc, token_probabilities
+from captioning.network.decoding import CaptionDecoder, token_probabilities
 from captioning.network.model import (
     average_captioners,
     build_captioner,
@@ -26,8 +26,13 @@ from captioning.network.model import (
     join_halves,
     state_sizes,
 )
-from captioning.network.model_folders import results_folder
-from captioning.network.saved_model import SavedModel, load_model, load_models, save_model
+from captioning.network.model_folder import (
+    SavedModel,
+    load_model,
+    load_models,
+    results_folder,
+    save_model,
+)
 from captioning.photos.reading import encode_photos
 from captioning.scores.scoring import Scores
 from captioning.storage import read_json

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from msgspec import structs
 from PIL import Image
-from support import ENCODER_RECORD, ROOT, StandIn, draw_photos
+from support import ENCODER_RECORD, ROOT, StandIn, draw_photos, generate_desc
 from test_decoding import VOCABULARY, change_bias, random_captioner
 
 from captioning import captioner as captioner_module
 from captioning import load_captioner
 from captioning.captioner import PHOTOS_TOGETHER, Captioner
 from captioning.cli import UserError
-from captioning.network.decoding import generate_desc
-from captioning.network.model_folders import pretrained_model
-from captioning.network.saved_model import SavedModel, load_models, save_model
+from captioning.files import pretrained_model
+from captioning.network.model_folder import SavedModel, load_models, save_model
 from captioning.photos.reading import PhotoError, read_in_sizes
 
 RECORD = structs.replace(ENCODER_RECORD, weights="imagenet")
@@ -161,9 +160,7 @@ def test_models_are_named_in_several_ways(place, captioner, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=rf"^1.captioner\.keras is missing in {tmp_path}: train"):
         load_captioner("1")
-    monkeypatch.setattr(
-        "captioning.network.model_folders.pretrained_model", lambda: tmp_path / "comes with it"
-    )
+    monkeypatch.setattr("captioning.captioner.pretrained_model", lambda: tmp_path / "comes with it")
     with pytest.raises(UserError, match=r"missing: it comes with the project: fetch the project$"):
         load_captioner(tmp_path / "comes with it")
     other = structs.replace(RECORD, weights_sha256="another")

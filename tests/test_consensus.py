@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
+from support import generate_desc
 from test_decoding import FEATURE_LENGTH, VOCABULARY, SlowDecoder, random_captioner
 
-from captioning.network.decoding import CaptionDecoder, generate_desc
+from captioning.network.decoding import CaptionDecoder
 from captioning.scores import metrics
 
 
@@ -50,12 +51,12 @@ def test_decoding_chooses_among_the_captions_of_the_beam(width, size):
     captioner = random_captioner(2)
     photos = np.random.default_rng(1).normal(0, 2, (6, FEATURE_LENGTH)).astype(np.float32)
     decoder, slow = CaptionDecoder(captioner, VOCABULARY), SlowDecoder(captioner)
-    found = decoder.consensus(photos, width, 0.7, size)
+    found = decoder.consensus(photos, width, no_repeat_ngram_size=size)
     for photo, caption in zip(photos, found, strict=True):
         finished = slow.finished(photo, width, 0.7, size)
         scores = agreement([VOCABULARY.detokenize(tokens) for tokens in finished])
         assert scores[finished.index(caption)] == pytest.approx(scores.max(), rel=1e-9)
-    best = decoder.beam(photos, width, 0.7, size)
+    best = decoder.beam(photos, width, no_repeat_ngram_size=size)
     if width in (1, 15):
         assert (found == best) == (width == 1)
     texts = [" ".join(VOCABULARY.detokenize(caption)) for caption in found]

@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from support import generate_desc
 
 from captioning.keras_setup import keras
-from captioning.network.decoding import CaptionDecoder, generate_desc, word_for_id
+from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner, halves
 from captioning.text.vocabulary import Vocabulary
 
@@ -120,7 +121,7 @@ def test_greedy_is_the_slow_greedy(decoders, photos):
 def test_beam_is_the_slow_beam(decoders, photos, width, length_penalty):
     decoder, slow = decoders
     expected = [slow.beam(photo, width, length_penalty) for photo in photos]
-    assert decoder.beam(photos, width, length_penalty) == expected
+    assert decoder.beam(photos, width, length_penalty=length_penalty) == expected
 
 
 def test_a_beam_as_wide_as_all_captions_finds_the_likeliest(photos):
@@ -134,7 +135,7 @@ def test_a_beam_as_wide_as_all_captions_finds_the_likeliest(photos):
         for body in itertools.product([i for i in tokens if i != VOCABULARY.end_id], repeat=length)
     ]
     prefixes = np.array([[VOCABULARY.start_id, *c[:-1], 0, 0][:3] for c in ended], dtype=np.int32)
-    found = CaptionDecoder(captioner, vocabulary).beam(photos, 150, 0.0)
+    found = CaptionDecoder(captioner, vocabulary).beam(photos, 150, length_penalty=0.0)
     for photo, caption in zip(photos, found, strict=True):
         inputs = [np.repeat(photo[None], len(ended), axis=0), prefixes]
         table = np.log(np.asarray(captioner.predict_on_batch(inputs)))
@@ -207,17 +208,6 @@ def test_a_caption_ends_where_every_word_would_repeat(photos):
     decoder = CaptionDecoder(captioner, VOCABULARY)
     captions = decoder.beam(photos, 2, no_repeat_ngram_size=1)
     assert all(sorted(caption) == [1, 3, 4, 5, 6, 7] for caption in captions)
-
-
-def test_generate_desc_and_word_for_id(decoders, photos):
-    _, slow = decoders
-    expected = [[word_for_id(i, VOCABULARY) for i in slow.greedy(photo)] for photo in photos]
-    captions = [" ".join(word for word in words if word != "endseq") for words in expected]
-    assert generate_desc(slow.captioner, VOCABULARY, photos) == captions
-    assert word_for_id(1, VOCABULARY) == "ant"
-    assert word_for_id(7, VOCABULARY) == "elk"
-    assert word_for_id(0, VOCABULARY) is None
-    assert word_for_id(8, VOCABULARY) is None
 
 
 def test_another_network_is_refused():

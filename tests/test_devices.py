@@ -15,7 +15,7 @@ from support import ROOT, make_prepared_data
 
 import train
 from captioning.cli import run
-from captioning.network.saved_model import load_model
+from captioning.network.model_folder import load_model
 
 needs_jax = pytest.mark.skipif(
     find_spec("jax") is None, reason="JAX is not installed: python -m pip install jax"

@@ -13,7 +13,7 @@ from support import ENCODER_RECORD, ROOT, make_prepared_data
 from captioning.keras_setup import keras
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
-from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.photos.features import read_features
 from captioning.text.vocabulary import read_vocabulary
 
@@ -27,7 +27,7 @@ from captioning.cli import run
 from captioning.network.decoding import CaptionDecoder
 from captioning.keras_setup import keras
 from captioning.photos.features import read_features
-from captioning.network.saved_model import load_model
+from captioning.network.model_folder import load_model
 data, mine, other, engine = sys.argv[1:]
 assert keras.backend.backend() == engine
 assert run(train.main, ["--data", data, "--model", mine, "--epochs", "2"]) == 0

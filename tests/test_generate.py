@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from msgspec import structs
-from support import ENCODER_RECORD, StandIn, contents, draw_photo
+from support import ENCODER_RECORD, StandIn, contents, draw_photo, generate_desc
 
 import generate
 from captioning import captioner
 from captioning.cli import UserError, run
 from captioning.keras_setup import keras
-from captioning.network.decoding import CaptionDecoder, generate_desc
+from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
-from captioning.network.saved_model import SavedModel, save_model
+from captioning.network.model_folder import SavedModel, save_model
 from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})

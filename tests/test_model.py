@@ -11,7 +11,7 @@ from captioning.network import model as model_module
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder, token_probabilities
 from captioning.network.model import build_captioner, halves, zero_states
-from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.network.training import CaptionTrainer, compile_trainer
 from captioning.text.vocabulary import Vocabulary
 

@@ -4,11 +4,10 @@ import tomllib
 
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, generate_desc
 
 from captioning import load_captioner
-from captioning.network.decoding import generate_desc
-from captioning.network.model_folders import pretrained_model
+from captioning.files import pretrained_model
 from captioning.scores.scoring import Scores
 from captioning.storage import read_json
 

@@ -9,7 +9,7 @@ from test_decoding import VOCABULARY, random_captioner
 
 from benchmarks import words
 from captioning.cli import UserError
-from captioning.network.saved_model import SavedModel, load_model, save_model
+from captioning.network.model_folder import SavedModel, load_model, save_model
 
 
 @pytest.fixture

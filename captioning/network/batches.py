@@ -8,7 +8,6 @@ from itertools import chain
 import numpy as np
 
 from captioning.keras_setup import keras
-from captioning.network.devices import own_rows
 from captioning.photos.features import Features
 from captioning.text.prepared import PreparedText, usable_photos
 from captioning.text.vocabulary import Vocabulary
@@ -24,38 +23,23 @@ class CaptionedSplit:
     captions: list[list[int]]  # token ids, start and end token included
     photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
 
-    @property
-    def target_count(self) -> int:
-        """Number of tokens to predict: all but the start token of each caption."""
-        return sum(len(caption) - 1 for caption in self.captions)
-
-    def summary(self) -> str:
-        """Says how much there is, in a line for a person."""
-        return (
-            f"{len(self.photo_ids):6,d} photos {len(self.captions):8,d} captions "
-            f"{self.target_count:9,d} targets"
-        )
+    def __str__(self) -> str:
+        targets = sum(len(caption) - 1 for caption in self.captions)
+        counts = f"{len(self.photo_ids):6,d} photos {len(self.captions):8,d} captions"
+        return f"{counts} {targets:9,d} targets"
 
 
 def load_split(text: PreparedText, split: str, features: Features) -> CaptionedSplit:
-    """Collects what a split of a data folder holds; see `usable_photos`."""
+    """Collects the photos of a split that can be used, and their captions; see `usable_photos`."""
     photo_ids = usable_photos(text, split, features)
-    pairs = [
-        (row, text.vocabulary.tokenize(words))
-        for row, photo_id in enumerate(photo_ids)
-        for words in text.descriptions[photo_id]
-    ]
-    return CaptionedSplit(
-        photo_ids,
-        [text.descriptions[photo_id] for photo_id in photo_ids],
-        features.select(photo_ids),
-        [token_ids for _, token_ids in pairs],
-        np.array([row for row, _ in pairs]),
-    )
+    references = [text.descriptions[photo_id] for photo_id in photo_ids]
+    captions = [text.vocabulary.tokenize(words) for of_photo in references for words in of_photo]
+    rows = np.repeat(np.arange(len(photo_ids)), [len(of_photo) for of_photo in references])
+    return CaptionedSplit(photo_ids, references, features.select(photo_ids), captions, rows)
 
 
 def load_training(text: PreparedText, features: Features) -> tuple[CaptionedSplit, CaptionedSplit]:
-    """Collects the training and the validation split."""
+    """Returns the training split and the validation split."""
     return load_split(text, "train", features), load_split(text, "dev", features)
 
 
@@ -72,8 +56,8 @@ def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
 class CaptionBatches(keras.utils.PyDataset):
     """Batches of captions of like length, in an order that depends on seed and epoch alone.
 
-    `weights`, (captions,), say how much each caption counts, by default 1. Of a batch that is
-    divided among several processes, this one gets its part.
+    `weights`, (captions,), say how much each caption counts, by default 1. Where several devices
+    share a batch, it is padded so that each gets as many captions.
     """
 
     def __init__(
@@ -87,7 +71,7 @@ class CaptionBatches(keras.utils.PyDataset):
         # wait for the tuner's timer: up to half the time of the epoch.
         super().__init__(workers=2)
         self.features = split.features
-        # The last row, -1 of `own_rows`, is a caption without words, of the first photo.
+        # The last row, -1, is a caption without words, of the first photo, to pad batches with.
         self.photo_rows = np.append(split.photo_rows, 0)
         self.lengths = np.array([len(caption) for caption in split.captions])
         self.token_ids = np.zeros((len(self.lengths) + 1, self.lengths.max()), dtype=np.int32)
@@ -95,7 +79,8 @@ class CaptionBatches(keras.utils.PyDataset):
             row[: len(caption)] = caption
         self.weights = np.append(np.ones(len(self.lengths)) if weights is None else weights, 0)
         # Asked for here: Keras tells it to the thread that set it, and others read the batches.
-        self.distribution = keras.distribution.distribution()
+        distribution = keras.distribution.distribution()
+        self.devices = distribution.num_model_replicas if distribution else 1
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle(epoch=0)
@@ -111,19 +96,20 @@ class CaptionBatches(keras.utils.PyDataset):
         starts = range(0, len(order), self.batch_size)
         first, *middle = [order[start : start + self.batch_size] for start in starts]
         last = [middle.pop()] if middle else []
-        shuffled = [middle[number] for number in generator.permutation(len(middle))]
+        shuffled = [middle[index] for index in generator.permutation(len(middle))]
         self.batches = [first, *last, *shuffled]
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> tuple:
+    def __getitem__(self, index: int) -> tuple:
         """Returns ((features, token ids), targets, sample weight), the last 0 for padding.
 
         Features are (captions, length), the other three (captions, tokens).
         """
-        length = self.lengths[self.batches[number]].max()
-        rows = own_rows(self.batches[number], self.distribution)
+        rows = self.batches[index]
+        length = self.lengths[rows].max()
+        rows = np.append(rows, np.full(-len(rows) % self.devices, -1))
         token_ids = self.token_ids[rows, :length]
         targets = token_ids[:, 1:]
         # The end token of a caption is predicted but never read: it becomes padding.

@@ -46,8 +46,7 @@ class Hypotheses:
         """Adds a token to every hypothesis, keeps the best, and drops the photos that are finished.
 
         Both arguments are (photos * hypotheses, tokens), of the likeliest next tokens. Returns the
-        last token id of each kept hypothesis, and which row of the arguments it extends, (photos
-        left * hypotheses,) each.
+        last token of each kept hypothesis and which row it extends, (photos left * hypotheses,).
         """
         photos, hypotheses = self.tokens.shape[:2]
         rows = np.arange(photos)[:, None]
@@ -74,10 +73,7 @@ class Hypotheses:
         return ids[unfinished].ravel(), parents[unfinished].ravel()
 
     def _repeats(self, likeliest: np.ndarray) -> np.ndarray:
-        """Tells which tokens would complete an n-gram that their hypothesis has already.
-
-        Argument and result are (photos, hypotheses, tokens).
-        """
+        """Tells which tokens, (photos, hypotheses, tokens), complete an n-gram a second time."""
         size = self.no_repeat_ngram_size
         tokens = self.tokens[:, :, : self.length]
         ngrams = sliding_window_view(tokens, size, axis=2)
@@ -97,17 +93,14 @@ class Hypotheses:
         self.ended += ends.sum(axis=1)
 
     def _drop_finished(self) -> np.ndarray:
-        """Drops the hypotheses of finished photos; returns which photos are unfinished."""
+        """Drops finished photos; returns which were unfinished."""
         unfinished = self.ended < self.width
         for name in ("rows", "tokens", "scores", "ended"):
             setattr(self, name, getattr(self, name)[unfinished])
         return unfinished
 
     def captions(self) -> list[list[list[int]]]:
-        """Returns the token ids of the finished captions of each photo, the best caption first.
-
-        A photo of which no hypothesis has ended gets its best unfinished one.
-        """
+        """Returns the finished captions of each photo, best first, or its best unfinished one."""
         unfinished = dict(zip(self.rows, self.tokens[:, 0].tolist(), strict=True))
         return [
             [caption for _, caption in sorted(finished, key=lambda found: -found[0])]

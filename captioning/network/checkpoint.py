@@ -1,138 +1,95 @@
 """Checkpoints: one file from which an interrupted training goes on exactly where it was.
 
 It holds all variables of the model (weights, and the states of the random generators that dropout
-draws from), those of the optimizer, the settings of the run, and the figures of its epochs.
+draws from), those of the optimizer, the settings of the run, and the logs of its epochs.
 """
 
 import contextlib
 import json
 import shlex
 import sys
-import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from captioning.cli import UserError
-from captioning.old import CHECKPOINT, atomic_path, open_arrays, require
+from captioning.files import CHECKPOINT
+from captioning.keras_setup import keras
+from captioning.storage import atomic_path
 
-if TYPE_CHECKING:
-    from captioning.keras_setup import keras
+_START_ANEW = "run the same command without --resume"
 
 # The entry of the file that is no array of the model.
 _RUN = "run"
 
-# Of the earliest date that a zip archive can have, and so what Keras writes.
-_FIRST_YEAR = 1980
-
-
-def write_checkpoint(
-    folder: Path, model: "keras.Model", settings: dict[str, Any], history: list[dict]
-) -> None:
-    """Writes the state of a compiled model, with checksums, in place of an earlier checkpoint."""
-    # Whoever has nothing to resume need not wait for Keras.
-    from captioning.keras_setup import keras
-
-    arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
-    run = np.array(json.dumps({"settings": settings, "history": history}))
-    with atomic_path(folder / CHECKPOINT) as partial:
-        np.savez(partial, *arrays, **{_RUN: run})
-
-
-def require_checkpoint(folder: Path, remedy: str) -> Path:
-    """Returns the path of the checkpoint, or raises `UserError` if there is none."""
-    return require(folder / CHECKPOINT, f"there is nothing to resume; {remedy}")
+# What a damaged file fails with in zipfile, zlib, NumPy or json.
+_DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds: the figures of the epochs done, and the state after the last."""
+    """The logs of the epochs done, and the state after the last; both are empty at the start."""
 
-    history: list[dict]
-    arrays: list[np.ndarray]
-    remedy: str = ""  # what the user does where the state does not fit
+    logs: list[dict] = field(default_factory=list)
+    arrays: list[np.ndarray] = field(default_factory=list)
 
-    def restore(self, model: "keras.Model") -> None:
-        """Gives a compiled model the state.
-
-        Raises:
-            UserError: if the variables of the model have other shapes.
-        """
-        variables = _variables(model)
-        if [tuple(variable.shape) for variable in variables] != [one.shape for one in self.arrays]:
-            raise UserError(f"{CHECKPOINT} was written by another network: {self.remedy}")
-        for variable, array in zip(variables, self.arrays, strict=True):
-            variable.assign(array)
+    def restore(self, model: keras.Model) -> None:
+        """Gives a compiled model the state, if there is one."""
+        if self.arrays:
+            for variable, array in zip(_variables(model), self.arrays, strict=True):
+                variable.assign(array)
 
 
-def read_checkpoint(folder: Path, settings: dict[str, Any], remedy: str) -> Checkpoint:
+def write_checkpoint(
+    folder: Path, model: keras.Model, settings: dict[str, Any], logs: list[dict]
+) -> None:
+    """Writes the state of a compiled model, with checksums, in place of an earlier checkpoint."""
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+    run = np.array(json.dumps({"settings": settings, "logs": logs}))
+    with atomic_path(folder / CHECKPOINT) as partial:
+        np.savez(partial, *arrays, **{_RUN: run})
+
+
+def read_checkpoint(folder: Path, settings: dict[str, Any]) -> Checkpoint:
     """Reads the checkpoint of a run with these settings.
 
-    Raises:
-        UserError: if there is no checkpoint, it is damaged, or the run was started with other
-            settings, all of which are named.
+    Raises `UserError` if it is damaged or of an earlier version, or the run was started with other
+    settings, all of which are named.
     """
-    path = require_checkpoint(folder, remedy)
-    run, arrays = _read(path, remedy)
-    _check_settings(path, run["settings"], settings, remedy)
-    return Checkpoint(run["history"], arrays, remedy)
-
-
-def start_or_resume(
-    folder: Path, settings: dict[str, Any], is_resumed: bool, remedy: str
-) -> Checkpoint:
-    """Reads the checkpoint of a run that is resumed; otherwise starts anew and removes an old one.
-
-    Raises:
-        UserError: as `read_checkpoint`, or if the clock is wrong.
-    """
-    year = time.localtime().tm_year
-    if year < _FIRST_YEAR:
-        raise UserError(
-            f"the clock of this computer says {year}, and no model can be saved with a date before "
-            f"{_FIRST_YEAR}: set the clock, then run the same command again"
-        )
-    if is_resumed:
-        checkpoint = read_checkpoint(folder, settings, remedy)
-        print(f"resuming after epoch {len(checkpoint.history)}")
-        return checkpoint
-    if remove_checkpoint(folder):
-        print(f"{folder} holds an interrupted run: starting anew, without --resume")
-    return Checkpoint([], [])
-
-
-def _read(path: Path, remedy: str) -> tuple[dict, list[np.ndarray]]:
+    path = folder / CHECKPOINT
     try:
-        with open_arrays(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             run = json.loads(str(file[_RUN]))
-            return run, [file[f"arr_{number}"] for number in range(len(file.files) - 1)]
-    # A damaged file fails in zipfile, zlib, NumPy or json, each with errors of its own.
-    except Exception as error:
-        raise UserError(f"{path} is damaged: {remedy}") from error
-
-
-def _check_settings(path: Path, earlier: dict, settings: dict, remedy: str) -> None:
-    names = dict.fromkeys([*settings, *earlier])
+            logs, earlier = run["logs"], run["settings"]
+            arrays = [file[f"arr_{index}"] for index in range(len(file.files) - 1)]
+    except _DAMAGE as error:
+        raise UserError(f"{path} is damaged or of an earlier version: {_START_ANEW}") from error
     changed = [
         f"{name} {earlier.get(name)}, not {settings.get(name)}"
-        for name in names
+        for name in dict.fromkeys([*settings, *earlier])
         if earlier.get(name) != settings.get(name)
     ]
     if changed:
         raise UserError(
             f"{path} is of a run with {'; '.join(changed)}: resume it with the same settings, or "
-            f"{remedy}"
+            f"{_START_ANEW}"
         )
+    print(f"resuming after epoch {len(logs)}")
+    return Checkpoint(logs, arrays)
 
 
-def remove_checkpoint(folder: Path) -> bool:
-    """Removes the checkpoint; returns whether there was one."""
-    exists = (folder / CHECKPOINT).exists()
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return exists
+def start_anew(folder: Path) -> Checkpoint:
+    """Returns where a new run starts, and removes what an earlier one has left."""
+    if (folder / CHECKPOINT).exists():
+        print(f"{folder} holds an interrupted run: starting anew, without --resume")
+        (folder / CHECKPOINT).unlink()
+    return Checkpoint()
 
 
 @contextlib.contextmanager
@@ -151,7 +108,7 @@ def resumable(folder: Path, script: str, arguments: Sequence[str] | None) -> Ite
         raise
 
 
-def _variables(model: "keras.Model") -> "list[keras.Variable]":
+def _variables(model: keras.Model) -> list[keras.Variable]:
     """Lists all that training changes: the model's variables and the optimizer's."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]

@@ -4,6 +4,9 @@ All photos are decoded together, one token at a time. The states of the word hal
 token to token, so that a step costs the same for the last token of a caption as for the first.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +14,8 @@ import numpy as np
 
 from captioning.keras_setup import keras
 from captioning.network.beam import Hypotheses
-from captioning.network.confidence import TokenProbability
 from captioning.network.model import halves, zero_states
-from captioning.text.vocabulary import PADDING_ID, Vocabulary
-from captioning.text.words import join_words
+from captioning.text.vocabulary import END_TOKEN, PADDING_ID, Vocabulary
 
 # Photos decoded together; memory grows with photos x beam width x words of the vocabulary.
 PHOTOS_AT_ONCE = 256
@@ -32,7 +33,11 @@ ALTERNATIVES = 3
 
 
 class CaptionDecoder:
-    """Decodes with the weights that the captioner has at the moment of each call."""
+    """Decodes with the weights that the captioner has at the moment of each call.
+
+    Features are (photos, length). A caption is a list of token ids, the end token last unless the
+    caption reached the maximum length without it.
+    """
 
     def __init__(self, captioner: keras.Model, vocabulary: Vocabulary):
         self.photo_half, self.word_half = halves(captioner)
@@ -43,46 +48,17 @@ class CaptionDecoder:
         """Takes the likeliest token at every step, which is a beam of width 1."""
         return self.beam(features, 1)
 
-    def beam(
-        self,
-        features: np.ndarray,
-        beam_width: int,
-        length_penalty: float = LENGTH_PENALTY,
-        no_repeat_ngram_size: int = 0,
-    ) -> list[list[int]]:
-        """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
+    def beam(self, features: np.ndarray, beam_width: int, **options: float) -> list[list[int]]:
+        """Takes the best caption that `finished_captions` finds of each photo."""
+        return [found[0] for found in self.finished_captions(features, beam_width, **options)]
 
-        The features are (photos, length). A hypothesis is finished when the end token is among the
-        best `beam_width` continuations of its photo; a photo is finished when that many hypotheses
-        are. The best of them by log-probability / tokens ** length_penalty is taken (Wu et al.
-        2016, arXiv:1609.08144, section 7, with the plain power of the length that most toolkits
-        use). No caption has the same `no_repeat_ngram_size` words in a row twice; 0 forbids
-        nothing.
-
-        Returns:
-            The token ids of each caption, the end token last unless the caption reached the maximum
-            length without it.
-        """
-        options = beam_width, length_penalty, no_repeat_ngram_size
-        return [captions[0] for captions in self.finished_captions(features, *options)]
-
-    def consensus(
-        self,
-        features: np.ndarray,
-        beam_width: int,
-        length_penalty: float = LENGTH_PENALTY,
-        no_repeat_ngram_size: int = 0,
-    ) -> list[list[int]]:
-        """Takes, of the captions that `beam` finishes, the one that `choose_by_consensus` returns.
-
-        Arguments and result are as in `beam`.
-        """
-        options = beam_width, length_penalty, no_repeat_ngram_size
-        finished = self.finished_captions(features, *options)
+    def consensus(self, features: np.ndarray, beam_width: int, **options: float) -> list[list[int]]:
+        """Takes, of the captions that `finished_captions` finds, the one most like the others."""
+        finished = self.finished_captions(features, beam_width, **options)
         return [self.choose_by_consensus(captions) for captions in finished]
 
     def choose_by_consensus(self, captions: list[list[int]]) -> list[int]:
-        """Returns the one of the captions of a photo, token ids, that is most like the others.
+        """Returns the one of the captions of a photo that is most like the others.
 
         This is decoding for minimum Bayes risk (Kumar and Byrne 2004), where every caption counts
         the same and CIDEr-D without weights tells how much two are alike: see `metrics.consensus`.
@@ -96,10 +72,20 @@ class CaptionDecoder:
         self,
         features: np.ndarray,
         beam_width: int,
+        *,
         length_penalty: float = LENGTH_PENALTY,
         no_repeat_ngram_size: int = 0,
     ) -> list[list[list[int]]]:
-        """Returns the token ids of all captions that `beam` finishes, of each photo, best first."""
+        """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
+
+        A hypothesis is finished when the end token is among the best `beam_width` continuations of
+        its photo; a photo is finished when that many hypotheses are. They are ranked by
+        log-probability / tokens ** length_penalty (Wu et al. 2016, arXiv:1609.08144, section 7,
+        with the plain power of the length that most toolkits use). No caption has the same
+        `no_repeat_ngram_size` words in a row twice; 0 forbids nothing.
+
+        Returns the finished captions of each photo, the best first.
+        """
         options = beam_width, self.vocabulary, length_penalty, no_repeat_ngram_size
         captions = []
         for start in range(0, len(features), PHOTOS_AT_ONCE):
@@ -122,17 +108,16 @@ class CaptionDecoder:
     def sample(self, features: np.ndarray, generator: np.random.Generator) -> list[list[int]]:
         """Samples a caption for each row of the features from the distribution of the network.
 
-        The features are (captions, length). Returns token ids as `beam` does. All that is random
-        comes from the generator.
+        All that is random comes from the generator.
         """
         captions = np.full((len(features), self.vocabulary.maximum_length), PADDING_ID, np.int32)
         rows = np.arange(len(features))
         tokens, carried = self._start(features)
-        for place in range(self.vocabulary.maximum_length):
+        for position in range(self.vocabulary.maximum_length):
             uniform = generator.random((len(rows), 1), dtype=np.float32)
             inputs = [tokens[:, None], *carried, uniform]
             tokens, *states = self._sampling_network.predict_on_batch(inputs)
-            captions[rows, place] = tokens
+            captions[rows, position] = tokens
             unfinished = tokens != self.vocabulary.end_id
             if not unfinished.any():
                 break
@@ -160,8 +145,9 @@ class CaptionDecoder:
         logits, *states = self.word_half([token, *carried])
         return [token, *carried], logits[:, 0], states
 
+    @property
     def _forbidden(self) -> np.ndarray:
-        """Returns -inf for the tokens that no caption has after its start, 0 for the others."""
+        """-inf for the tokens that no caption has after its start, 0 for the others."""
         forbidden = np.zeros(self.vocabulary.size, dtype=np.float32)
         forbidden[[PADDING_ID, self.vocabulary.start_id]] = -np.inf
         return forbidden
@@ -174,7 +160,7 @@ class CaptionDecoder:
         """
         inputs, logits, states = self._run_word_half()
         uniform = keras.Input((1,))
-        probabilities = keras.ops.softmax(logits + self._forbidden())
+        probabilities = keras.ops.softmax(logits + self._forbidden)
         below = keras.ops.cumsum(probabilities, axis=1) <= uniform
         sampled = keras.ops.sum(keras.ops.cast(below, "int32"), axis=1)
         # Rounding may leave the last sum below 1.
@@ -183,14 +169,33 @@ class CaptionDecoder:
 
     def _step_network(self, count: int) -> keras.Model:
         """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
-        forbidden = self._forbidden()
-        count = min(count, int(np.isfinite(forbidden).sum()))
+        # All but padding and the start token.
+        count = min(count, self.vocabulary.size - 2)
         if count not in self._steps:
             inputs, logits, states = self._run_word_half()
-            scores = keras.ops.log_softmax(logits) + forbidden
+            scores = keras.ops.log_softmax(logits) + self._forbidden
             best = keras.ops.top_k(scores, count)
             self._steps[count] = keras.Model(inputs, [*best, *states])
         return self._steps[count]
+
+
+@dataclass(frozen=True)
+class TokenProbability:
+    """How sure the captioner was of one word of a caption, given the words before it."""
+
+    word: str  # END_TOKEN where the caption ends
+    probability: float
+    alternatives: tuple[tuple[str, float], ...]  # other words, likeliest first
+
+    @property
+    def is_end(self) -> bool:
+        """Whether this is the token that ends the caption."""
+        return self.word == END_TOKEN
+
+
+def mean_probability(tokens: Sequence[TokenProbability]) -> float:
+    """Returns the geometric mean of the probabilities of one or more tokens, 0 to 1."""
+    return math.prod(token.probability for token in tokens) ** (1 / len(tokens))
 
 
 def token_probabilities(
@@ -201,73 +206,31 @@ def token_probabilities(
     The features are (captions, length). One pass over a whole caption gives the probabilities at
     every position.
     """
-    # Captions of like length together, so that little is computed for padding.
-    order = np.argsort([len(caption) for caption in captions], kind="stable")
-    found = [()] * len(captions)
-    for start in range(0, len(order), CAPTIONS_AT_ONCE):
-        rows = order[start : start + CAPTIONS_AT_ONCE]
-        batch = [captions[row] for row in rows]
-        # An empty caption has no token to ask for.
-        if batch[-1]:
-            tokens = _probabilities_of_batch(captioner, vocabulary, features[rows], batch)
-            for row, tokens_of_caption in zip(rows, tokens, strict=True):
-                found[row] = tokens_of_caption
+    found = []
+    for start in range(0, len(captions), CAPTIONS_AT_ONCE):
+        batch = captions[start : start + CAPTIONS_AT_ONCE]
+        # One position at least: an empty caption has no token to ask for.
+        prefixes = np.full((len(batch), max(1, *map(len, batch))), PADDING_ID, dtype=np.int32)
+        for row, caption in zip(prefixes, batch, strict=True):
+            row[: len(caption)] = [vocabulary.start_id, *caption[:-1]][: len(caption)]
+        inputs = [features[start : start + CAPTIONS_AT_ONCE], prefixes]
+        for caption, rows in zip(batch, np.array(captioner.predict_on_batch(inputs)), strict=True):
+            pairs = zip(caption, rows, strict=False)
+            found.append(tuple(_probability(token_id, row, vocabulary) for token_id, row in pairs))
     return found
 
 
-def _probabilities_of_batch(
-    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, captions: list[list[int]]
-) -> list[tuple[TokenProbability, ...]]:
-    length = max(map(len, captions))
-    prefixes = np.full((len(captions), length), PADDING_ID, dtype=np.int32)
-    written = np.full_like(prefixes, PADDING_ID)
-    for row, caption in enumerate(captions):
-        prefixes[row, : len(caption)] = [vocabulary.start_id, *caption[:-1]]
-        written[row, : len(caption)] = caption
-    probabilities = np.array(captioner.predict_on_batch([features, prefixes]))
-    of_written = np.take_along_axis(probabilities, written[:, :, None], axis=2)
-    # Decoding never writes these two, and a written word is no alternative to itself.
-    probabilities[:, :, [PADDING_ID, vocabulary.start_id]] = -1
-    np.put_along_axis(probabilities, written[:, :, None], -1, axis=2)
+def _probability(
+    token_id: int, probabilities: np.ndarray, vocabulary: Vocabulary
+) -> TokenProbability:
+    """Picks from the probabilities of all tokens, (vocabulary,), what is said of one of them."""
+    # Decoding never writes two of these, and a written word is no alternative to itself.
+    others = -probabilities
+    others[[PADDING_ID, vocabulary.start_id, token_id]] = 1
     count = min(ALTERNATIVES, vocabulary.size - 3)
-    others = np.argpartition(-probabilities, range(count), axis=2)[:, :, :count]
-    of_others = np.take_along_axis(probabilities, others, axis=2)
-
-    def token_probability(row: int, place: int) -> TokenProbability:
-        alternatives = zip(others[row, place], of_others[row, place], strict=True)
-        return TokenProbability(
-            word_for_id(written[row, place], vocabulary),
-            float(of_written[row, place, 0]),
-            tuple((word_for_id(other, vocabulary), float(p)) for other, p in alternatives),
-        )
-
-    return [
-        tuple(token_probability(row, place) for place in range(len(caption)))
-        for row, caption in enumerate(captions)
-    ]
-
-
-def word_for_id(token_id: int, vocabulary: Vocabulary) -> str | None:
-    """Returns the word of a token id, or None for padding and for ids that no word has."""
-    if 1 <= token_id <= len(vocabulary.words):
-        return vocabulary.words[token_id - 1]
-    return None
-
-
-def generate_desc(
-    captioner: keras.Model,
-    vocabulary: Vocabulary,
-    features: np.ndarray,
-    beam_width: int = 1,
-    *,
-    consensus: bool = False,
-    no_repeat_ngram_size: int = 0,
-) -> list[str]:
-    """Captions photos from their features, (photos, length): the name of the classic recipe.
-
-    The captions have no start or end token. `consensus` chooses among those of the beam.
-    """
-    decoder = CaptionDecoder(captioner, vocabulary)
-    decode = decoder.consensus if consensus else decoder.beam
-    captions = decode(features, beam_width, no_repeat_ngram_size=no_repeat_ngram_size)
-    return [join_words(vocabulary.detokenize(token_ids)) for token_ids in captions]
+    alternatives = tuple(
+        (vocabulary.words[other - 1], float(probabilities[other]))
+        for other in np.argpartition(others, range(count))[:count]
+    )
+    word = vocabulary.words[token_id - 1]
+    return TokenProbability(word, float(probabilities[token_id]), alternatives)

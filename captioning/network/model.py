@@ -2,9 +2,8 @@
 
 It is the merge network of Tanti, Gatt and Camilleri (2017), arXiv:1703.09137, in two halves. The
 photo half turns the features of a photo into an image embedding. The word half reads token ids and
-returns, after each of them, the logits of the next token. `join_halves` runs the word half over
-whole captions, which is what is trained and saved; decoding runs it one token at a time and carries
-its state along. Since both run the same layers, they compute the same function.
+returns, after each of them, the logits of the next token. Training runs it over whole captions,
+decoding one token at a time with its state carried along: the same layers, so the same function.
 
 To change the network, change `build_photo_half` and `build_word_half`. Training, decoding, token
 probabilities, checkpoints and saving use what these two return, whatever layers are in it and
@@ -41,10 +40,9 @@ def build_word_half(
 ) -> keras.Model:
     """Builds the half that reads a caption: token ids, image embedding, states -> logits, states.
 
-    The token ids are (batch, tokens), int32, and the logits (batch, tokens, vocabulary_size). After
-    these two inputs and before them among the outputs, the states follow: what the network must
-    remember to go on where it stopped, each (batch, size), zero before the first token. An LSTM has
-    two, a GRU one, a network of two LSTMs four.
+    The token ids are (batch, tokens), int32, and the logits (batch, tokens, vocabulary_size). The
+    states are what the network must remember to go on where it stopped, each (batch, size), zero
+    before the first token. An LSTM has two, a GRU one, a network of two LSTMs four.
     """
     layers = keras.layers
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
@@ -69,8 +67,7 @@ def build_word_half(
 def join_halves(photo_half: keras.Model, word_half: keras.Model) -> keras.Model:
     """Builds the captioner: features and whole captions -> probabilities of each next token.
 
-    Its inputs are (batch, feature_length) and (batch, tokens), its output is (batch, tokens,
-    vocabulary_size). The states before the first token are zero.
+    These are (batch, feature_length), (batch, tokens) and (batch, tokens, vocabulary_size).
     """
     features = keras.Input(photo_half.inputs[0].shape[1:], name="features")
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
@@ -99,10 +96,9 @@ def build_captioner(
 
 
 def average_captioners(captioners: Sequence[keras.Model]) -> keras.Model:
-    """Builds a captioner whose probabilities are the mean of those of other captioners.
+    """Builds a captioner whose probabilities are the mean of those of others, sharing their layers.
 
-    It shares their layers. They must take the same features and have the same vocabulary; all else
-    may differ.
+    They must take the same features and have the same vocabulary; all else may differ.
     """
     photo_halves, word_halves = zip(*map(halves, captioners), strict=True)
     return join_halves(_join_photo_halves(photo_halves), _average_word_halves(word_halves))
@@ -111,10 +107,8 @@ def average_captioners(captioners: Sequence[keras.Model]) -> keras.Model:
 def _join_photo_halves(photo_halves: Sequence[keras.Model]) -> keras.Model:
     """Returns the image embeddings of all photo halves, flattened, one after another."""
     features = keras.Input(photo_halves[0].inputs[0].shape[1:], name="features")
-    embeddings = [
-        keras.layers.Flatten()(_named(half, index)(features))
-        for index, half in enumerate(photo_halves)
-    ]
+    named = [_named(half, index) for index, half in enumerate(photo_halves)]
+    embeddings = [keras.layers.Flatten()(half(features)) for half in named]
     return keras.Model(features, keras.ops.concatenate(embeddings, axis=-1), name=PHOTO_HALF)
 
 
@@ -147,42 +141,33 @@ def _named(half: keras.Model, index: int) -> keras.Model:
 
 
 def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Returns the photo half and the word half of a captioner.
-
-    Raises:
-        ValueError: if the model was not made by `join_halves`.
-    """
+    """Returns the photo half and the word half; raises `ValueError` for another network."""
     found = {layer.name: layer for layer in captioner.layers if isinstance(layer, keras.Model)}
     if set(found) != {PHOTO_HALF, WORD_HALF}:
-        raise ValueError(
-            f"Expected a captioner of {PHOTO_HALF} and {WORD_HALF}. Received: {list(found)}"
-        )
+        raise ValueError(f"Expected {PHOTO_HALF} and {WORD_HALF}. Received: {list(found)}")
     return found[PHOTO_HALF], found[WORD_HALF]
 
 
 def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
-    """Reads two tokens of two captions with a captioner, all at once and one at a time.
+    """Decodes two tokens of two captions, both at once and one after the other.
 
-    Raises:
-        ValueError: if the captioner was not made by `join_halves`, has another vocabulary, or has
-            weights or returns probabilities that are not finite. A layer that does not fit raises
-            errors of its own.
+    Raises `ValueError` if the captioner was not made by `join_halves`, has another vocabulary, or
+    anything is not finite. A layer that does not fit raises errors of its own.
     """
     photo_half, word_half = halves(captioner)
     features = keras.ops.ones((2, captioner.inputs[0].shape[-1]))
     token_ids = keras.ops.ones((2, 2), dtype="int32")
     outputs = [captioner([features, token_ids])]
     image_embedding = photo_half(features)
-    states = [keras.ops.zeros((2, size)) for size in state_sizes(word_half)]
-    shapes = [tuple(state.shape) for state in states]
+    states = list(map(keras.ops.convert_to_tensor, zero_states(word_half, 2)))
     for _ in range(2):
         logits, *states = word_half([token_ids[:, :1], image_embedding, *states])
         outputs.append(logits)
-        if [tuple(state.shape) for state in states] != shapes:
-            raise ValueError(f"Expected states of the shapes {shapes}. Received: states={states}")
-    lengths = [output.shape[1:] for output in outputs]
-    if lengths != [(2, vocabulary_size), (1, vocabulary_size), (1, vocabulary_size)]:
-        raise ValueError(f"Expected {vocabulary_size} probabilities a token. Received: {lengths}")
+    shapes = [tuple(output.shape) for output in (*outputs, *states)]
+    expected = [(2, tokens, vocabulary_size) for tokens in (2, 1, 1)]
+    expected += [(2, size) for size in state_sizes(word_half)]
+    if shapes != expected:
+        raise ValueError(f"Expected the shapes {expected}. Received: {shapes}")
     for values in (*captioner.weights, *outputs):
         if not np.isfinite(keras.ops.convert_to_numpy(values)).all():
             raise ValueError(f"Expected finite weights and probabilities. Received: {values}")

@@ -13,51 +13,45 @@ over words, so the reward is normalized by the length of the caption. Captions a
 dropout and trained on with it. The samples of a round of photos serve several steps.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from tqdm import tqdm
 
 from captioning.cli import UserError
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.callbacks import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.network.checkpoint import Checkpoint
 from captioning.network.decoding import CaptionDecoder
-from captioning.network.saved_model import SavedModel, load_model
+from captioning.network.model_folder import SavedModel, load_model
 from captioning.network.training import CaptionTrainer, compile_trainer
-from captioning.old import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
 from captioning.scores.metrics import CiderD
-from captioning.text.vocabulary import Vocabulary
 
 # CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
 _REWARD_UNIT = 100
 
 
-@dataclass(frozen=True)
-class RewardSettings:
+class RewardSettings(msgspec.Struct, frozen=True):
     """How captions are sampled and trained on."""
 
-    epochs: int
-    learning_rate: float  # at the start; it follows half a cosine down to zero
-    weight_decay: float
-    photos: int  # how many are captioned before the network is trained on the captions
-    samples: int  # captions of each photo
+    reward_epochs: int
+    reward_learning_rate: float  # at the start; it follows half a cosine down to zero
+    reward_photos: int  # how many are captioned before the network is trained on the captions
+    reward_samples: int  # captions of each photo
     caption_share: float  # weight of the loss on reference captions against that on the samples
+    weight_decay: float
     batch_size: int  # captions a step
     seed: int
 
-
-class CiderReward:
-    """Scores captions by CIDEr-D against the descriptions of the photos of a split."""
-
-    def __init__(self, split: CaptionedSplit, vocabulary: Vocabulary):
-        self.cider = CiderD(split.references)
-        self.vocabulary = vocabulary
-
-    def score(self, captions: list[list[int]], photo_rows: np.ndarray) -> np.ndarray:
-        """Returns the CIDEr-D of token ids, each against its photo: (captions,), 0 to 1,000."""
-        return self.cider.score([*map(self.vocabulary.detokenize, captions)], photo_rows)
+    def steps_of_epoch(self, photos: int) -> int:
+        """Returns how many steps an epoch takes on so many photos."""
+        starts = range(0, photos, self.reward_photos)
+        rounds = [min(self.reward_photos, photos - start) for start in starts]
+        return sum(-(-count * (self.reward_samples + 1) // self.batch_size) for count in rounds)
 
 
 def advantages(rewards: np.ndarray) -> np.ndarray:
@@ -67,147 +61,126 @@ def advantages(rewards: np.ndarray) -> np.ndarray:
     return rewards - others
 
 
+class CaptionSampler:
+    """Samples captions of the photos of a split, and scores captions by CIDEr-D."""
+
+    def __init__(self, decoder: CaptionDecoder, split: CaptionedSplit):
+        if len(split.photo_ids) < 2:
+            raise UserError(
+                "the CIDEr-D of a single photo is always 0: add training and validation photos, or "
+                "run python train.py with --reward-epochs 0"
+            )
+        self.decoder = decoder
+        self.split = split
+        self.cider = CiderD(split.references)
+
+    def score(self, captions: Sequence[list[int]], rows: np.ndarray) -> np.ndarray:
+        """Returns the CIDEr-D of token ids, each against a photo: (captions,), 0 to 1,000."""
+        words = [self.decoder.vocabulary.detokenize(caption) for caption in captions]
+        return self.cider.score(words, rows)
+
+    def score_greedy(self) -> float:
+        """Returns the mean CIDEr-D of the captions that greedy decoding writes of all photos."""
+        greedy = self.decoder.greedy(self.split.features)
+        return float(self.score(greedy, np.arange(len(greedy))).mean())
+
+    def sample_batches(
+        self, photos: np.ndarray, settings: RewardSettings, generator: np.random.Generator
+    ) -> tuple[CaptionBatches, np.ndarray]:
+        """Samples captions of some photos, rows of the features.
+
+        Returns:
+            Batches of the samples, weighted by their advantages, and of one reference caption of
+            each photo; and the rewards, (photos, samples).
+        """
+        split = self.split
+        rows = np.repeat(photos, settings.reward_samples)
+        sampled = self.decoder.sample(split.features[rows], generator)
+        rewards = self.score(sampled, rows).reshape(len(photos), -1)
+        # The captions of a photo stand together.
+        first, after = (np.searchsorted(split.photo_rows, photos, end) for end in ("left", "right"))
+        written = generator.integers(first, after)
+        start = [self.decoder.vocabulary.start_id]
+        captions = [start + caption for caption in sampled]
+        captions += [split.captions[row] for row in written]
+        # There are fewer reference captions than samples, so that each counts for more.
+        weight_written = settings.caption_share * settings.reward_samples
+        weights = np.concatenate(
+            [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
+        )
+        sampled_split = replace(split, captions=captions, photo_rows=np.concatenate([rows, photos]))
+        seed = int(generator.integers(2**31))
+        return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards
+
+
 def fine_tune(
     trainer: CaptionTrainer,
-    model: SavedModel,
     splits: tuple[CaptionedSplit, CaptionedSplit],
     settings: RewardSettings,
     checkpoint: Checkpoint,
-    folder: Path,
     callbacks: list[keras.callbacks.Callback],
+    *,
+    model: SavedModel,
+    folder: Path,
 ) -> None:
-    """Trains by rewards, from the model in the folder or from a checkpoint of such a training.
+    """Trains a captioner by rewards, from the model in the folder or from a checkpoint.
 
-    `splits` are the training and the validation split, and `checkpoint` holds the history of all
-    epochs so far, to which a callback adds those of this function. The callbacks see `reward`, the
-    mean CIDEr-D of the sampled captions, and `val_cider_d`, that of the captions that greedy
-    decoding writes of the validation split. The epoch with the lowest validation loss, whose model
-    is in the folder, is given the latter too.
+    The splits are those of training and validation, and the checkpoint holds the logs of all epochs
+    so far, to which a callback adds those of this function. The callbacks see `reward`, the mean
+    CIDEr-D of the sampled captions, and `val_cider_d`, that of the captions that greedy decoding
+    writes of the validation split. The epoch with the lowest validation loss, whose model is in the
+    folder, is given the latter too.
 
-    Raises:
-        UserError: if a split has a single photo, or the loss is not finite any more.
+    Raises `UserError` if the loss is not finite any more.
     """
-    training, validation = splits
-    if min(len(training.features), len(validation.features)) < 2:
-        raise UserError(
-            "the CIDEr-D of a single photo is always 0: add training and validation photos, or run "
-            "python train.py with --reward-epochs 0"
-        )
-    history = checkpoint.history
-    epochs = _epochs_before(history) + settings.epochs
-    _set_start(trainer, model, len(training.features), settings, checkpoint, folder)
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    reward = CiderReward(training, model.vocabulary)
-    validation_reward = CiderReward(validation, model.vocabulary)
-
-    def validate() -> float:
-        greedy = decoder.greedy(validation.features)
-        return float(validation_reward.score(greedy, np.arange(len(greedy))).mean())
-
-    if not any(VALIDATION_CIDER in figures for figures in history):
-        best = min(history, key=lambda figures: figures[VALIDATION_LOSS])
-        best[VALIDATION_CIDER] = validate()
+    training, validation = (CaptionSampler(decoder, split) for split in splits)
+    history = checkpoint.logs
+    steps = settings.reward_epochs * settings.steps_of_epoch(len(training.split.photo_ids))
+    compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
+    if any(VALIDATION_CIDER in logs for logs in history):
+        checkpoint.restore(trainer)
+    else:
+        # With new states of dropout, which Keras draws from the seed of the run.
+        best = load_model(folder).captioner
+        for variable, value in zip(model.captioner.variables, best.variables, strict=True):
+            variable.assign(value)
+        best = min(history, key=lambda logs: logs[VALIDATION_LOSS])
+        best[VALIDATION_CIDER] = validation.score_greedy()
         print(f"before reward fine-tuning: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
     calls = keras.callbacks.CallbackList(callbacks, model=trainer)
     calls.on_train_begin()
+    epochs = sum(VALIDATION_LOSS in logs for logs in history) + settings.reward_epochs
     for epoch in range(len(history), epochs):
         calls.on_epoch_begin(epoch)
-        mean_reward = _train_epoch(trainer, decoder, training, reward, settings, epoch)
-        score = validate()
-        calls.on_epoch_end(epoch, {REWARD: mean_reward, VALIDATION_CIDER: score})
-
-
-def _epochs_before(history: list[dict]) -> int:
-    return sum(VALIDATION_LOSS in figures for figures in history)
-
-
-def _set_start(
-    trainer: CaptionTrainer,
-    model: SavedModel,
-    photos: int,
-    settings: RewardSettings,
-    checkpoint: Checkpoint,
-    folder: Path,
-) -> None:
-    """Compiles the trainer, and gives it the state that fine-tuning goes on from."""
-    steps = settings.epochs * steps_of_epoch(photos, settings)
-    compile_trainer(trainer, settings.learning_rate, settings.weight_decay, steps)
-    if any(VALIDATION_CIDER in figures for figures in checkpoint.history):
-        checkpoint.restore(trainer)
-        return
-    # With new states of dropout, which Keras draws from the seed of the run.
-    best = load_model(folder).captioner
-    for variable, value in zip(model.captioner.variables, best.variables, strict=True):
-        variable.assign(value)
-
-
-def steps_of_epoch(photos: int, settings: RewardSettings) -> int:
-    """Returns how many steps an epoch of fine-tuning takes."""
-    rounds = [min(settings.photos, photos - start) for start in range(0, photos, settings.photos)]
-    return sum(-(-count * (settings.samples + 1) // settings.batch_size) for count in rounds)
+        reward = _train_epoch(trainer, training, settings, epoch)
+        score = validation.score_greedy()
+        calls.on_epoch_end(epoch, {REWARD: reward, VALIDATION_CIDER: score})
 
 
 def _train_epoch(
-    trainer: CaptionTrainer,
-    decoder: CaptionDecoder,
-    split: CaptionedSplit,
-    reward: CiderReward,
-    settings: RewardSettings,
-    epoch: int,
+    trainer: CaptionTrainer, sampler: CaptionSampler, settings: RewardSettings, epoch: int
 ) -> float:
     """Samples captions of some photos and trains on them, in one pass over all photos."""
     # Depends on nothing before the epoch, so that a resumed run sees the same.
     generator = np.random.default_rng([settings.seed, epoch])
-    order = generator.permutation(len(split.features))
+    order = generator.permutation(len(sampler.split.photo_ids))
     rewards = []
     with tqdm(total=len(order), unit=" photos", disable=None, leave=False) as progress:
-        for start in range(0, len(order), settings.photos):
-            photos = order[start : start + settings.photos]
-            batches, scores = sample_batches(decoder, split, reward, photos, settings, generator)
-            for number in range(len(batches)):
-                inputs, targets, sample_weight = batches[number]
-                figures = trainer.train_on_batch(
-                    inputs, targets, sample_weight=sample_weight, return_dict=True
+        for start in range(0, len(order), settings.reward_photos):
+            photos = order[start : start + settings.reward_photos]
+            batches, scores = sampler.sample_batches(photos, settings, generator)
+            for index in range(len(batches)):
+                inputs, targets, weight = batches[index]
+                logs = trainer.train_on_batch(
+                    inputs, targets, sample_weight=weight, return_dict=True
                 )
-                if not np.isfinite(figures["loss"]):
+                if not np.isfinite(logs["loss"]):
                     raise UserError(
                         "the loss of reward fine-tuning is not finite: run python train.py again "
-                        f"with a lower --reward-learning-rate than {settings.learning_rate:g}"
+                        f"with a --reward-learning-rate below {settings.reward_learning_rate:g}"
                     )
             rewards.append(scores)
             progress.update(len(photos))
             progress.set_postfix(reward=f"{np.concatenate(rewards).mean():.1f}")
     return float(np.concatenate(rewards).mean())
-
-
-def sample_batches(
-    decoder: CaptionDecoder,
-    split: CaptionedSplit,
-    reward: CiderReward,
-    photos: np.ndarray,
-    settings: RewardSettings,
-    generator: np.random.Generator,
-) -> tuple[CaptionBatches, np.ndarray]:
-    """Samples captions of some photos of a split, rows of its features.
-
-    Returns:
-        Batches of the samples, weighted by their advantages, and of one reference caption of each
-        photo; and the rewards, (photos, samples).
-    """
-    rows = np.repeat(photos, settings.samples)
-    sampled = decoder.sample(split.features[rows], generator)
-    rewards = reward.score(sampled, rows).reshape(len(photos), -1)
-    # The captions of a photo stand together.
-    first, after = (np.searchsorted(split.photo_rows, photos, side) for side in ("left", "right"))
-    written = generator.integers(first, after)
-    start = [decoder.vocabulary.start_id]
-    captions = [start + caption for caption in sampled]
-    captions += [split.captions[row] for row in written]
-    # There are fewer reference captions than samples, so that each counts for more.
-    weight_written = settings.caption_share * settings.samples
-    weights = np.concatenate(
-        [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
-    )
-    sampled_split = replace(split, captions=captions, photo_rows=np.concatenate([rows, photos]))
-    seed = int(generator.integers(2**31))
-    return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards

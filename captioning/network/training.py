@@ -1,35 +1,33 @@
-"""Training: loss and metrics, learning rate, number of steps, and what happens after an epoch."""
+"""Training on captions: loss and metrics, learning rate, number of steps, and Keras's loop."""
 
 import math
-import time
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
-import numpy as np
-import pandas as pd
-from tqdm import tqdm
+import msgspec
 
 from captioning.cli import UserError, wrapped
 from captioning.keras_setup import keras
-from captioning.network.batches import CaptionBatches
-from captioning.network.checkpoint import write_checkpoint
+from captioning.network.batches import CaptionBatches, CaptionedSplit
+from captioning.network.callbacks import EpochBar
+from captioning.network.checkpoint import Checkpoint
 from captioning.network.model import logits_of
-from captioning.network.model_folders import replacing
-from captioning.old import (
-    CURVES,
-    HISTORY,
-    VALIDATION_CIDER,
-    VALIDATION_LOSS,
-    atomic_path,
-    write_table,
-)
-from captioning.scores.report import draw_curves
 from captioning.text.vocabulary import PADDING_ID
 
 ops = keras.ops
 
 # How far the batch size is halved for few captions.
 MIN_BATCH_SIZE = 32
+
+
+class TrainingSettings(msgspec.Struct, frozen=True):
+    """How captions are trained on."""
+
+    epochs: int
+    batch_size: int  # captions a step
+    learning_rate: float  # the highest; it follows half a cosine down to zero
+    warmup_steps: int  # in which it first rises from zero
+    weight_decay: float
+    seed: int
 
 
 class CaptionTrainer(keras.Model):
@@ -77,10 +75,7 @@ def compile_trainer(
 ) -> None:
     """Sets AdamW with a learning rate that follows half a cosine to zero over all steps.
 
-    In the first `warmup_steps` of them it rises in a line from zero.
-
-    Raises:
-        UserError: if that is all of them.
+    In the first `warmup_steps` of them, fewer than all, it rises in a line from zero.
     """
     if warmup_steps >= steps:
         raise UserError(
@@ -116,133 +111,36 @@ def plan_steps(
     if "epochs" not in fixed:
         epochs = max(epochs, math.ceil(min_steps / math.ceil(captions / batch_size)))
     if (batch_size, epochs) != given:
-        print(
-            wrapped(
-                f"few captions: batches of {batch_size} and {epochs} epochs; --min-steps 1 keeps "
-                f"batches of {given[0]} and {given[1]} epochs"
-            )
-        )
+        changed = f"batches of {batch_size} and {epochs} epochs"
+        kept = f"batches of {given[0]} and {given[1]} epochs"
+        print(wrapped(f"few captions: {changed}; --min-steps 1 keeps {kept}"))
     return batch_size, epochs, min_steps if steps() >= min_steps else 1
 
 
-def is_finished(history: list[dict], epochs: int, patience: int) -> bool:
-    """Tells whether no epoch is left, or the validation loss has not fallen for `patience`."""
-    losses = [figures[VALIDATION_LOSS] for figures in history if VALIDATION_LOSS in figures]
-    stalled = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
-    return stalled or len(losses) >= epochs
-
-
-def is_best(history: list[dict]) -> bool:
-    """Tells whether the last epoch is the best so far: by CIDEr-D if it has that, or by loss."""
-    figure, sign = (VALIDATION_LOSS, -1)
-    if VALIDATION_CIDER in history[-1]:
-        figure, sign = (VALIDATION_CIDER, 1)
-    *earlier, last = (sign * figures[figure] for figures in history if figure in figures)
-    return last > max(earlier, default=-np.inf)
-
-
-class KeepHistory(keras.callbacks.Callback):
-    """Adds the figures of each epoch to `history`, and stops training when it is time."""
-
-    def __init__(self, history: list[dict], epochs: int, patience: int):
-        super().__init__()
-        self.history = history
-        self.epochs = epochs
-        self.patience = patience
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Adds the figures, and looks at them as `is_finished` says."""
-        figures = {
-            "epoch": epoch + 1,
-            "seconds": round(time.monotonic() - self.started, 1),
-            "learning_rate": float(self.model.optimizer.learning_rate),
-        }
-        self.history.append(figures | logs)
-        finished = is_finished(self.history, self.epochs, self.patience)
-        self.model.stop_training = finished or not _is_finite(logs)
-
-
-class SaveEpoch(keras.callbacks.Callback):
-    """Writes after every epoch what makes sure that it is not lost, if its figures are finite.
-
-    `history` ends with the figures of the epoch. write_best(folder) is called after an epoch that
-    is the best so far, and writes the model to a folder.
-    """
-
-    def __init__(
-        self, folder: Path, history: list[dict], settings: dict, write_best: Callable[[Path], None]
-    ):
-        super().__init__()
-        self.folder = folder
-        self.history = history
-        self.settings = settings
-        self.write_best = write_best
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Writes where training goes on from: fine-tuning overwrites the model it starts with."""
-        if self.history:
-            write_checkpoint(self.folder, self.model, self.settings, self.history)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Saves history, curves and, if it is the best so far, the model; the checkpoint last.
-
-        Only the checkpoint says how many epochs are done: a run that is killed before it is written
-        does the epoch again and writes the same files.
-        """
-        if not _is_finite(logs):
-            return
-        with replacing(self.folder) as new:
-            write_table(new / HISTORY, pd.DataFrame(self.history))
-            with atomic_path(new / CURVES) as partial:
-                draw_curves(self.history, partial)
-            if is_best(self.history):
-                self.write_best(new)
-        write_checkpoint(self.folder, self.model, self.settings, self.history)
-
-
-def _is_finite(figures: dict) -> bool:
-    return bool(np.isfinite(list(figures.values())).all())
-
-
-class EpochBar(keras.callbacks.Callback):
-    """Shows how far an epoch is, in a bar that goes when it ends; there is none in a log file."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Shows the bar."""
-        steps = self.params["steps"]
-        self.bar = tqdm(total=steps, unit=" batches", leave=False, disable=None)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Moves the bar on; beside it stands the loss of the epoch so far."""
-        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
-        self.bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Removes the bar."""
-        self.bar.close()
-
-
-def fit(
+def train_on_captions(
     trainer: CaptionTrainer,
-    training: CaptionBatches,
-    validation: CaptionBatches,
-    first_epoch: int,
-    epochs: int,
-    callbacks: list[keras.callbacks.Callback],
+    splits: tuple[CaptionedSplit, CaptionedSplit],
+    settings: TrainingSettings,
+    checkpoint: Checkpoint,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Runs Keras's training loop with batches that are shuffled anew for each epoch."""
+    """Trains on the first split and validates on the second, from the start or a checkpoint."""
+    training, validation = (
+        CaptionBatches(split, settings.batch_size, settings.seed) for split in splits
+    )
+    steps = len(training) * settings.epochs
+    compile_trainer(
+        trainer, settings.learning_rate, settings.weight_decay, steps, settings.warmup_steps
+    )
+    checkpoint.restore(trainer)
     trainer.fit(
         training,
         validation_data=validation,
-        epochs=epochs,
-        initial_epoch=first_epoch,
+        epochs=settings.epochs,
+        initial_epoch=len(checkpoint.logs),
         # The order must not depend on the epochs before, so that a resumed run sees the same.
         shuffle=False,
-        # Keras's own bar is as long as its figures, and longer than most terminals are wide.
+        # Keras's own bar is as long as its logs, and longer than most terminals are wide.
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: training.shuffle(epoch)),

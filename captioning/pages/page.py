@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from captioning.cli import counted
-from captioning.network.confidence import TokenProbability, mean_probability
+from captioning.network.decoding import TokenProbability, mean_probability
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, to_rgb
 from captioning.storage import write_text
 from captioning.text.languages import ENGLISH

@@ -8,7 +8,7 @@ from pathlib import Path
 from captioning.captioner import PhotoCaption
 from captioning.cli import counted
 from captioning.files import CURVES, RECIPE, photo_id
-from captioning.network.confidence import TokenProbability
+from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
 from captioning.photos.features import read_encoder_record
 from captioning.photos.listing import find_photos

@@ -5,7 +5,7 @@ import os
 import pytest
 from support import ROOT, draw_photo
 
-from captioning.network.model_folders import pretrained_model
+from captioning.files import pretrained_model
 
 LINES = """
 from captioning import load_captioner

@@ -1,0 +1,294 @@
+"""The model folder: a trained captioner with all that belongs to it, which is replaced whole."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import zipfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import tomli_w
+
+from captioning import files
+from captioning.cli import UserError, counted, is_out_of_memory, quoted
+from captioning.files import CAPTIONER, ENCODER_RECORD, RECIPE, TRAINING_PHOTOS, VOCABULARY
+from captioning.photos.encoders import JOIN, UNTRAINED
+from captioning.photos.features import ENCODER_KEYS, EncoderRecord, read_encoder_record
+from captioning.photos.features import check_same_encoder as check_same
+from captioning.settings import MADE_WITH
+from captioning.storage import Record, atomic_path, read_json, write_json, write_text
+from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+
+# Scripts ask for folders before they load Keras.
+if TYPE_CHECKING:
+    from captioning.keras_setup import keras
+
+# Where new files are written, and what that folder is called as soon as all of them are complete.
+_UNFINISHED = ".next"
+_FINISHED = ".complete"
+
+# What may be among them; the network comes last, since it says that a model is replaced.
+_OF_TRAINING = (VOCABULARY, ENCODER_RECORD, TRAINING_PHOTOS, RECIPE, files.HISTORY, files.CURVES)
+_OF_TRAINING += (CAPTIONER,)
+_OF_EVALUATION = (files.SCORES, files.GENERATED_CAPTIONS, files.RESULTS_PAGE)
+
+# How many times its bytes a network may unpack to, and how many bytes besides; what
+# models/shrink.py writes unpacks to three times.
+_MAXIMUM_EXPANSION = 10
+_ALLOWANCE = 2**20
+
+
+class TrainingPhotos(Record):
+    """The photos that a model was trained on, which must not be scored."""
+
+    photos: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model folder holds."""
+
+    captioner: "keras.Model"  # as `model.join_halves` builds it
+    vocabulary: Vocabulary
+    encoder_record: EncoderRecord  # what made the features that it was trained on
+    training_photos: tuple[str, ...] = ()  # their photo ids; none where they are not known
+
+    @property
+    def name(self) -> str:
+        """Name of the captioner, after the vocabulary and the encoder it must be used with.
+
+        Keras keeps it in the saved file.
+        """
+        encoder = msgspec.to_builtins(self.encoder_record)
+        encoder = {key: encoder[key] for key in ENCODER_KEYS}
+        belongings = repr((self.vocabulary.words, self.vocabulary.maximum_length, encoder))
+        digest = hashlib.sha256(belongings.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"captioner_{digest[:16]}"
+
+
+def model_folder(path: Path) -> Path:
+    """Returns the model folder, also where the path is that of its file CAPTIONER."""
+    return path.parent if path.name == CAPTIONER else path
+
+
+def results_folder(folders: Sequence[Path]) -> Path:
+    """Returns where the results of models go: to that of one, or to `a+b+c` beside the first."""
+    if len(folders) == 1:
+        return folders[0]
+    return folders[0].parent / "+".join(folder.absolute().name for folder in folders)
+
+
+def holds_captioner(folder: Path) -> bool:
+    """Tells whether a model folder has a network."""
+    _finish_replacing(folder)
+    return (folder / CAPTIONER).is_file()
+
+
+def find_captioner(folder: Path, data: Path | None = None) -> Path:
+    """Returns the path of a model folder's network.
+
+    Raises `UserError` if it is missing; `data` is the data folder that the message names.
+    """
+    _finish_replacing(folder)
+    return files.require(folder / CAPTIONER, data)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yields a folder to write files of a model in, which then replace those of `folder` at once.
+
+    Whatever stops it, all are the earlier ones or, for whoever opens the model, the new ones. Where
+    a network is among them, the results of the earlier one go, which would pass for those of the
+    new one. All other files stay.
+    """
+    _finish_replacing(folder)
+    unfinished = folder / _UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        # From here on the new files count.
+        os.rename(unfinished, folder / _FINISHED)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _finish_replacing(folder)
+
+
+def _finish_replacing(folder: Path) -> None:
+    """Moves complete files to their place, where a killed run has not; several processes may."""
+    finished = folder / _FINISHED
+    # A link in a stranger's folder might lead to files of one's own.
+    if finished.is_symlink() or not finished.is_dir():
+        return
+    if (finished / CAPTIONER).exists():
+        for name in _OF_EVALUATION:
+            (folder / name).unlink(missing_ok=True)
+    for name in _OF_TRAINING:
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(finished / name, folder / name)
+    # Another process may have removed it.
+    with contextlib.suppress(OSError):
+        finished.rmdir()
+
+
+def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
+    """Writes a model folder, in place of an earlier model, whole or not at all."""
+    with replacing(folder) as new:
+        write_model(new, model, recipe)
+
+
+def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
+    """Writes a model to a folder that holds none; `recipe` is what `make_recipe` returns."""
+    from captioning.keras_setup import keras
+
+    write_vocabulary(folder, model.vocabulary)
+    write_json(folder / ENCODER_RECORD, model.encoder_record)
+    write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=model.training_photos))
+    write_recipe(folder / RECIPE, recipe)
+    named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=model.name)
+    with atomic_path(folder / CAPTIONER) as partial:
+        named.save(partial)
+
+
+def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict[str, Any]]:
+    """Returns settings in force as a recipe, with what they were used on and with."""
+    from captioning.keras_setup import keras
+
+    backend = keras.backend.backend()
+    made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
+    if (data / files.PAINTED_SCENES).is_file():
+        made_with["painted_scenes"] = True
+    for package in ("keras", "tensorflow", "torch", "jax", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            made_with[package] = version(package)
+    return {**tables, MADE_WITH: made_with}
+
+
+def recipe_of_training(
+    settings: dict[str, Any], model: SavedModel, data: Path
+) -> dict[str, dict[str, Any]]:
+    """Returns all settings that the model depends on, those of the two earlier stages included."""
+    record, text = model.encoder_record, model.vocabulary.cleaning
+    photos = {"encoder": record.encoder, "weights": record.weights, "dtype": record.dtype}
+    return make_recipe({"prepare_photos": photos, "prepare_text": text, "train": settings}, data)
+
+
+def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
+    """Writes what `make_recipe` returned; `--recipe` reads it again."""
+    # A path may hold bytes that are not UTF-8, which TOML cannot.
+    write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
+
+
+def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel:
+    """Loads a model folder, or several as one model that averages them.
+
+    Raises `UserError` if one cannot be loaded, or they differ in their vocabulary or encoder.
+    """
+    first, *others = models = [load_model(folder, data) for folder in folders]
+    if not others:
+        return first
+    from captioning.network.model import average_captioners
+
+    for folder, other in zip(folders[1:], others, strict=True):
+        own_record, record = folders[0] / ENCODER_RECORD, folder / ENCODER_RECORD
+        check_same(first.encoder_record, own_record, other.encoder_record, record)
+        vocabularies = first.vocabulary, other.vocabulary
+        if len({(one.words, one.maximum_length) for one in vocabularies}) > 1:
+            raise UserError(
+                f"{folders[0] / VOCABULARY} and {folder / VOCABULARY} differ: average models that "
+                "were trained on the same words, with the same maximum length"
+            )
+    captioner = average_captioners([model.captioner for model in models])
+    photos = dict.fromkeys(photo for model in models for photo in model.training_photos)
+    return SavedModel(captioner, first.vocabulary, first.encoder_record, tuple(photos))
+
+
+def load_model(folder: Path, data: Path | None = None) -> SavedModel:
+    """Loads a model folder, which may be a stranger's.
+
+    Raises:
+        UserError: if a file is missing or damaged, or the pieces do not fit together.
+        OSError: if a file cannot be read.
+    """
+    from captioning.keras_setup import keras
+    from captioning.network.model import check_captioner
+
+    path = find_captioner(folder, data)
+    vocabulary, record = read_vocabulary(folder), read_encoder_record(folder)
+    photos = ()
+    # Models of earlier versions have no such file.
+    if (folder / TRAINING_PHOTOS).exists():
+        photos = read_json(folder / TRAINING_PHOTOS, TrainingPhotos).photos
+    # A file that cannot be opened is not damaged: the system says why.
+    path.open("rb").close()
+    try:
+        _check_archive(path)
+        captioner = keras.models.load_model(path, compile=False, safe_mode=True)
+        model = SavedModel(captioner, vocabulary, record, photos)
+        if captioner.name != model.name:
+            others = f"{folder / VOCABULARY} and {folder / ENCODER_RECORD}"
+            command = files.command_for(path, data)
+            raise UserError(f"{path} was not trained with {others} as they are: {command} again")
+        check_captioner(captioner, vocabulary.size)
+    except UserError:
+        raise
+    # It fails in as many ways as there are layers.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise files.damaged(path, "it holds no captioner that can be used") from error
+    return model
+
+
+def _check_archive(path: Path) -> None:
+    """Raises an error if a file is damaged, or unpacks to far more memory than its bytes."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+        if size > _MAXIMUM_EXPANSION * path.stat().st_size + _ALLOWANCE:
+            raise ValueError(f"Expected the weights of a network. Received: {size} bytes unpacked")
+        # Keras reads single parts of the archive, which leaves their checksums unchecked.
+        if part := archive.testzip():
+            raise ValueError(f"Expected a part with its checksum. Received: {part}")
+
+
+def doubts_about(folder: Path) -> list[str]:
+    """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
+    has_recipe = (folder / RECIPE).is_file()
+    recipe = files.read_recipe_of_model(folder) if has_recipe else {}
+    doubts = {
+        f"{folder} was trained on painted scenes and knows nothing else: its captions of "
+        "photographs are wrong": recipe.get(MADE_WITH, {}).get("painted_scenes"),
+        f"{folder} was trained with an encoder that was not trained itself: its captions have "
+        "little to do with the photos": UNTRAINED
+        in read_encoder_record(folder).weights.split(JOIN),
+    }
+    return [doubt for doubt, applies in doubts.items() if applies]
+
+
+def notes_on_training_photos(
+    model: SavedModel, data: Path, split: str, photos: Collection[str]
+) -> list[str]:
+    """Returns a note if scored photos of a split have the names of photos it was trained on.
+
+    Raises `UserError` if they are those photos, since the features are those of the training.
+    """
+    seen = sorted(set(photos).intersection(model.training_photos))
+    # Whoever asks for the scores of the training split knows.
+    if split == "train" or not seen:
+        return []
+    which = f"{len(seen):,d} of the {counted(len(photos), 'scored photo')}, such as {seen[0]!r},"
+    if read_encoder_record(data).features_sha256 == model.encoder_record.features_sha256:
+        raise UserError(
+            f"the model was trained on {which} since the splits of {data} have changed: run python "
+            f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"
+        )
+    return [
+        f"warning: {which} have the names of photos that the model was trained on. Where they are "
+        "the same photos, it scores too high: train it anew on the splits as they are."
+    ]
