@@ -42,6 +42,7 @@ from captioning.text.prepared import PreparedText, read_prepared_text
 # Keras takes seconds to load: what needs it is imported after the arguments are read.
 if TYPE_CHECKING:
     from captioning.network.batches import CaptionedSplit
+    from captioning.network.callbacks import History
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -85,7 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text, features = read_prepared_text(options.data), read_features(options.data)
     announce_loading("Keras")
     from captioning.network import batches, checkpoint, training
-    from captioning.scores.report import print_best_epoch
 
     distribution = devices.choose(options.devices)
     splits = batches.load_training(text, features)
@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = build_model(settings, text, splits)
         warn_of_lookalikes(options.data, text.splits)
         with checkpoint.resumable(options.model, "train.py", arguments):
-            logs = train(options, settings, model, text, splits)
-    print_best_epoch(logs, options.epochs, options.batch_size)
+            history = train(options, settings, model, text, splits)
+    history.print_best(options.batch_size)
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
     print(f"next: python evaluate.py --data {quoted(options.data)} --model {quoted(options.model)}")
     return DONE
@@ -140,8 +140,8 @@ def train(
     model: model_folder.SavedModel,
     text: PreparedText,
     splits: "Sequence[CaptionedSplit]",
-) -> list[dict]:
-    """Trains to the end, from the start or from a checkpoint; returns the logs of each epoch."""
+) -> "History":
+    """Trains to the end, from the start or from a checkpoint."""
     from captioning.network import batches, callbacks, checkpoint, reward, training
     from captioning.network.model import network_digest
 
@@ -170,7 +170,7 @@ def train(
             trainer, splits, how, start, after_epoch, model=model, folder=options.model
         )
     (options.model / CHECKPOINT).unlink(missing_ok=True)
-    return history.logs
+    return history
 
 
 command = partial(run, main)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, wrapped
 from captioning.files import CURVES, HISTORY
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionedSplit
@@ -57,6 +57,26 @@ class History(keras.callbacks.Callback):
             name, sign = (VALIDATION_CIDER, 1)
         *earlier, last = (sign * logs[name] for logs in self.logs if name in logs)
         return last > max(earlier, default=-np.inf)
+
+    def print_best(self, batch_size: int) -> None:
+        """Prints which epoch was kept and, where the last was the best, how to train longer."""
+        trained = [logs for logs in self.logs if VALIDATION_LOSS in logs]
+        best = min(trained, key=lambda logs: logs[VALIDATION_LOSS])
+        if len(trained) < self.epochs:
+            print(f"stopped after epoch {len(trained)}: the validation loss no longer falls")
+        kept = "best before reward fine-tuning:" if self.reward_epochs else "kept"
+        loss, accuracy = best[VALIDATION_LOSS], best["val_accuracy"]
+        scores = f"validation loss {loss:.4f}, accuracy {accuracy:.4f}"
+        print(wrapped(f"{kept} epoch {best['epoch']}: {scores}"))
+        if best["epoch"] == self.epochs:
+            longer = f"--batch-size {batch_size} --epochs {2 * self.epochs}"
+            print(
+                wrapped(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
+            )
+        if self.reward_epochs:
+            scored = [logs for logs in self.logs if VALIDATION_CIDER in logs]
+            best = max(scored, key=lambda logs: logs[VALIDATION_CIDER])
+            print(f"kept epoch {best['epoch']}: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Starts the clock of this training or fine-tuning, since it was last resumed."""
