@@ -1,0 +1,269 @@
+"""prepare_text.py as a person runs it: figures, what it prints and warns of, mistakes, locks."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from support import ROOT, assert_nothing_done, contents, prepare
+
+import prepare_text
+from captioning.cli import OWN_FAULT
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
+from captioning.storage import TEXT_LOCK, locked
+from captioning.text.prepared import read_prepared_text
+from captioning.text.summary import length_histogram, warn_of_cleaning
+from captioning.text.words import clean_captions
+
+FRENCH = ["Une fille à vélo .", "L'école d'un garçon .", "Il y a un chien dans l’eau ."]
+TIBETAN = "ཁྱི་ནག་པོ་ཞིག་གངས་ནང་རྒྱུག་གི་འདུག་བྱ་དཀར་པོ་ཞིག་འཕུར་གྱི་འདུག"
+
+
+def write_data(folder, captions=("A good dog .", "A cat .", "A cow ."), more="", train="a.jpg"):
+    """Writes a caption of each of three photos, one a split, and other lines."""
+    folder.mkdir(exist_ok=True)
+    lines = [f"{name}.jpg#0\t{caption}\n" for name, caption in zip("abc", captions, strict=True)]
+    (folder / CAPTIONS).write_text("".join(lines) + more, encoding="utf-8")
+    for split, names in (("train", train), ("dev", "b.jpg"), ("test", "c.jpg")):
+        (folder / SPLITS[split]).write_text(names + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official(flickr8k, tmp_path_factory):
+    """Gives a data folder with the official captions."""
+    data = tmp_path_factory.mktemp("official")
+    for path in flickr8k.glob("Flickr*.txt"):
+        shutil.copy(path, data)
+    return data
+
+
+def test_the_official_figures(official, capsys):
+    assert prepare(official) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    lines = [" ".join(line.split()) for line in printed.out.splitlines()]
+    for line in (
+        "photos with captions 8,092 92 of them in no split",
+        "train split 6,000 0 photos without captions left out",
+        "descriptions 40,460 2 of them empty after cleaning",
+        "words before cleaning 476,706 8,918 different ones",
+        "words after cleaning 372,935 8,763 different ones",
+        "longest description 34 words with startseq and endseq",
+        "examples 306,404 (photo, words so far) -> next word",
+        f"6 to 8 words 13,953 {'#' * 40}",
+        "commonest words: in, the, on, is, and, dog, with, man, of, two",
+    ):
+        assert line in lines
+    assert any(line.startswith("vocabulary 7,579 token ids") for line in lines)
+    # The digests are of what the first version of the cleaning wrote.
+    text = read_prepared_text(official)
+    words = "\n".join(text.vocabulary.words).encode()
+    found = [(official / DESCRIPTIONS).read_bytes(), words]
+    assert [hashlib.sha256(content).hexdigest() for content in found] == [
+        "698dfe8d99f21f993200c429ed8be2413e3b28a307c0d08b1de4131d10621c33",
+        "b8c6bfb10711c6a65bd03cccf9cfbaedf4a6dca7f7b2225c5a3215b507f2479c",
+    ]
+    assert (text.vocabulary.size, text.vocabulary.maximum_length) == (7579, 34)
+    for split, name in SPLITS.items():
+        names = (official / name).read_text().split()
+        assert text.splits[split] == [file_name.removesuffix(".jpg") for file_name in names]
+    # The odd name of the official file stands among the others.
+    assert "2258277193_586949ec62" in text.captions
+
+
+def test_what_is_written(tmp_path, capsys):
+    data = write_data(tmp_path)
+    before = contents(data)
+    assert prepare(data) == 0
+    assert contents(data).keys() - before.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY}
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-2] == f"next: python train.py --data {data}"
+    written = contents(data)
+    assert prepare(data) == 0
+    assert contents(data) == written
+
+
+def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
+    data = write_data(tmp_path, more="d.jpg#0\tIn no split .\n", train="a.jpg\nx.jpg\na.jpg")
+    (data / "photos" / "below").mkdir(parents=True)
+    for name in ("a.jpg", "below/b.jpg", "e.jpg", ".hidden"):
+        (data / "photos" / name).touch()
+    assert prepare(data) == 0
+    # The path is long, so that the line goes on below.
+    printed = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "photos with captions 4 1 of them in no split",
+        "train split 2 1 photo without captions left out",
+        "dev split 1 0 photos without captions left out",
+        f"without a file 2 files without captions 1 in {data / 'photos'} splits",
+    ):
+        assert line in printed
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").touch()
+    assert prepare(data, "--photos", str(tmp_path / "elsewhere")) == 0
+    assert "without a file 3 files without captions 0" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_histogram_counts_every_description():
+    lines = length_histogram([0, 1, 2, 3, 3, 8], bin_width=3, bar_width=6)
+    assert [int(line.split()[4]) for line in lines] == [3, 2, 1]
+    assert [line.count("#") for line in lines] == [6, 4, 2]
+
+
+# ---- Languages ----
+
+
+def test_the_language_is_recorded_and_keeps_short_words(tmp_path, capsys):
+    data = write_data(tmp_path, FRENCH)
+    assert prepare(data, "--language", "FR") == 0
+    printed = capsys.readouterr()
+    assert "settings changed by recipe or flag: language fr, min_word_length 1\n" in printed.out
+    assert printed.err == ""
+    text = read_prepared_text(data)
+    cleaning = {"language": "fr", "min_word_length": 1, "min_word_count": 1}
+    assert text.vocabulary.cleaning == cleaning
+    assert text.descriptions == {
+        "a": [["une", "fille", "à", "vélo"]],
+        "b": [["l'", "école", "d'", "un", "garçon"]],
+        "c": [["il", "y", "a", "un", "chien", "dans", "l'", "eau"]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags", "length"),
+    [
+        ('language = "fr"\n', (), 1),
+        ('language = "fr"\nmin_word_length = 2\n', (), 2),
+        ('language = "fr"\n', ("--min-word-length", "2"), 2),
+        ("", (), 2),
+        ("", ("--min-word-length", "1"), 1),
+    ],
+)
+def test_a_flag_or_a_recipe_sets_the_minimum_all_the_same(tmp_path, recipe, flags, length):
+    data, path = write_data(tmp_path, FRENCH), tmp_path / "recipe.toml"
+    path.write_text(f"[prepare_text]\n{recipe}")
+    assert prepare(data, "--recipe", str(path), *flags) == 0
+    assert read_prepared_text(data).vocabulary.cleaning["min_word_length"] == length
+
+
+@pytest.mark.parametrize(
+    ("captions", "language", "length", "damaged"),
+    [
+        (FRENCH, "fr", 1, 0),
+        (["A dog .", "A cat .", "Cat ."], "en", 2, 0),
+        (["12 345", "🐕 🐕", "A dog ."], "en", 2, 2),
+        (["A dog is on a mat ."] * 3, "en", 4, 3),
+        # Tibetan has another sign between syllables in place of blanks.
+        ([TIBETAN], "en", 2, 1),
+        ([TIBETAN], "bo", 1, 0),
+        # A few are not spoken of.
+        (["A dog runs ."] * 39 + ["..."], "en", 2, 0),
+        (["A dog runs ."] * 39 + ["...", "!", ""], "en", 2, 3),
+    ],
+)
+def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language, length, damaged):
+    texts = {"photo": captions}
+    warning = warn_of_cleaning(texts, clean_captions(texts, length, language))
+    assert bool(warning) == bool(damaged)
+    if damaged:
+        lines = warning.splitlines()
+        share = f"{damaged} of {len(captions)} caption"
+        assert lines[0].startswith(f"warning: {share}")
+        assert sum(" -> " in line for line in lines) == damaged
+        assert "--language" in warning
+        assert "--min-word-length 1" in " ".join(warning.split())
+
+
+def test_the_warning_is_printed_on_stderr(tmp_path, capsys):
+    data = write_data(tmp_path, ["A dog is on a mat ."] * 3)
+    assert prepare(data, "--min-word-length", "3") == 0
+    assert capsys.readouterr().err.splitlines()[1:4] == ["  A dog is on a mat . -> dog mat"] * 3
+
+
+# ---- Mistakes ----
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--min-word-length", "90"], ["no word", "--min-word-length 90"]),
+        (["--min-word-count", "2"], ["no word", "--min-word-count 2"]),
+        (["--min-word-count", "9" * 30], ["no word"]),
+        (["--data", "CAPTIONS"], ["is not a folder", "--data"]),
+        (["--data", "CAPTIONS/below"], ["missing"]),
+        (["--data", "nowhere"], ["nowhere", "missing", "captions"]),
+        (["--data", "x" * 300], ["x" * 300]),
+        (["--photos", "nowhere"], ["nowhere is not a folder"]),
+        (["--language", "french"], ["language as ISO 639 has it, such as en, fr or hi, got 'fren"]),
+        (["--language", "12"], ["language as ISO 639 has it"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_is_written(tmp_path, capsys, flags, words):
+    data = write_data(tmp_path)
+    flags = [flag.replace("CAPTIONS", str(data / CAPTIONS)) for flag in flags]
+    assert_nothing_done(data, capsys, *words, flags=flags)
+    # Random splits neither.
+    for name in SPLITS.values():
+        (data / name).unlink()
+    assert_nothing_done(data, capsys, *words, flags=flags)
+
+
+def test_a_caption_of_too_many_characters_is_refused(tmp_path, capsys):
+    data = write_data(tmp_path, ["狗" * 201, "A cat .", "A cow ."])
+    assert_nothing_done(data, capsys, "has 201 words", flags=["--language", "zh"])
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, capsys):
+    data = write_data(tmp_path)
+    (data / VOCABULARY).mkdir()
+    assert prepare(data) == 2
+    assert str(data / VOCABULARY) in capsys.readouterr().err
+
+
+# ---- Runs at the same time ----
+
+
+def test_a_second_run_is_refused(tmp_path, capsys):
+    data = write_data(tmp_path)
+    with locked(data, "prepare_text.py", TEXT_LOCK):
+        assert_nothing_done(data, capsys, f"another run of prepare_text.py is at work in {data}")
+    # In two terminals, as people do.
+    with locked(data, "prepare_photos.py"):
+        assert prepare(data) == 0
+
+
+def test_the_lock_is_held_from_the_reading_to_the_writing(tmp_path, monkeypatch):
+    held = []
+
+    def check(function):
+        def checked(*arguments):
+            with pytest.raises(prepare_text.UserError), locked(tmp_path, "a test", TEXT_LOCK):
+                pass
+            held.append(function.__name__)
+            return function(*arguments)
+
+        return checked
+
+    names = ["read_captioned_photos", "decide_splits", "write_prepared_text"]
+    for name in names:
+        monkeypatch.setattr(prepare_text, name, check(getattr(prepare_text, name)))
+    assert prepare(write_data(tmp_path)) == 0
+    assert held == names
+
+
+def test_a_fault_before_the_writing_writes_nothing(tmp_path, monkeypatch):
+    data = write_data(tmp_path)
+    assert prepare(data) == 0
+    written = contents(data)
+    monkeypatch.setattr(prepare_text, "build_vocabulary", lambda *_: 1 / 0)
+    assert prepare(data, "--min-word-count", "1") == OWN_FAULT
+    assert contents(data) == written
+
+
+def test_text_is_prepared_without_loading_a_network():
+    heavy = "{'keras', 'tensorflow', 'pandas', 'upath'}"
+    code = f"import sys, prepare_text; sys.exit(len({heavy} & set(sys.modules)))"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert process.returncode == 0

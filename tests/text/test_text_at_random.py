@@ -1,0 +1,169 @@
+"""What must hold for whatever stands in the files of captions, looked for at random."""
+
+import json
+import unicodedata
+
+import regex
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from support import contents
+
+import prepare_text
+from captioning.cli import UserError
+from captioning.files import CAPTIONS, SPLITS
+from captioning.text.captions import find_captions, read_captioned_photos
+from captioning.text.prepared import PreparedText, read_prepared_text, write_prepared_text
+from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.text.words import UNSPACED, word_cleaner, word_splitter
+
+# The same examples in every run; a file written anew in each may be in the same folder.
+searched = settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
+photo_ids = st.text(st.characters(exclude_characters="\0\t\r\n", codec="utf-8"), min_size=1)
+captions = st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), max_size=20)
+
+# Pieces that are nearly right find more than bytes that are nearly all wrong.
+pieces = st.sampled_from(
+    [
+        *("a.jpg", "b.jpg", "b.png", "image", "caption", "split", "train", "A dog runs", "#", "#0"),
+        *(",", ";", "\t", "|", "| 0|", '"', '""', "\n", "\r\n", "\r", " ", "\ufeff", "0", "é", "%"),
+        "image_name| comment_number| comment\n",
+    ]
+)
+nearly_right = st.lists(pieces | st.text(max_size=3), max_size=40).map("".join)
+names = st.text(st.characters(exclude_characters="\0\t\r\n", codec="utf-8"), min_size=1)
+texts = st.text(max_size=20) | st.lists(words, max_size=6).map(" ".join)
+official = st.lists(st.tuples(names, st.integers(0, 9), texts), min_size=3, max_size=12).map(
+    lambda lines: "\n".join(f"{name}.jpg#{k}\t{text}" for name, k, text in lines)
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=3) | pieces,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+def records(**fields):
+    """Gives objects of these fields, of which some may be missing or of another type."""
+    optional = {name: kind | values for name, kind in fields.items()}
+    return st.fixed_dictionaries({}, optional=optional)
+
+
+photos = st.sampled_from(["a.jpg", "b.jpg", "c.jpg"])
+sentences = st.lists(records(raw=pieces), max_size=3)
+images = records(filename=photos, split=st.sampled_from(["train", "val"]), sentences=sentences)
+karpathys = st.lists(images, max_size=4).map(lambda found: {"images": found})
+keys = st.integers(0, 3)
+cocos = st.fixed_dictionaries(
+    {
+        "images": st.lists(records(id=keys, file_name=photos), max_size=4),
+        "annotations": st.lists(records(id=keys, image_id=keys, caption=pieces), max_size=4),
+    }
+)
+jsons = st.one_of(values, karpathys, cocos).map(json.dumps)
+
+
+def attempt(action):
+    """Gives what an action returns and None, or None and the sentence that refuses it."""
+    try:
+        return action(), None
+    except UserError as error:
+        return None, str(error)
+
+
+@searched
+@given(
+    name=st.sampled_from([CAPTIONS, "captions.csv", "dataset_x.json", "photo.txt"]),
+    content=st.binary(max_size=200) | st.one_of(nearly_right, official, jsons).map(str.encode),
+    columns=st.sampled_from([("", ""), ("1", "2"), ("image", "caption"), ("x", "")]),
+)
+@example(name="captions.csv", content=b'a.jpg,"', columns=("", ""))
+@example(name="dataset_x.json", content=b'{"images": [], "annotations": []}', columns=("", ""))
+@example(
+    name=CAPTIONS, content=b"\xef\xbb\xbfa.jpg#0\tA dog .\r\n\r\nb.jpg.1#0\t", columns=("", "")
+)
+def test_whatever_a_file_holds_is_read_or_refused_in_a_sentence(tmp_path, name, content, columns):
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "photo.jpg").touch()
+    before = contents(tmp_path)
+    files, refusal = attempt(lambda: find_captions(tmp_path, (), [tmp_path]))
+    if files:
+        found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, columns))
+    assert contents(tmp_path) == before
+    if refusal:
+        assert str(tmp_path) in refusal
+        return
+    assert found.captions
+    assert found.captions.keys() <= found.file_names.keys()
+    composed = unicodedata.normalize("NFC", json.dumps(content.decode()) + content.decode())
+    for photo, of_photo in found.captions.items():
+        assert all("\n" not in text for text in of_photo)
+        assert photo in composed or name in ("dataset_x.json", "photo.txt")
+
+
+@searched
+@given(content=official, seed=st.integers(0, 3))
+def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / CAPTIONS).write_text(content, encoding="utf-8", errors="surrogatepass", newline="")
+    arguments = ["--data", str(tmp_path), "--split-seed", str(seed)]
+    status, refusal = attempt(lambda: prepare_text.main(arguments))
+    if refusal:
+        assert "prepare_text.py" in refusal or str(tmp_path) in refusal
+        assert contents(tmp_path).keys() == {CAPTIONS}
+        return
+    assert status == 0
+    text = read_prepared_text(tmp_path)
+    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS]).captions
+    assert text.captions == captions
+    clean = word_cleaner(2)
+    assert text.descriptions == {
+        photo: [clean(caption) for caption in of_photo] for photo, of_photo in captions.items()
+    }
+    assert sorted(photo for split in SPLITS for photo in text.splits[split]) == sorted(captions)
+    assert all(text.splits.values())
+    for photo in text.splits["train"]:
+        for description in text.descriptions[photo]:
+            token_ids = text.vocabulary.tokenize(description)
+            assert text.vocabulary.detokenize(token_ids) == description
+
+
+@searched
+@given(
+    written=st.dictionaries(photo_ids, st.lists(captions, min_size=1, max_size=3), min_size=3),
+    cleaned=st.lists(words, max_size=4),
+)
+def test_a_text_survives_writing(tmp_path, written, cleaned):
+    descriptions = {photo: [cleaned] * len(of_photo) for photo, of_photo in written.items()}
+    first, second, *rest = written
+    splits = {"train": [second], "dev": rest, "test": [first]}
+    vocabulary = Vocabulary((START_TOKEN, END_TOKEN), 5, {})
+    write_prepared_text(PreparedText(vocabulary, descriptions, written, splits, tmp_path))
+    found = read_prepared_text(tmp_path)
+    assert (found.captions, found.descriptions, found.splits) == (written, descriptions, splits)
+    assert list(found.descriptions) == list(descriptions)
+
+
+@searched
+@given(caption=st.text(max_size=30), language=st.sampled_from(["en", "fr", "tr", "uk", "zh"]))
+@example(caption="İI ıi e\u0301 l'E\u0301cole ’ \u200d", language="fr")
+def test_clean_words_are_letters_and_stay_what_they_are(caption, language):
+    cleaned = word_cleaner(2, language)(caption)
+    split = word_splitter(language)(caption)
+    assert [word for word in split if word in cleaned] == cleaned or set(cleaned) <= set(split)
+    for word in cleaned:
+        assert regex.match(r"\p{L}", word)
+        assert len(word) >= 2 or UNSPACED.match(word)
+        assert not any(letter.isdigit() or letter.isspace() for letter in word)
+        # What was cleaned once is cleaned to the same.
+        assert word_cleaner(2, language)(word) in ([word], [])
