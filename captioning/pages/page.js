@@ -2,8 +2,7 @@
 "use strict";
 
 const find = (name) => document.getElementById(name);
-const [cards, tooltip, enlarged, search, order] = ["cards", "tooltip", "enlarged", "search", "order"].map(find);
-const asGiven = [...cards.children];
+const [cards, tooltip, enlarged] = ["cards", "tooltip", "enlarged"].map(find);
 
 // ---- Tooltips: how probable a word was, and what else the model might have said ----
 
@@ -44,7 +43,10 @@ cards.addEventListener("click", ({ target }) => {
 });
 enlarged.addEventListener("click", ({ target }) => target.closest(".texts") || enlarged.close());
 
-// ---- Search and order ----
+// ---- Search and order, of the page of results ----
+
+const [search, order] = ["search", "order"].map(find);
+const asGiven = [...cards.children];
 
 // Lower case, with one space before each word and after the last.
 function simplify(text) {

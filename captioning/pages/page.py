@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -30,10 +30,9 @@ from captioning.text.words import full_stop, sentence_parts
 SHADES = (0, 0.1, 0.25, 0.5, 0.75)
 SHADE_NAMES = ("under 10%", "10% to 25%", "25% to 50%", "50% to 75%", "over 75%")
 
-# Pixels of the longer side of a thumbnail; those of few photos are large, to be looked at singly.
+# Pixels of the longer side of a thumbnail, and of one of at most 100, to be looked at singly.
 THUMBNAIL_SIDE = 256
-SIDE_OF_FEW = 768
-FEW = 100
+LARGE_SIDE = 768
 
 _FOLDER = Path(__file__).parent
 
@@ -78,13 +77,6 @@ class Page:
     language: str = ENGLISH  # code of the language of captions and references
 
 
-class Thumbnail(NamedTuple):
-    """A JPEG, and its width and height in pixels."""
-
-    jpeg: bytes
-    size: tuple[int, int]
-
-
 def write_page(path: Path, page: Page) -> None:
     """Writes a page with thumbnails of its photos; one that cannot be read says why."""
     captions = [caption for card in page.cards for caption in card.captions]
@@ -94,8 +86,8 @@ def write_page(path: Path, page: Page) -> None:
     values = [[index, *_values(card, decodings)] for index, card in enumerate(page.cards)]
     shown = list(zip(page.cards, thumbnails, values, strict=True))
     content = {"title": page.title, "page": page, "shown": shown, "decodings": decodings}
-    status = counted(len(page.cards), "photo")
-    html, _ = fill("results.html", ["page.js"], content | {"status": status})
+    content["status"] = counted(len(page.cards), "photo")
+    html, _ = fill("results.html", ["page.js"], content)
     write_text(path, html)
 
 
@@ -130,15 +122,15 @@ def fill(
     return _TEMPLATES.get_template(template).render(own | content), policy
 
 
-def make_thumbnails(photos: Sequence[Photo | None]) -> list[Thumbnail | str]:
-    """Makes a thumbnail of each photo, or the sentence that says why there is none."""
-    side = SIDE_OF_FEW if len(photos) <= FEW else THUMBNAIL_SIDE
+def make_thumbnails(photos: Sequence[Photo | None]) -> list[bytes | str]:
+    """Makes a thumbnail of each photo, a JPEG, or the sentence that says why there is none."""
+    side = LARGE_SIDE if len(photos) <= 100 else THUMBNAIL_SIDE
     with decoding_threads(4) as threads:
         made = threads.map(make_thumbnail, photos, repeat(side))
         return list(tqdm(made, total=len(photos), unit=" photos", delay=1, disable=None))
 
 
-def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> Thumbnail | str:
+def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> bytes | str:
     """Makes a thumbnail: upright, RGB, proportions kept, without metadata; or says why not."""
     if photo is None:
         return "no photo file"
@@ -152,23 +144,13 @@ def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> Thumbnail
             small.info = {}
             jpeg = io.BytesIO()
             small.save(jpeg, "JPEG", quality=70, optimize=True)
-            return Thumbnail(jpeg.getvalue(), small.size)
+            return jpeg.getvalue()
     except PhotoError as error:
         return f"this photo cannot be read: {error}"
 
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
-
-
-def _shade(token: TokenProbability) -> int:
-    return bisect_right(SHADES, token.probability) - 1
-
-
-def _verdict(caption: Caption) -> str:
-    if caption.score is not None:
-        return f"CIDEr-D {caption.score:.1f}"
-    return f"confidence {mean_probability(caption.tokens):.0%}" if caption.tokens else ""
 
 
 def _tooltip(token: TokenProbability, text: str) -> str:
@@ -197,5 +179,5 @@ def _sentence(
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
 )
-_TEMPLATES.filters.update(base64=_base64, sentence=_sentence, tooltip=_tooltip)
-_TEMPLATES.filters.update(shade=_shade, verdict=_verdict)
+_TEMPLATES.filters.update(base64=_base64, mean=mean_probability, sentence=_sentence)
+_TEMPLATES.filters.update(shade=lambda share: bisect_right(SHADES, share) - 1, tooltip=_tooltip)

@@ -17,7 +17,7 @@ from PIL import Image
 from werkzeug.exceptions import HTTPException
 
 from captioning.captioner import Captioner
-from captioning.cli import UserError, one_line
+from captioning.cli import UserError
 from captioning.pages.page import Caption, Card, fill, render_card
 from captioning.photos.reading import PhotoError
 
@@ -45,15 +45,15 @@ def serve(
         UserError: if the address cannot be served at.
     """
     page = DropPage(captioner, host, decoding)
-    # Flask refuses a long photo with a sentence; one that is far too long is not received.
-    longest = 2 * PHOTO_MEGABYTES * 10**6
+    # Flask refuses a long photo with a sentence; one that is far too long is not even received.
+    limit = 2 * PHOTO_MEGABYTES * 10**6
     # Waitress would tell of every photo that waits for another.
     logging.getLogger("waitress").setLevel(logging.ERROR)
     with _listen(host, port) as listener:
         # The first photo has the networks compiled, which no person should wait for.
         list(captioner.caption_all([Image.new("RGB", (64, 64))], **decoding))
         app = page.make_app()
-        server = waitress.create_server(app, sockets=[listener], max_request_body_size=longest)
+        server = waitress.create_server(app, sockets=[listener], max_request_body_size=limit)
         _announce(host, server.effective_port, open_browser)
         server.run()
         # The interpreter must not exit while a network runs. Waitress keeps Ctrl-C to itself.
@@ -66,10 +66,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"cannot serve at {host}:{port}: {reason}; choose another port, or 0 for any free one"
-        ) from error
+        cause = f"cannot serve at {host}:{port}: {error.strerror or error}"
+        raise UserError(f"{cause}; choose another port, or 0 for any free one") from error
 
 
 def _announce(host: str, port: int, open_browser: bool) -> None:
@@ -91,10 +89,10 @@ class DropPage:
         self.captioner = captioner
         self.names = {"localhost", host.lower()} - {""}
         self.decoding = decoding
+        # The encoder and the decoder serve one thread at a time.
         self.captioning = threading.Lock()
-        content = {"title": "Caption photos", "status": "", "doubts": captioner.doubts}
-        content |= {"photos": PHOTOS_ON_PAGE, "megabytes": PHOTO_MEGABYTES}
-        content |= {"waiting": Card("", None)}
+        content = {"title": "Caption photos", "doubts": captioner.doubts, "waiting": Card("", None)}
+        content |= {"photos": PHOTOS_ON_PAGE, "megabytes": PHOTO_MEGABYTES, "status": ""}
         self.html, policy = fill("drop.html", ["page.js", "drop.js"], content, connect="'self'")
         self.headers = {
             "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
@@ -118,8 +116,7 @@ class DropPage:
     def _check(self) -> None:
         """Refuses photos from pages of other sites, and names that lead here but are not ours.
 
-        Whoever has a DNS server could otherwise point a name at this computer, and read with a
-        page under that name what is answered (DNS rebinding).
+        A page under such a name could read the answers (DNS rebinding).
         """
         host = request.headers.get("Host", "")
         name = re.sub(":[0-9]+$", "", host.lower())
@@ -132,10 +129,7 @@ class DropPage:
             abort(403, "Photos are taken from this page only.")
 
     def _caption(self) -> str:
-        photo = request.get_data()
-        if not photo:
-            abort(400, "This file is empty.")
-        # The encoder and the decoder serve one thread at a time.
+        photo = request.get_data() or abort(400, "This file is empty.")
         with self.captioning:
             ((_, result),) = self.captioner.caption_all([io.BytesIO(photo)], **self.decoding)
         if isinstance(result, PhotoError):
@@ -144,11 +138,8 @@ class DropPage:
         return render_card(Card(request.args["name"], io.BytesIO(photo), captions), result.language)
 
     def _explain(self, error: HTTPException) -> tuple[str, int, dict[str, str]]:
-        """Answers with a sentence; Flask prints the traceback of a fault."""
-        sentence = error.description
-        if fault := getattr(error, "original_exception", None):
-            sentence = f"The captioner failed: {one_line(str(fault)) or type(fault).__name__}"
-        return sentence, error.code, {"Content-Type": "text/plain; charset=utf-8"}
+        # Of a fault of the captioner, Flask prints the traceback.
+        return error.description, error.code, {"Content-Type": "text/plain; charset=utf-8"}
 
     def _add_headers(self, response: Response) -> Response:
         response.headers.update(self.headers)
