@@ -98,7 +98,7 @@ def read_all_of_features(data):
 @pytest.mark.parametrize(
     ("name", "read", "least_refused", "share_right"),
     [
-        (VOCABULARY, lambda data: read_vocabulary(data, "again"), 1_000, 0.05),
+        (VOCABULARY, lambda data: read_vocabulary(data), 1_000, 0.05),
         (VOCABULARY, read_prepared_text, 1_000, 0.05),
         (DESCRIPTIONS, read_prepared_text, 500, 0.05),
         (ENCODER_RECORD, read_all_of_features, 1_000, 0.05),

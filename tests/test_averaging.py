@@ -189,7 +189,7 @@ def place(tmp_path_factory):
     """Returns a folder with tiny data and two models for it, and one of another vocabulary."""
     place = tmp_path_factory.mktemp("averaging")
     make_prepared_data(place / "data")
-    vocabulary = read_vocabulary(place / "data", "")
+    vocabulary = read_vocabulary(place / "data")
     for name, units in (("one", 12), ("two", 7)):
         captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length, units=units)
         model = SavedModel(enlarge_weights(captioner), vocabulary, ENCODER_RECORD)

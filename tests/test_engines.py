@@ -46,7 +46,7 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
         )
     data, mine, theirs = tmp_path / "data", tmp_path / "tensorflow", tmp_path / engine
     make_prepared_data(data)
-    vocabulary = read_vocabulary(data, "")
+    vocabulary = read_vocabulary(data)
     keras.utils.set_random_seed(3)
     captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length)
     # Large weights, so that photos differ in their captions.

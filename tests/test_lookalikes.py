@@ -25,7 +25,7 @@ from captioning.photos.lookalikes import (
     notes_on_lookalikes,
     warn_of_lookalikes,
 )
-from captioning.text.splits import read_split
+from captioning.text.prepared import read_prepared_text
 
 COPIED = "red_ball_snow"
 
@@ -63,7 +63,7 @@ CHANGES = {
 
 
 def notes_on(data, split, photos):
-    return notes_on_lookalikes(data, split, photos, read_split(data, "train"))
+    return notes_on_lookalikes(data, split, photos, read_prepared_text(data).splits)
 
 
 # ---- Hashes ----

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from benchmarks.classic import build_classic_model, copy_weights, examples_of
+from captioning.files import CAPTIONS, SPLITS, photo_id
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.model import build_captioner
 from captioning.network.training import CaptionTrainer
-from captioning.text.captions import read_captions
-from captioning.text.splits import read_split
+from captioning.text.captions import read_captioned_photos
 from captioning.text.vocabulary import build_vocabulary
 from captioning.text.words import clean_captions
 
@@ -20,8 +20,14 @@ NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
 @pytest.fixture(scope="module")
 def real(flickr8k):
     """Returns the vocabulary, and captions and features of real photos."""
-    captions = clean_captions(read_captions(flickr8k), min_word_length=2)
-    training = [words for name in read_split(flickr8k, "train") for words in captions[name]]
+    captions = clean_captions(
+        read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions, min_word_length=2
+    )
+    training = [
+        words
+        for name in (flickr8k / SPLITS["train"]).read_text().split()
+        for words in captions[photo_id(name)]
+    ]
     vocabulary = build_vocabulary(training, {"min_word_length": 2, "min_word_count": 1})
     stored = np.load(flickr8k / "features_mobilenet_v2.npz")
     names = [str(name) for name in stored["ids"][:12]]

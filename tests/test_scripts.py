@@ -186,7 +186,7 @@ def test_generation_stage(pipeline):
     assert "beam 3" in page
     assert all(Path(photo).name in page for photo in written)
     # The probabilities of the page are those of the words, and of the end where there is one.
-    maximum_length = vocabulary.read_vocabulary(place / "model", "").maximum_length
+    maximum_length = vocabulary.read_vocabulary(place / "model").maximum_length
     tokens = [min(len(caption.split()) + 1, maximum_length) for caption in written.values()]
     assert page.count('data-probability="') == sum(tokens)
 

@@ -6,13 +6,14 @@ To add a kind, write a function that yields its rows, and a line of `_KINDS_OF_L
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from captioning.cli import one_line
 from captioning.files import DESCRIPTIONS, SPLITS
-from captioning.photos.reading import is_photo_name
+from captioning.photos.listing import find_photos
 from captioning.text.caption_rows import KindError, Row, fault_of_text, in_one_line, read_lines
 from captioning.text.caption_tables import open_table
 
@@ -153,34 +154,27 @@ def _open_json(text: str, first: str) -> Captions:
 # ---- Photos with a text beside each ----
 
 
-def find_texts(folder: Path) -> tuple[list[tuple[Path, Path]], int]:
-    """Returns the photos below a folder with the .txt of the same name, and how many .txt are left.
-
-    Hidden files are passed over.
-    """
-    paths = [path for path in sorted(folder.rglob("*")) if not _is_hidden(path, folder)]
-    photos = {path.with_suffix(""): path for path in paths if is_photo_name(path.name)}
-    texts = [path for path in paths if path.suffix.lower() == ".txt" and path.is_file()]
-    found = [(photos.get(text.with_suffix("")), text) for text in texts]
-    pairs = [(photo, text) for photo, text in found if photo]
-    own = [DESCRIPTIONS, *SPLITS.values()]
-    return pairs, sum(photo is None and text.name not in own for photo, text in found)
-
-
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+def find_texts(folder: Path) -> tuple[dict[Path, Path], int]:
+    """Returns each .txt below a folder with the photo of its name, and how many have no photo."""
+    others: Counter[str] = Counter()
+    photos = find_photos(folder, left_out=others)
+    # Of two photos of one name the first.
+    found = {photo.with_suffix(".txt"): photo for photo in reversed(photos)}
+    pairs = {text: found[text] for text in sorted(found) if text.is_file()}
+    own = sum((folder / name).is_file() for name in (DESCRIPTIONS, *SPLITS.values()))
+    return pairs, others[".txt"] - len(pairs) - own
 
 
 def _open_folder(folder: Path) -> Captions:
     pairs, left_out = find_texts(folder)
-    more = f"; left out: {left_out:,d} .txt without a photo" if left_out else ""
+    more = f"; left out: {left_out:,d} .txt without a photo" if left_out > 0 else ""
     return f"photos with a .txt beside each{more}", _text_rows(folder, pairs)
 
 
-def _text_rows(folder: Path, pairs: Sequence[tuple[Path, Path]]) -> Iterator[Row]:
-    for pair in pairs:
+def _text_rows(folder: Path, pairs: dict[Path, Path]) -> Iterator[Row]:
+    for pair in pairs.items():
         # With its folder, since two folders may have a photo of the same name.
-        photo, text = (str(path.relative_to(folder)) for path in pair)
-        for number, line in enumerate(read_lines(pair[1]), start=1):
+        text, photo = (str(path.relative_to(folder)) for path in pair)
+        for number, line in enumerate(read_lines(pair[0]), start=1):
             if line.strip():
                 yield Row(f"{text} line {number}", photo, line.strip())

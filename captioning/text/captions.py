@@ -210,15 +210,3 @@ def _splits_by_name(files: Sequence[Path]) -> dict[Path, str]:
         if named:
             found[path] = named[0]
     return found if len(files) > 1 and len(found) == len(files) else {}
-
-
-def read_captions(data: Path) -> dict[str, list[str]]:
-    """Reads the captions of each photo id, until the tests that ask for them have moved."""
-    return read_captioned_photos(data, find_captions(data, (), ())).captions
-
-
-def read_descriptions(data: Path) -> dict[str, list[list[str]]]:
-    """Reads the descriptions of a data folder, until the tests that ask for them have moved."""
-    from captioning.text.prepared import read_prepared_text
-
-    return read_prepared_text(data).descriptions

@@ -89,12 +89,3 @@ def _read_splits(data: Path, captioned: Collection[str]) -> dict[str, list[str]]
                 )
         splits[split] = photos
     return splits
-
-
-def read_split(data: Path, split: str) -> list[str]:
-    """Reads the photo ids of a split, until the tests that ask for them have moved."""
-    from captioning.text.prepared import read_prepared_text
-
-    if has_split_files(data):
-        return [photo_id(name) for name in read_lines(data / SPLITS[split]) if name.strip()]
-    return read_prepared_text(data).splits[split]

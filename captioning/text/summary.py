@@ -1,6 +1,5 @@
 """What is printed of captions once they are cleaned: counts, lengths and the commonest words."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from captioning.cli import counted, line_width, one_line, wrapped
 from captioning.files import photo_id
-from captioning.photos.reading import is_photo_name
+from captioning.photos.listing import find_photos
 from captioning.text.prepared import PreparedText
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN
 
@@ -35,19 +34,12 @@ def summarize_photos(text: PreparedText, folders: Sequence[Path]) -> str:
     for split, photos in text.splits.items():
         missing = counted(len(set(photos) - captioned), "photo")
         rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
-    if files := _ids_of_photos(folders):
+    paths = chain.from_iterable(find_photos(folder) for folder in folders)
+    if files := {photo_id(path.name) for path in paths}:
         places = f"in {' and '.join(map(str, folders))}"
         rows.append(("  without a file", len(captioned - files), ""))
         rows.append(("files without captions", len(files - captioned), places))
     return "\n".join(_line(*row) for row in rows)
-
-
-def _ids_of_photos(folders: Sequence[Path]) -> set[str]:
-    found = set()
-    for _, below, names in chain.from_iterable(map(os.walk, folders)):
-        below[:] = [name for name in below if not name.startswith(".")]
-        found.update(name for name in names if not name.startswith(".") and is_photo_name(name))
-    return set(map(photo_id, found))
 
 
 def summarize_text(text: PreparedText) -> str:

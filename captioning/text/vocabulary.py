@@ -22,8 +22,6 @@ PADDING_ID = 0
 START_TOKEN = "startseq"
 END_TOKEN = "endseq"
 
-_MINIMUMS = ("min_word_length", "min_word_count")
-
 
 class Vocabulary(Record, frozen=True, dict=True):
     """The words of the training split, and their token ids.
@@ -116,10 +114,10 @@ def build_vocabulary(
         if count >= cleaning["min_word_count"] or word in (START_TOKEN, END_TOKEN)
     )
     if len(words) == len((START_TOKEN, END_TOKEN)):
-        flags = [f"--{name.replace('_', '-')} {cleaning[name]}" for name in _MINIMUMS]
         raise UserError(
             "no word of the training captions is left: run python prepare_text.py with less than "
-            f"{' or '.join(flags)}, or write captions that have words"
+            f"--min-word-length {cleaning['min_word_length']} or --min-word-count "
+            f"{cleaning['min_word_count']}, or write captions that have words"
         )
     longest = max(map(len, descriptions))
     # A caption in a script without blanks has more words than can be told before it is split.
@@ -136,6 +134,6 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     write_json(folder / VOCABULARY, vocabulary)
 
 
-def read_vocabulary(folder: Path, _remedy: str = "") -> Vocabulary:
+def read_vocabulary(folder: Path) -> Vocabulary:
     """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`."""
     return read_json(folder / VOCABULARY, Vocabulary)

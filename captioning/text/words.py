@@ -60,7 +60,11 @@ _ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
 
 
 def word_splitter(language: str = ENGLISH) -> Callable[[str], list[str]]:
-    """Returns a function that splits captions as `split_into_words` does, faster for many."""
+    """Returns a function that splits captions, in lower case, into words without punctuation.
+
+    A word of nothing but punctuation is left out. Words are parted after the signs that do so in
+    the language, and each letter of a script that is written without blanks is a word.
+    """
     return _for_captions(_token_splitter(rules_of(language)))
 
 
@@ -77,15 +81,6 @@ def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str
         return [word for word in split(token) if _is_clean(word, min_word_length)]
 
     return _for_captions(clean)
-
-
-def split_into_words(caption: str, language: str = ENGLISH) -> list[str]:
-    """Lower-cases a caption, splits it at white space and removes punctuation from each word.
-
-    A word of nothing but punctuation is left out. Words are parted after the signs that do so in
-    the language, and each letter of a script that is written without blanks is a word.
-    """
-    return word_splitter(language)(caption)
 
 
 def clean_captions(

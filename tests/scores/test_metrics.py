@@ -14,11 +14,11 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from support import ROOT
 
+from captioning.files import CAPTIONS, SPLITS, photo_id
 from captioning.scores import metrics
 from captioning.scores.scoring import CLASSIC_WEIGHTS
-from captioning.text.captions import read_captions
-from captioning.text.splits import read_split
-from captioning.text.words import split_into_words
+from captioning.text.captions import read_captioned_photos
+from captioning.text.words import word_splitter
 
 
 def slow_bleu(references, captions, weights):
@@ -71,10 +71,10 @@ def noisy():
 @pytest.fixture(scope="module")
 def people(flickr8k):
     """Returns one person's captions of the real test photos, and the other four's."""
-    captions = read_captions(flickr8k)
-    words = [
-        [split_into_words(text) for text in captions[name]] for name in read_split(flickr8k, "test")
-    ]
+    captions = read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions
+    names = (flickr8k / SPLITS["test"]).read_text().split()
+    split = word_splitter()
+    words = [[split(text) for text in captions[photo_id(name)]] for name in names]
     return [texts[1:] for texts in words], [texts[0] for texts in words]
 
 
