@@ -1,20 +1,18 @@
 """Trains the captioner: a photo's features and words so far in, the next word out.
 
     python train.py --data data/flickr8k --model models/flickr8k
-    python train.py --recipe recipes/classic.toml --epochs 20
-    python train.py --data data/flickr8k --model models/flickr8k --resume
+    python train.py --recipe recipes/classic.toml --epochs 20 --resume
     KERAS_BACKEND=jax python train.py --devices all
 
-The network is in captioning/network/model.py, the loss in training.py beside it; with
-REWARD_EPOCHS it goes on from the best epoch as captioning/network/reward.py says.
+The network is in captioning/network/model.py, the loss in training.py beside it,
+and what REWARD_EPOCHS does in reward.py.
 
 Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
         DATA/vocabulary.json, descriptions.txt, split-captions.tsv
                                                     from prepare_text.py
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
-        MODEL/recipe.toml           the settings that it was trained with
-        MODEL/vocabulary.json, features.json    copies, to complete the folder
-        MODEL/training-photos.json  which photos must not be scored
+        MODEL/recipe.toml, vocabulary.json, features.json, training-photos.json
+                                    what it was trained with
         MODEL/history.csv, curves.png           loss and accuracy, or reward
         MODEL/checkpoint.npz        what --resume needs, removed at the end
 Takes   on two cores for Flickr8k a minute an epoch, half more with rewards.
@@ -85,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
     text, features = read_prepared_text(options.data), read_features(options.data)
     announce_loading("Keras")
+    from captioning.keras_setup import keras
     from captioning.network import batches, checkpoint, training
+    from captioning.network.model import build_captioner
 
     distribution = devices.choose(options.devices)
     splits = batches.load_training(text, features)
@@ -96,11 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"training   {splits[0]}\nvalidation {splits[1]}")
     settings = parser.settings_in_force(options)
     with devices.using(distribution, settings), locked(options.model, "train.py or evaluate.py"):
-        model = build_model(settings, text, splits)
+        keras.utils.set_random_seed(options.seed)
+        names = ("units", "photo_dropout", "word_dropout", "output_dropout")
+        sizes = text.vocabulary.size, splits[0].features.shape[1]
+        captioner = build_captioner(*sizes, **{name: settings[name] for name in names})
+        print(f"network    {captioner.count_params():,d} parameters, {sizes[0]:,d} token ids")
+        record, photos = read_encoder_record(options.data), tuple(splits[0].photo_ids)
+        model = model_folder.SavedModel(captioner, text.vocabulary, record, photos)
         warn_of_lookalikes(options.data, text.splits)
         with checkpoint.resumable(options.model, "train.py", arguments):
             history = train(options, settings, model, text, splits)
-    history.print_best(options.batch_size)
+    history.print_best()
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
     print(f"next: python evaluate.py --data {quoted(options.data)} --model {quoted(options.model)}")
     return DONE
@@ -118,22 +124,6 @@ def make_parser() -> SettingsParser:
     return parser
 
 
-def build_model(
-    settings: dict[str, Any], text: PreparedText, splits: "Sequence[CaptionedSplit]"
-) -> model_folder.SavedModel:
-    """Builds the network, with the weights and the dropout that the seed gives it."""
-    from captioning.keras_setup import keras
-    from captioning.network.model import build_captioner
-
-    keras.utils.set_random_seed(settings["seed"])
-    sizes = text.vocabulary.size, splits[0].features.shape[1]
-    names = ("units", "photo_dropout", "word_dropout", "output_dropout")
-    captioner = build_captioner(*sizes, **{name: settings[name] for name in names})
-    print(f"network    {captioner.count_params():,d} parameters, {sizes[0]:,d} token ids")
-    record, photos = read_encoder_record(text.data), tuple(splits[0].photo_ids)
-    return model_folder.SavedModel(captioner, text.vocabulary, record, photos)
-
-
 def train(
     options: argparse.Namespace,
     settings: dict[str, Any],
@@ -143,15 +133,11 @@ def train(
 ) -> "History":
     """Trains to the end, from the start or from a checkpoint."""
     from captioning.network import batches, callbacks, checkpoint, reward, training
-    from captioning.network.model import network_digest
 
-    run_settings = {**settings, "network": network_digest(model.captioner)}
-    run_settings["inputs"] = batches.digest(splits, text.vocabulary)
-    if options.resume:
-        start = checkpoint.read_checkpoint(options.model, run_settings)
-    else:
-        start = checkpoint.start_anew(options.model)
-    history = callbacks.History(start.logs, options.epochs, options.patience, options.reward_epochs)
+    run_settings = settings | batches.digests(splits, model)
+    start = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
+    how = msgspec.convert(settings, training.TrainingSettings)
+    history = callbacks.History(start.logs, how)
     recipe = model_folder.recipe_of_training(settings, model, options.data)
     write_best = partial(model_folder.write_model, model=model, recipe=recipe)
     shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
@@ -162,10 +148,8 @@ def train(
     ]
     trainer = training.CaptionTrainer(model.captioner)
     if not history.is_trained():
-        how = msgspec.convert(settings, training.TrainingSettings)
         training.train_on_captions(trainer, splits, how, start, after_epoch)
     if options.reward_epochs:
-        how = msgspec.convert(settings, reward.RewardSettings)
         reward.fine_tune(
             trainer, splits, how, start, after_epoch, model=model, folder=options.model
         )

@@ -8,9 +8,10 @@ from itertools import chain
 import numpy as np
 
 from captioning.keras_setup import keras
+from captioning.network.model import halves
+from captioning.network.model_folder import SavedModel
 from captioning.photos.features import Features
 from captioning.text.prepared import PreparedText, usable_photos
-from captioning.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,18 @@ def load_training(text: PreparedText, features: Features) -> tuple[CaptionedSpli
     return load_split(text, "train", features), load_split(text, "dev", features)
 
 
-def digest(splits: Sequence[CaptionedSplit], vocabulary: Vocabulary) -> str:
-    """Computes the SHA-256 digest of all that training depends on besides its settings."""
-    whole = hashlib.sha256(repr(vocabulary).encode())
+def digests(splits: Sequence[CaptionedSplit], model: SavedModel) -> dict[str, str]:
+    """Computes SHA-256 of all that training depends on besides its settings."""
+    network = "".join(half.to_json() for half in halves(model.captioner))
+    inputs = hashlib.sha256(repr(model.vocabulary).encode())
     for split in splits:
-        whole.update(split.features.digest.encode())
+        inputs.update(split.features.digest.encode())
         for item in chain(split.photo_ids, split.captions):
-            whole.update(repr(item).encode())
-    return whole.hexdigest()
+            inputs.update(repr(item).encode())
+    return {
+        "network": hashlib.sha256(network.encode()).hexdigest(),
+        "inputs": inputs.hexdigest(),
+    }
 
 
 class CaptionBatches(keras.utils.PyDataset):

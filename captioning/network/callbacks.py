@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from captioning.cli import UserError, counted, wrapped
 from captioning.files import CURVES, HISTORY
@@ -15,6 +14,7 @@ from captioning.network.batches import CaptionedSplit
 from captioning.network.checkpoint import write_checkpoint
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, replacing
+from captioning.network.training import TrainingSettings
 from captioning.scores import report
 from captioning.storage import atomic_path, write_table
 from captioning.text.words import join_words
@@ -31,24 +31,18 @@ REWARD_EPOCH_COST = 1.5
 
 
 class History(keras.callbacks.Callback):
-    """Adds the logs of each epoch to `logs`, prints them, and stops training when it is time.
+    """Adds the logs of each epoch to `logs`, prints them, and stops training when it is time."""
 
-    Before fine-tuning there are at most `epochs`, of which `patience` need not have a lower
-    validation loss.
-    """
-
-    def __init__(self, logs: list[dict], epochs: int, patience: int, reward_epochs: int = 0):
+    def __init__(self, logs: list[dict], settings: TrainingSettings):
         super().__init__()
         self.logs = logs
-        self.epochs = epochs
-        self.patience = patience
-        self.reward_epochs = reward_epochs
+        self.settings = settings
 
     def is_trained(self) -> bool:
         """Tells whether no epoch before fine-tuning is left."""
         losses = [logs[VALIDATION_LOSS] for logs in self.logs if VALIDATION_LOSS in logs]
-        stalled = bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.patience
-        return stalled or len(losses) >= self.epochs
+        since_best = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+        return since_best >= self.settings.patience or len(losses) >= self.settings.epochs
 
     def is_best(self) -> bool:
         """Tells whether the last epoch is the best, by CIDEr-D if it has that, or by loss."""
@@ -58,34 +52,30 @@ class History(keras.callbacks.Callback):
         *earlier, last = (sign * logs[name] for logs in self.logs if name in logs)
         return last > max(earlier, default=-np.inf)
 
-    def print_best(self, batch_size: int) -> None:
+    def print_best(self) -> None:
         """Prints which epoch was kept and, where the last was the best, how to train longer."""
         trained = [logs for logs in self.logs if VALIDATION_LOSS in logs]
         best = min(trained, key=lambda logs: logs[VALIDATION_LOSS])
-        if len(trained) < self.epochs:
+        epochs, rewarded = self.settings.epochs, self.settings.reward_epochs
+        if len(trained) < epochs:
             print(f"stopped after epoch {len(trained)}: the validation loss no longer falls")
-        kept = "best before reward fine-tuning:" if self.reward_epochs else "kept"
+        kept = "best before reward fine-tuning:" if rewarded else "kept"
         loss, accuracy = best[VALIDATION_LOSS], best["val_accuracy"]
         scores = f"validation loss {loss:.4f}, accuracy {accuracy:.4f}"
         print(wrapped(f"{kept} epoch {best['epoch']}: {scores}"))
-        if best["epoch"] == self.epochs:
-            longer = f"--batch-size {batch_size} --epochs {2 * self.epochs}"
+        if best["epoch"] == epochs:
+            longer = f"--batch-size {self.settings.batch_size} --epochs {2 * epochs}"
             print(
                 wrapped(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
             )
-        if self.reward_epochs:
+        if rewarded:
             scored = [logs for logs in self.logs if VALIDATION_CIDER in logs]
             best = max(scored, key=lambda logs: logs[VALIDATION_CIDER])
             print(f"kept epoch {best['epoch']}: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        """Starts the clock of this training or fine-tuning, since it was last resumed."""
-        self.started = time.monotonic()
-        self.timed = 0
-
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock of the epoch."""
-        self.epoch_started = time.monotonic()
+        self.started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds the logs and prints them; raises `UserError` if they are not finite."""
@@ -94,19 +84,13 @@ class History(keras.callbacks.Callback):
                 f"the loss of epoch {epoch + 1} is not finite: run python train.py again with a "
                 "lower --learning-rate"
             )
-        now = time.monotonic()
-        seconds = now - self.epoch_started
+        seconds = time.monotonic() - self.started
         rate = float(self.model.optimizer.learning_rate)
         kept = {"epoch": epoch + 1, "seconds": round(seconds, 1), "learning_rate": rate}
         self.logs.append(kept | logs)
         self.model.stop_training = self.is_trained()
-        mean = (now - self.started) / max(1, self.timed)
-        if not self.timed:
-            # The first epoch, in which the network is traced, counts only while there is no other.
-            self.started = now
-        self.timed += 1
         total, left = self._epochs()
-        time_left = f", about {duration(mean * left)} left" if left else ""
+        time_left = f", about {duration(seconds * left)} left" if left else ""
         print(f"Epoch {epoch + 1}/{total} in {duration(seconds)}{time_left}")
         self._print(logs, ", best so far" if self.is_best() else "")
 
@@ -114,10 +98,10 @@ class History(keras.callbacks.Callback):
         """Returns the number of the last epoch, and how many like the one just done are left."""
         trained = sum(VALIDATION_LOSS in logs for logs in self.logs)
         if REWARD in self.logs[-1]:
-            total = trained + self.reward_epochs
+            total = trained + self.settings.reward_epochs
             return total, total - len(self.logs)
-        left = 0 if self.is_trained() else self.epochs - trained
-        return self.epochs, left + REWARD_EPOCH_COST * self.reward_epochs
+        left = 0 if self.is_trained() else self.settings.epochs - trained
+        return self.settings.epochs, left + REWARD_EPOCH_COST * self.settings.reward_epochs
 
     def _print(self, logs: dict, best: str) -> None:
         if REWARD in logs:
@@ -191,21 +175,3 @@ class SaveEpoch(keras.callbacks.Callback):
             if self.history.is_best():
                 self.write_best(new)
         write_checkpoint(self.folder, self.model, self.settings, self.history.logs)
-
-
-class EpochBar(keras.callbacks.Callback):
-    """Shows how far an epoch is, in a bar that goes when it ends; there is none in a log file."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Shows the bar."""
-        steps = self.params["steps"]
-        self.bar = tqdm(total=steps, unit=" batches", leave=False, disable=None)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Moves the bar on; beside it stands the loss of the epoch so far."""
-        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
-        self.bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Removes the bar."""
-        self.bar.close()

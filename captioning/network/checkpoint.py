@@ -56,13 +56,18 @@ def write_checkpoint(
         np.savez(partial, *arrays, **{_RUN: run})
 
 
-def read_checkpoint(folder: Path, settings: dict[str, Any]) -> Checkpoint:
-    """Reads the checkpoint of a run with these settings.
+def start_or_resume(folder: Path, settings: dict[str, Any], *, resume: bool) -> Checkpoint:
+    """Reads the checkpoint of a run with these settings, or removes the one of an earlier run.
 
     Raises `UserError` if it is damaged or of an earlier version, or the run was started with other
     settings, all of which are named.
     """
     path = folder / CHECKPOINT
+    if not resume:
+        if path.exists():
+            print(f"{folder} holds an interrupted run: starting anew, without --resume")
+            path.unlink()
+        return Checkpoint()
     try:
         with np.load(path, allow_pickle=False) as file:
             run = json.loads(str(file[_RUN]))
@@ -82,14 +87,6 @@ def read_checkpoint(folder: Path, settings: dict[str, Any]) -> Checkpoint:
         )
     print(f"resuming after epoch {len(logs)}")
     return Checkpoint(logs, arrays)
-
-
-def start_anew(folder: Path) -> Checkpoint:
-    """Returns where a new run starts, and removes what an earlier one has left."""
-    if (folder / CHECKPOINT).exists():
-        print(f"{folder} holds an interrupted run: starting anew, without --resume")
-        (folder / CHECKPOINT).unlink()
-    return Checkpoint()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ probabilities, checkpoints and saving use what these two return, whatever layers
 however many states it has.
 """
 
-import hashlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -171,17 +170,6 @@ def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
     for values in (*captioner.weights, *outputs):
         if not np.isfinite(keras.ops.convert_to_numpy(values)).all():
             raise ValueError(f"Expected finite weights and probabilities. Received: {values}")
-
-
-def logits_of(captioner: keras.Model) -> keras.Model:
-    """Returns the captioner up to the logits, before the softmax, sharing its layers."""
-    return keras.Model(captioner.inputs, captioner.layers[-1].input, name="logits")
-
-
-def network_digest(captioner: keras.Model) -> str:
-    """Returns a digest of the layers of both halves and how they are connected, in hexadecimal."""
-    config = "".join(half.to_json() for half in halves(captioner))
-    return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
 def state_sizes(word_half: keras.Model) -> list[int]:

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from tqdm import tqdm
 
@@ -28,30 +27,18 @@ from captioning.network.callbacks import REWARD, VALIDATION_CIDER, VALIDATION_LO
 from captioning.network.checkpoint import Checkpoint
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, load_model
-from captioning.network.training import CaptionTrainer, compile_trainer
+from captioning.network.training import CaptionTrainer, TrainingSettings, compile_trainer
 from captioning.scores.metrics import CiderD
 
 # CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
 _REWARD_UNIT = 100
 
 
-class RewardSettings(msgspec.Struct, frozen=True):
-    """How captions are sampled and trained on."""
-
-    reward_epochs: int
-    reward_learning_rate: float  # at the start; it follows half a cosine down to zero
-    reward_photos: int  # how many are captioned before the network is trained on the captions
-    reward_samples: int  # captions of each photo
-    caption_share: float  # weight of the loss on reference captions against that on the samples
-    weight_decay: float
-    batch_size: int  # captions a step
-    seed: int
-
-    def steps_of_epoch(self, photos: int) -> int:
-        """Returns how many steps an epoch takes on so many photos."""
-        starts = range(0, photos, self.reward_photos)
-        rounds = [min(self.reward_photos, photos - start) for start in starts]
-        return sum(-(-count * (self.reward_samples + 1) // self.batch_size) for count in rounds)
+def steps_of_epoch(photos: int, settings: TrainingSettings) -> int:
+    """Returns how many steps an epoch takes on so many photos."""
+    starts = range(0, photos, settings.reward_photos)
+    rounds = [min(settings.reward_photos, photos - start) for start in starts]
+    return sum(-(-count * (settings.reward_samples + 1) // settings.batch_size) for count in rounds)
 
 
 def advantages(rewards: np.ndarray) -> np.ndarray:
@@ -85,7 +72,7 @@ class CaptionSampler:
         return float(self.score(greedy, np.arange(len(greedy))).mean())
 
     def sample_batches(
-        self, photos: np.ndarray, settings: RewardSettings, generator: np.random.Generator
+        self, photos: np.ndarray, settings: TrainingSettings, generator: np.random.Generator
     ) -> tuple[CaptionBatches, np.ndarray]:
         """Samples captions of some photos, rows of the features.
 
@@ -116,7 +103,7 @@ class CaptionSampler:
 def fine_tune(
     trainer: CaptionTrainer,
     splits: tuple[CaptionedSplit, CaptionedSplit],
-    settings: RewardSettings,
+    settings: TrainingSettings,
     checkpoint: Checkpoint,
     callbacks: list[keras.callbacks.Callback],
     *,
@@ -136,7 +123,7 @@ def fine_tune(
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
     training, validation = (CaptionSampler(decoder, split) for split in splits)
     history = checkpoint.logs
-    steps = settings.reward_epochs * settings.steps_of_epoch(len(training.split.photo_ids))
+    steps = settings.reward_epochs * steps_of_epoch(len(training.split.photo_ids), settings)
     compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
     if any(VALIDATION_CIDER in logs for logs in history):
         checkpoint.restore(trainer)
@@ -159,7 +146,7 @@ def fine_tune(
 
 
 def _train_epoch(
-    trainer: CaptionTrainer, sampler: CaptionSampler, settings: RewardSettings, epoch: int
+    trainer: CaptionTrainer, sampler: CaptionSampler, settings: TrainingSettings, epoch: int
 ) -> float:
     """Samples captions of some photos and trains on them, in one pass over all photos."""
     # Depends on nothing before the epoch, so that a resumed run sees the same.

@@ -4,13 +4,12 @@ import math
 from collections.abc import Collection, Sequence
 
 import msgspec
+from tqdm import tqdm
 
 from captioning.cli import UserError, wrapped
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
-from captioning.network.callbacks import EpochBar
 from captioning.network.checkpoint import Checkpoint
-from captioning.network.model import logits_of
 from captioning.text.vocabulary import PADDING_ID
 
 ops = keras.ops
@@ -20,14 +19,20 @@ MIN_BATCH_SIZE = 32
 
 
 class TrainingSettings(msgspec.Struct, frozen=True):
-    """How captions are trained on."""
+    """How captions are trained on, and rewarded; the constants of train.py say what each is."""
 
     epochs: int
-    batch_size: int  # captions a step
-    learning_rate: float  # the highest; it follows half a cosine down to zero
-    warmup_steps: int  # in which it first rises from zero
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
     weight_decay: float
+    patience: int
     seed: int
+    reward_epochs: int
+    reward_learning_rate: float
+    reward_photos: int
+    reward_samples: int
+    caption_share: float
 
 
 class CaptionTrainer(keras.Model):
@@ -39,8 +44,8 @@ class CaptionTrainer(keras.Model):
     """
 
     def __init__(self, captioner: keras.Model):
-        logits = logits_of(captioner)
-        super().__init__(logits.inputs, logits.outputs[0], name="caption_trainer")
+        # What the softmax at the end takes.
+        super().__init__(captioner.inputs, captioner.layers[-1].input, name="caption_trainer")
         # A metric named loss is reported in place of the mean of the batches' losses.
         self.mean_loss = keras.metrics.Mean(name="loss")
         self.accuracy = keras.metrics.Mean(name="accuracy")
@@ -115,6 +120,24 @@ def plan_steps(
         kept = f"batches of {given[0]} and {given[1]} epochs"
         print(wrapped(f"few captions: {changed}; --min-steps 1 keeps {kept}"))
     return batch_size, epochs, min_steps if steps() >= min_steps else 1
+
+
+class EpochBar(keras.callbacks.Callback):
+    """Shows how far an epoch is, in a bar that goes when it ends; there is none in a log file."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Shows the bar."""
+        steps = self.params["steps"]
+        self.bar = tqdm(total=steps, unit=" batches", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar on; beside it stands the loss of the epoch so far."""
+        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Removes the bar."""
+        self.bar.close()
 
 
 def train_on_captions(
