@@ -28,7 +28,7 @@ Next    python prepare_text.py, then python train.py.
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,9 @@ from captioning.cli import (
     wrapped,
 )
 from captioning.files import ENCODER_RECORD, FEATURES_CACHE
-from captioning.photos.architectures import (
-    ARCHITECTURES,
+from captioning.photos.encoders import (
     BFLOAT16,
+    ENCODERS,
     FLOAT32,
     IMAGENET,
     UNTRAINED,
@@ -58,7 +58,6 @@ from captioning.photos.architectures import (
 )
 from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, open_cache
 from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, read_encoder_record
-from captioning.photos.hashes import hash_photo
 from captioning.photos.listing import (
     describe_left_out,
     list_photos,
@@ -66,14 +65,12 @@ from captioning.photos.listing import (
     photo_folders,
     write_photo_folders,
 )
-from captioning.photos.ray_encoding import NO_CLUSTER, cluster
-from captioning.photos.reading import Photo, encode_photos, limit_pixels
+from captioning.photos.ray_encoding import NO_CLUSTER, cluster, encode_here
+from captioning.photos.reading import limit_pixels
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import PHOTO_SCRIPTS, locked
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from captioning.photos.encoders import Encoder
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
@@ -99,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     batch_size = whole_number(1, PHOTOS_AT_RISK)
     types = {"BATCH_SIZE": batch_size, "DTYPE": (FLOAT32, BFLOAT16), "FORMAT": FORMS}
     parser = SettingsParser(globals(), {**types, "PHOTOS": path_of})
-    parser.epilog = wrapped(f"encoders: {', '.join(ARCHITECTURES)}")
+    parser.epilog = wrapped(f"encoders: {', '.join(ENCODERS)}")
     options = parser.parse_settings(arguments)
     split_weights(options.weights, len(split_name(options.encoder)))
     limit_pixels(options.max_pixels)
@@ -151,17 +148,6 @@ def load_encoder(
     record = encoder.record()
     cache.check_encoder(record)
     return encoder, record
-
-
-def encode_here(photos: Sequence[Photo], encoder: "Encoder", batch_size: int) -> Iterator[tuple]:
-    """Encodes photos by this process: each, its features or why it has none, and its hash."""
-    hashes = {}
-
-    def keep_hash(photo: Photo, pixels: "np.ndarray") -> None:
-        hashes[photo] = hash_photo(pixels)
-
-    for photo, result in encode_photos(photos, encoder, batch_size, keep_hash):
-        yield photo, result, hashes.pop(photo, "")
 
 
 def print_found(data: Path, cache: FeatureCache, missing: int) -> None:

@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.network import batches, checkpoint, training
     from captioning.network.model import build_captioner
 
-    distribution = devices.choose(options.devices)
+    scope = devices.scope(options.devices)
     splits = batches.load_training(text, features)
     planned = options.batch_size, options.epochs, options.min_steps
     planned = training.plan_steps(len(splits[0].captions), *planned, fixed=options.typed)
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parser.describe(options))
     print(f"training   {splits[0]}\nvalidation {splits[1]}")
     settings = parser.settings_in_force(options)
-    with devices.using(distribution, settings), locked(options.model, "train.py or evaluate.py"):
+    with scope, locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)
         names = ("units", "photo_dropout", "word_dropout", "output_dropout")
         sizes = text.vocabulary.size, splits[0].features.shape[1]

@@ -20,8 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
-from captioning.photos.architectures import BFLOAT16, FLOAT32, UNTRAINED
-from captioning.photos.encoders import Encoder
+from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder
 from captioning.photos.listing import find_photos
 from captioning.photos.reading import encode_photos, read_in_sizes
 from captioning.settings import positive_integer

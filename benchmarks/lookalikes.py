@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
-from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
 from captioning.photos.listing import find_photos
+from captioning.photos.lookalikes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
 from captioning.photos.reading import opened, read_photo, to_rgb
 from captioning.settings import positive_integer
 

@@ -26,8 +26,7 @@ from captioning.cli import DONE, ArgumentParser, UserError, run
 from captioning.files import CAPTIONER
 from captioning.network.model import build_captioner
 from captioning.network.model_folder import SavedModel, save_model
-from captioning.photos.architectures import ARCHITECTURES
-from captioning.photos.encoders import Encoder
+from captioning.photos.encoders import ENCODERS, Encoder
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +47,7 @@ keras.models.load_model(sys.argv[3], compile=False)
 def write_model(folder: Path, encoder_name: str) -> Path:
     """Writes weights of an encoder and a model folder that names them; returns their path."""
     weights = folder / "encoder.weights.h5"
-    ARCHITECTURES[encoder_name].network(weights=None).save_weights(weights)
+    ENCODERS[encoder_name].build(encoder_name, None).save_weights(weights)
     encoder = Encoder(encoder_name, str(weights))
     words = (START_TOKEN, END_TOKEN, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, MAXIMUM_LENGTH, {})
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints."""
     parser = ArgumentParser(__doc__)
     parser.add_argument("--photo", type=Path, required=True, metavar="FILE", help="what to caption")
-    parser.add_argument("--encoder", choices=ARCHITECTURES, default="VGG16", help="the network")
+    parser.add_argument("--encoder", choices=ENCODERS, default="VGG16", help="the network")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as place:
         weights = write_model(Path(place), options.encoder)

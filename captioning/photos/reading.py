@@ -1,7 +1,6 @@
 """Reads photos in background threads, and encodes them."""
 
 import contextlib
-import ctypes
 import functools
 import io
 import os
@@ -12,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,10 +19,13 @@ from tqdm import tqdm
 
 from captioning.cli import one_line
 
-if TYPE_CHECKING:  # Whoever only looks for photos need not wait for Keras.
+if TYPE_CHECKING:
     from upath import UPath
 
     from captioning.photos.encoders import Encoder
+
+# A file, one at an address such as s3://…, the bytes of one, or an image that is open already.
+Photo = Union[Path, "UPath", io.BytesIO, Image.Image]
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
 DECODING_THREADS = 2
@@ -40,19 +42,22 @@ LONGEST_SIDE = 100_000
 # Of photos with more pixels one is decoded at a time, whatever the number of threads.
 LARGE_PHOTO = 40_000_000
 
-_NOT_FINITE = "the encoder makes numbers of it that are not finite: are its weights damaged?"
-
-_WHITE = (255, 255, 255, 255)
+BILINEAR = "bilinear"
 
 _LOADING = threading.Lock()
-_DECODING_LARGE = threading.Lock()
-
-# A file, the bytes of one, or an image that is open already; or a UPath, a file at an address.
-Photo = Path | io.BytesIO | Image.Image
+_ONE_LARGE = threading.Lock()
 
 
 class PhotoError(Exception):
     """A photo that cannot be read; the message says why."""
+
+
+class Size(NamedTuple):
+    """What a photo is resized to, in pixels, and by which of Pillow's filters."""
+
+    height: int
+    width: int
+    resizing: str = BILINEAR
 
 
 @functools.cache
@@ -79,6 +84,11 @@ def is_photo_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in photo_extensions()
 
 
+def limit_pixels(pixels: int) -> None:
+    """Sets how many pixels a photo may have, for everything in this process that reads photos."""
+    Image.MAX_IMAGE_PIXELS = pixels
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Converts an image of any mode to 8-bit RGB.
 
@@ -86,17 +96,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
     upper 8 bits, where Pillow alone would cut them off at 255.
     """
     if image.mode.startswith("I"):
-        image = _in_8_bits(image)
+        greys = np.clip(np.asarray(image), 0, 65535)
+        greys >>= 8
+        image = Image.fromarray(greys.astype(np.uint8))
     if image.has_transparency_data:
         layer = _in_mode(image, "RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer)
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return _in_mode(image, "RGB")
-
-
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    greys = np.clip(np.asarray(image), 0, 65535)
-    greys >>= 8
-    return Image.fromarray(greys.astype(np.uint8))
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -114,26 +120,21 @@ def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
     return pixels
 
 
-def read_in_sizes(photo: Photo, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def read_in_sizes(photo: Photo, sizes: Sequence[Size | tuple[int, int]]) -> list[np.ndarray]:
     """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
     with opened(photo) as image:
-        return _in_sizes(image, sizes)
+        return _in_sizes(image, [Size(*size) for size in sizes])
 
 
-def _in_sizes(image: Image.Image, sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def _in_sizes(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
     ImageOps.exif_transpose(image, in_place=True)
     upright = to_rgb(image)
     return [
-        np.asarray(upright.resize((width, height), Image.Resampling.BILINEAR))
-        for height, width in sizes
+        np.asarray(upright.resize((width, height), Image.Resampling[resizing.upper()]))
+        for height, width, resizing in sizes
     ]
-
-
-def limit_pixels(pixels: int) -> None:
-    """Sets how many pixels a photo may have, for everything in this process that reads photos."""
-    Image.MAX_IMAGE_PIXELS = pixels
 
 
 @contextlib.contextmanager
@@ -149,25 +150,20 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
             they could fill the memory.
     """
     _load_readers()
-    # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
-    formats = [kind for kind in FORMATS if kind in Image.ID]
     try:
-        if isinstance(photo, Image.Image):
-            with _room_for(photo):
-                # It may be listed twice, and two threads must not read its file at once.
-                with _LOADING:
-                    photo.load()
-                with contextlib.closing(photo.copy()) as image:
+        with _image_of(photo) as image:
+            _check_size(image)
+            is_large = image.width * image.height > LARGE_PHOTO
+            with _ONE_LARGE if is_large else contextlib.nullcontext():
+                if image is photo:
+                    # It may be listed twice, and two threads must not read its file at once.
+                    with _LOADING:
+                        photo.load()
+                    image = photo.copy()
+                with contextlib.closing(image):
                     yield image
-            return
-        with (
-            Image.open(_readable(photo), formats=formats) as image,
-            _room_for(image),
-            contextlib.closing(image),
-        ):
-            yield image
     except UnidentifiedImageError as error:
-        name = "" if isinstance(photo, io.BytesIO) else f" {photo.name!r}"
+        name = f" {photo.name!r}" if hasattr(photo, "name") else ""
         raise PhotoError(one_line(f"cannot identify image file{name}")) from error
     except Image.DecompressionBombError as error:
         raise _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS:,d} pixels") from error
@@ -177,37 +173,20 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
 
 
-def _readable(photo: "Path | UPath | io.BytesIO") -> Path | io.BytesIO:
-    if isinstance(photo, io.BytesIO):
-        return photo
+def _image_of(photo: Photo) -> contextlib.AbstractContextManager[Image.Image]:
+    """Opens a file; an image that is open already stays so."""
+    if isinstance(photo, Image.Image):
+        return contextlib.nullcontext(photo)
+    # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
+    formats = [kind for kind in FORMATS if kind in Image.ID]
     if not isinstance(photo, Path):
-        return io.BytesIO(photo.read_bytes())
+        # Whole, since decoders jump to and fro.
+        file = photo if isinstance(photo, io.BytesIO) else io.BytesIO(photo.read_bytes())
+        return Image.open(file, formats=formats)
     # A pipe named dog.jpg would have us wait for ever.
     if not stat.S_ISREG(os.stat(photo).st_mode):
         raise PhotoError("it is no file")
-    return photo
-
-
-@contextlib.contextmanager
-def _room_for(image: Image.Image) -> Iterator[None]:
-    """Refuses an image that is too large, and waits for its turn with one that is large."""
-    _check_size(image)
-    is_large = image.width * image.height > LARGE_PHOTO
-    with _DECODING_LARGE if is_large else contextlib.nullcontext():
-        try:
-            yield
-        finally:
-            if is_large:
-                _return_freed_memory()
-
-
-def _return_freed_memory() -> None:
-    """Has glibc return to the system what a thread has freed, which it keeps for that thread.
-
-    Other C libraries have no such call.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    return Image.open(photo, formats=formats)
 
 
 def _check_size(image: Image.Image) -> None:
@@ -277,23 +256,14 @@ def encode_photos(
                 pending.append((batch, [threads.submit(prepare, photo) for photo in batch]))
             batch, futures = pending.popleft()
             prepared = [future.result() for future in futures]
-            results = encode_prepared(prepared, encoder, batch_size)
-            for photo, result in zip(batch, results, strict=True):
-                yield photo, result
+            readable = [item for item in prepared if not isinstance(item, PhotoError)]
+            features = iter(encoder.encode(readable, batch_size) if readable else ())
+            for photo, item in zip(batch, prepared, strict=True):
+                yield photo, item if isinstance(item, PhotoError) else _checked(next(features))
                 progress.update()
 
 
-def encode_prepared(
-    prepared: Sequence[list[np.ndarray] | PhotoError], encoder: "Encoder", batch_size: int
-) -> list[np.ndarray | PhotoError]:
-    """Encodes a batch of photos from `Encoder.preprocess`; errors among them stay where they are.
-
-    Photos whose features are not finite get an error that says so.
-    """
-    readable = [item for item in prepared if not isinstance(item, PhotoError)]
-    features = iter(encoder.encode(readable, batch_size) if readable else [])
-    results = [item if isinstance(item, PhotoError) else next(features) for item in prepared]
-    return [
-        item if isinstance(item, PhotoError) or np.isfinite(item).all() else PhotoError(_NOT_FINITE)
-        for item in results
-    ]
+def _checked(features: np.ndarray) -> np.ndarray | PhotoError:
+    if np.isfinite(features).all():
+        return features
+    return PhotoError("the encoder makes numbers of it that are not finite: are its weights bad?")

@@ -1,0 +1,196 @@
+"""Photos that look alike: hashes, their comparison, and what is said of them."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib import cbook
+from PIL import Image, ImageEnhance, ImageOps
+from support import StandIn
+
+import prepare_photos
+from captioning.files import PAINTED_SCENES, PHOTOS
+from captioning.photos import lookalikes
+from captioning.photos.feature_cache import read_hashes
+from captioning.photos.lookalikes import (
+    MOST_DIFFERING_BITS,
+    PAIRS_NAMED,
+    find_lookalikes,
+    find_most_alike,
+    hash_photo,
+    notes_on_lookalikes,
+    warn_of_lookalikes,
+)
+from captioning.photos.reading import Size
+
+NAMES = ("train", "dev", "test")
+
+
+def resized(image):
+    return np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR))
+
+
+def as_jpeg(image, quality):
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=quality)
+    return Image.open(content)
+
+
+CHANGES = {
+    "jpeg": lambda image: as_jpeg(image, 20),
+    "a quarter of the size": lambda image: image.reduce(4),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.3),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "mirrored": ImageOps.mirror,
+    "mirrored and saved": lambda image: as_jpeg(ImageOps.mirror(image), 50),
+    "without 1% at each side": lambda image: ImageOps.crop(image, image.width // 100),
+}
+
+
+def bits_of(text):
+    return np.array([digit == "1" for digit in f"{int(text, 16):0256b}"]).reshape(16, 16)
+
+
+def test_a_hash_holds_the_signs_of_the_lowest_frequencies():
+    """Computes each frequency as a sum over all pixels."""
+    pixels = np.random.default_rng(3).integers(0, 256, (64, 64), dtype=np.uint8)
+    steps = np.pi * (np.arange(64) + 0.5) / 64
+    frequencies = np.array(
+        [
+            [(pixels * np.outer(np.cos(row * steps), np.cos(column * steps))).sum()]
+            for row in range(16)
+            for column in range(16)
+        ]
+    ).reshape(16, 16)
+    expected = frequencies > np.median(frequencies)
+    np.testing.assert_array_equal(bits_of(hash_photo(np.dstack([pixels] * 3))), expected)
+
+
+def slow_distance(one, other):
+    """Counts, a bit at a time, in how many two photos differ, the one as it is or mirrored."""
+    one, other = bits_of(one), bits_of(other)
+    mirrored = [[bit != (column % 2 == 1) for column, bit in enumerate(row)] for row in one]
+    return min(int((one != other).sum()), int((np.array(mirrored) != other).sum()))
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 100, 1 << 16])
+def test_the_most_alike_are_those_of_a_slow_comparison(monkeypatch, pairs_at_once):
+    monkeypatch.setattr(lookalikes, "_PAIRS_AT_ONCE", pairs_at_once)
+    generator = np.random.default_rng(1)
+    photos = [generator.bytes(32).hex() for _ in range(7)]
+    others = [generator.bytes(32).hex() for _ in range(30)]
+    # The opposite of a photo differs in all bits, one more than a byte counts.
+    others += [bytes(255 - byte for byte in bytes.fromhex(photos[0])).hex(), photos[1]]
+    others.append(bytes(byte ^ 0b01010101 for byte in bytes.fromhex(photos[2])).hex())
+    indices, distances = find_most_alike(photos, others)
+    expected = [[slow_distance(photo, other) for other in others] for photo in photos]
+    assert distances.tolist() == [min(row) for row in expected]
+    assert indices.tolist() == [row.index(min(row)) for row in expected]
+    assert indices[1:3].tolist() == [31, 32]
+
+
+def test_the_threshold_is_where_the_constant_has_it():
+    near, far = (
+        (((1 << count) - 1) << 100).to_bytes(32).hex()
+        for count in (MOST_DIFFERING_BITS, MOST_DIFFERING_BITS + 1)
+    )
+    table = {"photo": "0" * 64, "near": near, "far": far, "none": None}
+    assert find_lookalikes(table, ["photo"], ["far", "none", "absent"]) == {}
+    assert find_lookalikes(table, ["photo", "none"], ["far", "near"]) == {"photo": "near"}
+    assert find_lookalikes(table, ["photo"], []) == find_lookalikes(table, [], ["near"]) == {}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_photo_looks_like_itself(change):
+    with Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)) as image:
+        photo = hash_photo(resized(image))
+        changed = hash_photo(resized(CHANGES[change](image)))
+    assert find_lookalikes({"a": photo, "b": changed}, ["b"], ["a"]) == {"b": "a"}
+
+
+def test_real_photos_look_like_their_changed_selves_and_no_others(flickr8k):
+    paths = sorted((flickr8k / "photos").iterdir())[:60]
+    images = [Image.open(path).convert("RGB") for path in paths]
+    photos = [hash_photo(resized(image)) for image in images]
+    for index, photo in enumerate(photos):
+        _, (distance,) = find_most_alike([photo], photos[:index] + photos[index + 1 :])
+        assert distance > MOST_DIFFERING_BITS
+    for change in CHANGES.values():
+        changed = [hash_photo(resized(change(image))) for image in images]
+        indices, distances = find_most_alike(changed, photos)
+        assert indices.tolist() == list(range(len(photos)))
+        assert distances.max() <= MOST_DIFFERING_BITS
+
+
+# ---- What is said ----
+
+
+def test_a_mirrored_copy_is_found_in_the_cache_that_prepare_photos_leaves(
+    tiny_data, monkeypatch, capsys
+):
+    class Encoder(StandIn):
+        # Large enough to tell photos apart.
+        input_sizes = (Size(48, 48),)
+
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
+    with Image.open(tiny_data / PHOTOS / "red_ball_snow.png") as image:
+        ImageOps.mirror(image).save(tiny_data / PHOTOS / "copy.jpg", quality=60)
+    arguments = ["--data", str(tiny_data), "--encoder", "MobileNetV2", "--weights", "none"]
+    assert prepare_photos.main(arguments) == 0
+    with Image.open(tiny_data / PHOTOS / "red_box_snow.png") as image:
+        assert read_hashes(tiny_data)["red_box_snow"] == hash_photo(np.asarray(image))
+    splits = {"train": ["red_ball_snow", "red_box_snow"], "dev": ["red_ball_grass"]}
+    splits["test"] = ["copy", "blue_box_snow"]
+    (note,) = notes_on_lookalikes(tiny_data, "test", ["blue_box_snow", "copy"], splits)
+    assert note == (
+        "warning: 1 photo of the test split looks like a photo of the train split (copy like "
+        "red_ball_snow): a model scores too high on what it has seen. Remove one photo of each "
+        "pair from its split, or move it to the other, then run python prepare_text.py --data "
+        f"{tiny_data}, train.py and evaluate.py."
+    )
+    capsys.readouterr()
+    warn_of_lookalikes(tiny_data, splits)
+    assert " ".join(capsys.readouterr().err.split()) == note
+    # Only scored photos count, and whoever scores training photos knows that they were trained on.
+    assert notes_on_lookalikes(tiny_data, "test", ["blue_box_snow"], splits) == []
+    assert notes_on_lookalikes(tiny_data, "train", ["red_ball_snow"], splits) == []
+    # Painted scenes are meant to look alike.
+    (tiny_data / PAINTED_SCENES).write_text("")
+    warn_of_lookalikes(tiny_data, splits)
+    assert capsys.readouterr().err == ""
+    assert notes_on_lookalikes(tiny_data, "test", ["copy"], splits) == []
+
+
+@pytest.fixture
+def all_alike(monkeypatch):
+    """Makes 30 photos alike, and gives three splits of them."""
+    photos = [f"photo{index}" for index in range(30)]
+    monkeypatch.setattr(lookalikes, "read_hashes", lambda data: dict.fromkeys(photos, "0" * 64))
+    return dict(zip(NAMES, (photos[:1], photos[1:3], photos[3:]), strict=True))
+
+
+def test_many_pairs_are_counted(all_alike, tmp_path, capsys):
+    (note,) = notes_on_lookalikes(tmp_path, "test", all_alike["test"], all_alike)
+    assert f"photo{PAIRS_NAMED + 2} like photo0, and {27 - PAIRS_NAMED} more)" in note
+    warn_of_lookalikes(tmp_path, all_alike)
+    words = " ".join(capsys.readouterr().err.split())
+    for text in (
+        "warning: 2 photos of the dev split look like photos of the train split (photo1 like photo0"
+        ", photo2 like photo0):",
+        "warning: 27 photos of the test split look like photos of the train split (photo3 like",
+        "warning: 27 photos of the test split look like photos of the dev split (photo3 like",
+    ):
+        assert text in words
+
+
+def test_photos_of_one_split_may_look_alike(all_alike, tmp_path, capsys):
+    warn_of_lookalikes(tmp_path, {"train": all_alike["test"], "dev": []})
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_cache_one_sentence_says_that_nothing_was_compared(tmp_path, capsys):
+    splits = {"train": ["a"], "dev": ["b"], "test": ["c"]}
+    (note,) = notes_on_lookalikes(tmp_path, "test", ["c"], splits)
+    warn_of_lookalikes(tmp_path, splits)
+    assert " ".join(capsys.readouterr().err.split()) == note
+    assert f"run python prepare_photos.py --data {tmp_path} again" in note
