@@ -1,0 +1,84 @@
+"""Captions of scenes in five languages, from the captions file to the captions of a model."""
+
+import itertools
+import json
+
+import pytest
+import regex
+from PIL import Image
+from support import StandIn
+
+import generate
+import prepare_photos
+import prepare_text
+import train
+from captioning.cli import run
+from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
+
+# Unicode's name of the script, who does what, where, and the words of the first caption.
+LANGUAGES = {
+    "de": ("Latin", ["Ein Hund läuft", "Zwei Vögel fliegen"], [" im Schnee.", " auf die Straße!"]),
+    "fr": ("Latin", ["Un chien court", "Deux oiseaux volent"], [" à l’école.", " dans l’herbe."]),
+    "hi": ("Devanagari", ["एक कुत्ता दौड़ता है", "दो चिड़ियाँ हैं"], [" बर्फ़ में।", " सड़क पर।"]),
+    "zh": ("Han", ["一只狗在跑", "两只鸟在飞"], ["，在雪地里。", "，在街道上。"]),
+    "ar": ("Arabic", ["كلب يركض", "طائران يطيران"], [" في الثلج.", " في الشارع."]),
+}
+FIRST_WORDS = {
+    "de": "ein hund läuft im schnee",
+    "fr": "un chien court à l' école",
+    "hi": "एक कुत्ता दौड़ता है बर्फ़ में",
+    "zh": "一 只 狗 在 跑 在 雪 地 里",
+    "ar": "كلب يركض في الثلج",
+}
+
+
+def write_texts(data, language):
+    """Writes the four captions of a language, of three photos each, one a split."""
+    _, subjects, places = LANGUAGES[language]
+    captions = [subject + place for subject in subjects for place in places]
+    for split, name in SPLITS.items():
+        (data / name).write_text("".join(f"{split}{index}.png\n" for index in range(4)))
+    lines = [f"{split}{index}.png#0\t{captions[index]}\n" for split in SPLITS for index in range(4)]
+    (data / CAPTIONS).write_text("".join(lines), encoding="utf-8")
+
+
+def is_in_script(text, language):
+    return regex.fullmatch(rf"[\p{{Script={LANGUAGES[language][0]}}}\p{{M}}\P{{L}}]+", text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_words_of_a_language(tmp_path, capsys, language):
+    write_texts(tmp_path, language)
+    Image.new("RGB", (8, 8)).save(tmp_path / "train0.png")
+    assert run(prepare_text.main, ["--data", str(tmp_path), "--language", language]) == 0
+    assert capsys.readouterr().err == ""
+    first = (tmp_path / DESCRIPTIONS).read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"train0 {FIRST_WORDS[language]}"
+    words = json.loads((tmp_path / VOCABULARY).read_text(encoding="utf-8"))["words"]
+    assert set(FIRST_WORDS[language].split()) < set(words)
+    assert all(is_in_script(word, language) for word in words if not word.endswith("seq"))
+
+
+def test_a_model_writes_sentences_of_its_language(tmp_path, capsys, monkeypatch):
+    data, model = tmp_path / "data", tmp_path / "model"
+    (data / "photos").mkdir(parents=True)
+    write_texts(data, "zh")
+    for split, index in itertools.product(SPLITS, range(4)):
+        Image.new("RGB", (32, 32), (80 * index, 0, 0)).save(data / "photos" / f"{split}{index}.png")
+    for module in ("photos.encoders", "captioner"):
+        monkeypatch.setattr(f"captioning.{module}.Encoder", StandIn, raising=False)
+    folder = ["--data", str(data)]
+    flags = ["--encoder", "MobileNetV2", "--weights", "none"]
+    assert run(prepare_photos.main, [*folder, *flags]) == 0
+    assert run(prepare_text.main, [*folder, "--language", "zh"]) == 0
+    flags = ["--epochs", "8", "--units", "24", "--batch-size", "4", "--learning-rate", "0.02"]
+    flags += ["--model", str(model), "--shown-photos", "0"]
+    assert run(train.main, [*folder, *flags]) == 0
+    capsys.readouterr()
+    flags = ["--model", str(model), "--beam", "1", "--sentences"]
+    assert run(generate.main, [str(data / "photos" / "train0.png"), *flags]) == 0
+    _, caption = capsys.readouterr().out.strip().split("\t")
+    assert caption == caption.replace(" ", "")
+    assert len(caption) > 1
+    assert caption.endswith("。")
+    assert is_in_script(caption, "zh")
