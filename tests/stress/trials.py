@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -37,19 +36,18 @@ _NOT_COMPARED = re.compile(r"(^|/)(\.lock|\.partial-|features-cache)")
 
 @dataclass(frozen=True)
 class Stage:
-    """A script's `main` and its arguments; `use` is a stage that must work whenever it stops."""
+    """A script's `main` and its flags; `use` is a stage that must work whenever it stops."""
 
     main: Callable[[list[str]], int]
-    arguments: tuple[str, ...] = ()
+    flags: str = ""
     use: "Stage | None" = None
 
     def again(self, folder: Path) -> "Stage":
         """Returns what a person runs after a stop: a training with a checkpoint is resumed."""
-        typed = [word for word in self.arguments if word != "--resume"]
-        if "--model" in typed and self.main.__module__ == "train":
-            checkpoint = folder / typed[typed.index("--model") + 1] / "checkpoint.npz"
-            typed += ["--resume"] if checkpoint.exists() else []
-        return replace(self, arguments=tuple(typed))
+        flags = self.flags.replace(" --resume", "")
+        model = re.search(r"--model (\S+)", flags)
+        has_checkpoint = model and (folder / model[1] / "checkpoint.npz").exists()
+        return replace(self, flags=f"{flags} --resume" if has_checkpoint else flags)
 
 
 class Run:
@@ -59,7 +57,7 @@ class Run:
         ends = [os.pipe() for _ in range(2)]
         self._began = time.monotonic()
         self._process = get_context("fork").Process(
-            target=_become, args=(stage, folder, size, ends)
+            None, _become, None, (stage, folder, size, ends)
         )
         self._process.start()
         for _, write_end in ends:
@@ -97,22 +95,17 @@ class Run:
 
 def _become(stage: Stage, folder: Path, size: int, ends: list[tuple[int, int]]) -> None:
     """Makes this process one that runs the stage, and never returns."""
-    status = cli.OWN_FAULT
-    try:
-        for number, (_, write_end) in enumerate(ends, start=1):
-            os.dup2(write_end, number)
-        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
-        # Shells have those that they start in the background ignore Ctrl-C.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        os.chdir(folder)
-        sys.argv = [f"{stage.main.__module__}.py"]
-        status = cli.run(stage.main, [*stage.arguments])
-    except BaseException:
-        traceback.print_exc()
-    with contextlib.suppress(BaseException):
-        sys.stderr.flush()
+    for number, (_, write_end) in enumerate(ends, start=1):
+        os.dup2(write_end, number)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
+    # Shells have those that they start in the background ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    os.chdir(folder)
+    sys.argv = [f"{stage.main.__module__}.py"]
+    status = cli.run(stage.main, stage.flags.split())
+    sys.stderr.flush()
     os._exit(status)
 
 
@@ -178,9 +171,10 @@ def stop(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
     """Sends a signal to a stage at any moment, or lets no file grow over a size; then goes on."""
     stage, number = case
     expected, files, written = undisturbed(whole, stage)
-    is_fresh = choices.random() < 0.5
-    for name in [*written, "data/features-cache.sqlite"] if is_fresh else []:
-        (folder / name).unlink(missing_ok=True)
+    is_fresh = "--resume" not in stage.flags and choices.random() < 0.5
+    for path in [*map(folder.joinpath, written), *folder.glob("*/features-cache*")]:
+        if is_fresh:
+            path.unlink()
     size = choices.choice([*written.values()])
     # With less than 64 bytes there are no semaphores, which no full disk reaches.
     limit = resource.RLIM_INFINITY if number else max(64, choices.choice([size - 1, size // 2]))
@@ -225,9 +219,8 @@ def damage(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
 def _damage(path: Path, kind: str, choices: Random) -> None:
     content = path.read_bytes()
     begin, lines = choices.randrange(len(content)), content.splitlines(keepends=True)
-    # Of another run, with the same name or at least of the same kind.
-    folders = [folder for folder in path.parents[1].iterdir() if folder != path.parent]
-    twins = [folder / path.name for folder in folders if (folder / path.name).is_file()]
+    # Of another run.
+    twins = [twin for twin in path.parents[1].glob(f"*/{path.name}") if twin != path]
     flipped = bytearray(content)
     flipped[begin] ^= choices.randint(1, 255)
     lines.pop(choices.randrange(len(lines)))
@@ -248,8 +241,9 @@ DAMAGES = ("removed", "truncated", "flipped byte", "zeroed block", "line dropped
 
 def pair(whole: Path, folder: Path, case: tuple[Stage, Stage], choices: Random) -> Faults:
     """Runs a stage beside another: one is refused, or both do as if one came after the other."""
+    delay = choices.uniform(0, undisturbed(whole, case[0])[0].seconds)
     first = Run(case[0], folder)
-    time.sleep(choices.uniform(0, undisturbed(whole, case[0])[0].seconds))
+    time.sleep(delay)
     runs = [run.finish() for run in (first, Run(case[1], folder))]
     for run in runs:
         yield from run.faults()
