@@ -30,7 +30,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, run, wrapped
 from captioning.files import (
@@ -42,23 +41,26 @@ from captioning.files import (
     SPLITS,
 )
 from captioning.network.model_folder import (
+    SavedModel,
     find_captioner,
+    load_models,
     make_recipe,
     model_folder,
+    notes_on_training_photos,
     results_folder,
     write_recipe,
 )
-from captioning.photos.features import check_same_encoder, read_encoder_record, read_features
+from captioning.photos.features import (
+    Features,
+    check_same_encoder,
+    read_encoder_record,
+    read_features,
+)
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, whole_number
-from captioning.storage import digest_of_file, locked, write_json
-from captioning.text.prepared import read_prepared_text
-
-# Keras and pandas take seconds to load: what needs them is imported after the arguments.
-if TYPE_CHECKING:
-    from captioning.network.model_folder import SavedModel
-    from captioning.photos.features import Features
+from captioning.storage import locked, write_json
+from captioning.text.prepared import PreparedText, read_prepared_text
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -109,56 +111,53 @@ def print_models(options: argparse.Namespace) -> int:
 
 def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     """Captions the photos, scores, writes and prints."""
-    data, split, folder = options.data, options.split, results_folder(options.model)
-    record = read_encoder_record(data)
+    read_encoder_record(options.data)
     announce_loading("Keras")
+    # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
     from captioning.network.decoding import token_probabilities
-    from captioning.network.model_folder import load_models, notes_on_training_photos
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
 
-    model = load_models(options.model, data)
-    path = options.model[0] / ENCODER_RECORD
-    check_same_encoder(model.encoder_record, path, record, data / ENCODER_RECORD)
-    text, features = read_prepared_text(data), read_features(data)
+    data, split, folder = options.data, options.split, results_folder(options.model)
+    model, text, features = read_inputs(options)
     references = scoring.read_references(text, split, features)
     features = features.select(references.photo_ids)
     notes = notes_on_training_photos(model, data, split, references.photo_ids)
     notes += notes_on_lookalikes(data, split, references.photo_ids, text.splits)
+    others = {}
     if options.compare:
         others = scoring.read_other_captions(options.compare, split, references)
     print(parser.describe(options))
     decoded = decode_split(model, features, options)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     results = scoring.summarize(rows, model.vocabulary, references.training)
-    written = {title: rows[title].captions for title in decoded}
-    scoring.write_captions(folder / GENERATED_CAPTIONS, written, references)
+    captions = {title: rows[title].captions for title in decoded}
     scores = scoring.Scores(
         data=str(data),
         split=split,
         photos=len(features),
         results=results,
         notes=notes + report.notes_on(rows, results),
-        captions_sha256=digest_of_file(folder / GENERATED_CAPTIONS),
+        captions_sha256=scoring.write_captions(folder, captions, references),
         compared_with=str(options.compare or ""),
-        comparison=scoring.compare_captions(rows, others, references) if options.compare else {},
+        comparison=scoring.compare_captions(rows, others, references),
     )
     if len(options.model) > 1:
         settings = {"data": str(data), "model": [*map(str, options.model)]}
         settings |= parser.settings_in_force(options)
         write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, data))
     tokens = {
-        title: token_probabilities(model.captioner, model.vocabulary, features, captions)
-        for title, captions in decoded.items()
+        title: token_probabilities(model.captioner, model.vocabulary, features, token_ids)
+        for title, token_ids in decoded.items()
     }
     cards = make_cards(photo_folders(data), references, tokens, rows)
-    page = make_results_page(folder, cards, rows, scores, references)
+    page = make_results_page(folder, cards, scores, references)
     write_page(folder / RESULTS_PAGE, page)
     write_json(folder / SCORES, scores)
-    report.print_examples(references, rows[scoring.GREEDY].captions, options.shown_photos)
+    report.print_examples(references, captions[scoring.GREEDY], options.shown_photos)
     report.print_results(scores, folder)
-    print("\n" + wrapped(f"wrote {GENERATED_CAPTIONS}, {RESULTS_PAGE} and {SCORES} to {folder}"))
+    print("\n" + wrapped(f"wrote {RESULTS_PAGE}, {GENERATED_CAPTIONS} and {SCORES} to {folder}"))
     print(
         wrapped(f"next: open {folder / RESULTS_PAGE} in a browser, or caption photos of your own:")
     )
@@ -166,8 +165,16 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     return DONE
 
 
+def read_inputs(options: argparse.Namespace) -> tuple[SavedModel, PreparedText, Features]:
+    """Reads the model, or the average of several, and the text and features that it is run on."""
+    model, path = load_models(options.model, options.data), options.model[0] / ENCODER_RECORD
+    record = read_encoder_record(options.data)
+    check_same_encoder(model.encoder_record, path, record, options.data / ENCODER_RECORD)
+    return model, read_prepared_text(options.data), read_features(options.data)
+
+
 def decode_split(
-    model: "SavedModel", features: "Features", options: argparse.Namespace
+    model: SavedModel, features: Features, options: argparse.Namespace
 ) -> dict[str, list[list[int]]]:
     """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
     from tqdm import tqdm

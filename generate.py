@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import pretrained_model
-from captioning.network.model_folder import holds_captioner, model_folder
+from captioning.network.model_folder import holds_captioner
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import cell_of, write_table
 
@@ -38,7 +38,7 @@ from captioning.storage import cell_of, write_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from captioning.captioner import Captioner, PhotoCaption
+    from captioning.captioner import Captioner, PhotoCaption, PhotoError
 
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
@@ -60,9 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, prints a caption for each photo, writes table and page."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    find_models(options)
-    if options.consensus and options.beam == 1:
-        raise UserError("--consensus chooses among the captions of a beam: add --beam 10, say")
+    if "model" not in options.replaced and not holds_captioner(MODEL[0]):
+        options.model = (pretrained_model(),)
+    if not options.photos and not options.serve:
+        raise UserError("PHOTO_OR_FOLDER is missing: name what to caption before --model")
     if options.serve and (options.photos or options.csv or options.json or options.html):
         raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
 
@@ -72,8 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
     photos = expand_paths(options.photos, skipped, left_out)
-    check_outputs(options, photos)
-    captioner = load(options, parser)
+    for flag, path in (("--csv", options.csv), ("--html", options.html)):
+        check_output(flag, path, photos)
+    captioner = load(parser, options)
     names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
     decoding = {name: getattr(options, name) for name in names}
     if options.serve:
@@ -93,8 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from captioning.pages.page import write_page
         from captioning.pages.results import make_captions_page
 
-        names = ("beam", "consensus")
-        page = make_captions_page(captions, skipped, **{name: decoding[name] for name in names})
+        beam, consensus = options.beam, options.consensus
+        page = make_captions_page(captions, skipped, beam=beam, consensus=consensus)
         write_page(options.html, page)
         print(f"wrote {options.html}", file=sys.stderr)
     return DONE_IN_PART if skipped else DONE
@@ -104,49 +106,32 @@ def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
     parser = SettingsParser(globals(), types)
-    add, words = parser.add_argument, {"metavar": "FILE", "type": Path}
+    add, path = parser.add_argument, {"metavar": "FILE", "type": Path}
     add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")
     output = parser.add_mutually_exclusive_group()
-    output.add_argument("--csv", help="write a table there; - is standard output", **words)
+    output.add_argument("--csv", help="write a table there; - is standard output", **path)
     output.add_argument("--json", action="store_true", help="print a JSON object a line")
-    add("--html", help="write a page to look at there", **words)
+    add("--html", help="write a page to look at there", **path)
     add("--serve", action="store_true", help="open a page in the browser to drop photos on")
     weights = "the encoder's weights, where they are no longer at the place that MODEL names"
     add("--weights", metavar="imagenet|none|FILE", help=weights)
     return parser
 
 
-def find_models(options: argparse.Namespace) -> None:
-    """Takes the model that comes with the project where there is none, and photos for photos.
-
-    In `--model A B PHOTO` the flag takes all names that follow it; the first is always a model.
-    """
-    if "model" not in options.replaced and not holds_captioner(MODEL[0]):
-        options.model = (pretrained_model(),)
-    if not options.photos and not options.serve:
-        first, *others = options.model
-        models = [path for path in others if holds_captioner(model_folder(path))]
-        options.photos = [path for path in others if path not in models]
-        options.model = (first, *models)
-        if not options.photos:
-            raise UserError("PHOTO_OR_FOLDER is missing: name what to caption; see --help")
+def check_output(flag: str, path: Path | None, photos: Sequence[Path]) -> None:
+    """Raises `UserError` if the file that a flag names is a photo or folder, or of another kind."""
+    extension = flag.replace("--", ".")
+    if path is None or (flag == "--csv" and str(path) == "-"):
+        return
+    is_wrong = path.is_dir() or path.suffix.lower() != extension
+    if is_wrong or path.resolve() in {photo.resolve() for photo in photos}:
+        raise UserError(
+            f"{path} is a folder, one of the photos, or does not end in {extension}: name another "
+            f"file with {flag}, such as captions{extension}"
+        )
 
 
-def check_outputs(options: argparse.Namespace, photos: Sequence[Path]) -> None:
-    """Raises `UserError` if a file that is to be written is no name for it, or a photo."""
-    for flag, path in (("--csv", options.csv), ("--html", options.html)):
-        if path is None or (flag == "--csv" and str(path) == "-"):
-            continue
-        extension = flag.replace("--", ".")
-        is_other = path.is_dir() or path.suffix.lower() != extension
-        if is_other or path.resolve() in {photo.resolve() for photo in photos}:
-            raise UserError(
-                f"{path} is a folder, one of the photos, or does not end in {extension}: name "
-                f"another file with {flag}, such as captions{extension}"
-            )
-
-
-def load(options: argparse.Namespace, parser: SettingsParser) -> "Captioner":
+def load(parser: SettingsParser, options: argparse.Namespace) -> "Captioner":
     """Loads model and encoder; standard error says what is not as it always is."""
     announce_loading(f"{', '.join(map(str, options.model))} and the encoder")
     from captioning import load_captioner
@@ -162,15 +147,14 @@ def load(options: argparse.Namespace, parser: SettingsParser) -> "Captioner":
 
 
 def print_captions(
-    results: "Iterable[tuple[Path, PhotoCaption | Exception]]",
+    results: "Iterable[tuple[Path, PhotoCaption | PhotoError]]",
     options: argparse.Namespace,
-    skipped: dict[Path, object],
+    skipped: dict[Path | str, object],
 ) -> "dict[Path, PhotoCaption]":
-    """Prints each caption when it is there, and writes the table of all of them, if one is wanted.
+    """Prints each caption when it is there, and writes the table of all, if one is wanted.
 
     Photos that cannot be read are added to `skipped`, with the reason.
     """
-    import pandas as pd
     from tqdm import tqdm
 
     captions, rows = {}, []
@@ -187,14 +171,15 @@ def print_captions(
         if options.json:
             tqdm.write(json.dumps(row))
         elif path in captions and str(options.csv) != "-":
-            tqdm.write("\t".join(map(one_line, (row["photo"], row["caption"]))))
+            tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}")
         sys.stdout.flush()
     if options.csv and rows:
-        table = pd.DataFrame(rows)
+        import pandas as pd
+
         if str(options.csv) == "-":
-            table.map(cell_of).to_csv(sys.stdout, index=False, lineterminator="\n")
+            pd.DataFrame(rows).map(cell_of).to_csv(sys.stdout, index=False)
         else:
-            write_table(options.csv, table)
+            write_table(options.csv, pd.DataFrame(rows))
             print(f"wrote {options.csv}", file=sys.stderr)
     return captions
 

@@ -50,15 +50,11 @@ def make_cards(
 def make_results_page(
     folder: Path,
     cards: list[Card],
-    rows: Mapping[str, scoring.Row],
     scores: scoring.Scores,
     references: scoring.SplitReferences,
 ) -> Page:
     """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
-    shown = [name for name in (scoring.GREEDY, scoring.HUMAN, scoring.SHUFFLED) if name in rows]
-    cider = {title: rows[title].statistics.photo_scores["CIDEr-D"] for title in shown}
-    plots = [("Scores of single photos", report.draw_distribution(cider))]
-    sections = [Section("Scores", report.results_table(scores.results), scores.notes, plots)]
+    sections = [Section("Scores", report.results_table(scores.results), scores.notes)]
     if scores.comparison:
         notes = [f"A: {folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED]
         title = f"Compared with {Path(scores.compared_with).name}"

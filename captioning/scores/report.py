@@ -1,6 +1,5 @@
 """Tables and notes for the terminal and the page, and plots."""
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from captioning.cli import UserError, counted, line_width, one_line, wrapped
 from captioning.files import SCORES, read_recipe_of_model
 from captioning.scores import scoring
-from captioning.scores.metrics import BLEU_NAMES
 from captioning.scores.scoring import CLASSIC, CONSENSUS, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
 from captioning.storage import read_json
 from captioning.text.words import join_words
@@ -55,9 +53,6 @@ COMPARISON_EXPLAINED = (
     "same recipe trained with another seed may differ as much."
 )
 
-# Percent of the photos whose scores fit into the plot of their distribution.
-SHOWN_SHARE = 98
-
 # Of the table of models: the metrics, and what tells models apart besides their scores, the last of
 # which are settings in their recipes.
 MODEL_METRICS = ("BLEU-4", "CIDEr-D")
@@ -84,8 +79,6 @@ def notes_on(rows: dict[str, scoring.Row], results: scoring.Results) -> list[str
                 "warning: the CIDEr-D of the captions is not significantly higher than with "
                 "shuffled photos: the model seems to ignore the photo."
             )
-    if zero := [name for name in BLEU_NAMES if results[GREEDY][name] == 0]:
-        notes.append(f"{zero[0]} is 0 where no sequence of so many words is in a reference.")
     for title, text in ROWS_EXPLAINED.items():
         if any(row.startswith(title) for row in rows):
             notes.append(f"{title}: {text}")
@@ -202,24 +195,6 @@ def _read_model(folder: Path) -> dict[tuple[str, str], str]:
     for table in RECIPE_TABLES:
         row |= {(table, name): one_line(str(x)) for name, x in recipe.get(table, {}).items()}
     return row
-
-
-def draw_distribution(scores: dict[str, np.ndarray]) -> bytes:
-    """Draws which share of the photos has how much CIDEr-D, for each title, as a PNG."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for title, values in scores.items():
-        shares = 100 * np.arange(len(values), 0, -1) / len(values)
-        axes.step(np.sort(values), shares, where="pre", linewidth=1.8, label=title)
-    # The few photos whose captions score far above all others would press the rest to the left.
-    best = max(np.percentile(values, SHOWN_SHARE) for values in scores.values())
-    axes.set(xlim=(0, max(1, best)), ylim=(0, 100))
-    axes.set(xlabel="CIDEr-D of one photo", ylabel="Photos that score that or more (%)")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=150)
-    return picture.getvalue()
 
 
 def draw_curves(history: list[dict], path: Path) -> None:

@@ -41,7 +41,7 @@ SHUFFLE_SEED = 1
 RESAMPLES = 1000
 RESAMPLING_SEED = 1
 
-# Title of a row -> what `summarize` finds; title -> metric -> what `compare` finds.
+# Title of a row -> what `summarize` finds; -> metric -> what `compare` finds.
 Results = dict[str, dict[str, Any]]
 Comparison = dict[str, dict[str, dict[str, float]]]
 
@@ -265,15 +265,14 @@ def compare_captions(
     }
 
 
-def write_captions(path: Path, captions: dict[str, Captions], references: SplitReferences) -> None:
-    """Writes a CSV file: photo id, a column for each decoding, references."""
-    texts = {title: [*map(join_words, words)] for title, words in captions.items()}
-    write_table(path, _caption_table(texts, references))
-
-
-def _caption_table(captions: dict[str, list[str]], references: SplitReferences) -> pd.DataFrame:
+def write_captions(folder: Path, captions: dict[str, Captions], references: SplitReferences) -> str:
+    """Writes a CSV file: photo id, a column for each decoding, references; returns its digest."""
+    path = folder / GENERATED_CAPTIONS
+    columns = {title: [*map(join_words, texts)] for title, texts in captions.items()}
     joined = [" | ".join(texts) for texts in references.texts]
-    return pd.DataFrame({"photo_id": references.photo_ids, **captions, "references": joined})
+    columns = {"photo_id": references.photo_ids, **columns, "references": joined}
+    write_table(path, pd.DataFrame(columns))
+    return digest_of_file(path)
 
 
 def read_other_captions(
@@ -285,19 +284,17 @@ def read_other_captions(
     of several: what counts is that both have captioned the same photos.
 
     Raises:
-        UserError: if they are missing, damaged, or of other photos or references than these.
+        UserError: if they are missing, damaged, or of other photos than these.
     """
-    scores = read_json(folder / SCORES, Scores)
-    path = require(folder / GENERATED_CAPTIONS)
+    scores, path = read_json(folder / SCORES, Scores), require(folder / GENERATED_CAPTIONS)
     command = f"{command_for(path)} --split {split}"
     if scores.split != split:
         raise UserError(f"{path} is of the {scores.split} split, not of {split}: {command}")
     if digest_of_file(path) != scores.captions_sha256:
         raise damaged(path, "it has changed since it was scored")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    expected = _caption_table({}, references).map(cell_of)
-    if not table[[*expected]].equals(expected):
-        raise UserError(f"{path} has other photos or references than the {split} split: {command}")
+    if table["photo_id"].tolist() != [*map(cell_of, references.photo_ids)]:
+        raise UserError(f"{path} has other photos than the {split} split here: {command}")
     split_into_words = word_splitter(references.language)
-    captions = table.drop(columns=[*expected])
+    captions = table.drop(columns=["photo_id", "references"])
     return {title: [*map(split_into_words, texts)] for title, texts in captions.items()}
