@@ -13,7 +13,7 @@ from captioning.cli import OWN_FAULT
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.prepared import read_prepared_text
-from captioning.text.summary import length_histogram, warn_of_cleaning
+from captioning.text.summary import warn_of_cleaning
 from captioning.text.words import clean_captions
 
 FRENCH = ["Une fille à vélo .", "L'école d'un garçon .", "Il y a un chien dans l’eau ."]
@@ -74,14 +74,15 @@ def test_the_official_figures(official, capsys):
 
 
 def test_what_is_written(tmp_path, capsys):
-    data = write_data(tmp_path)
+    data = write_data(tmp_path, ["A dog is on a mat ."] * 3)
     before = contents(data)
-    assert prepare(data) == 0
+    assert prepare(data, "--min-word-length", "3") == 0
     assert contents(data).keys() - before.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY}
-    printed = capsys.readouterr().out
-    assert printed.splitlines()[-2] == f"next: python train.py --data {data}"
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-2] == f"next: python train.py --data {data}"
+    assert printed.err.splitlines()[1:4] == ["  A dog is on a mat . -> dog mat"] * 3
     written = contents(data)
-    assert prepare(data) == 0
+    assert prepare(data, "--min-word-length", "3") == 0
     assert contents(data) == written
 
 
@@ -104,12 +105,6 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
     (tmp_path / "elsewhere" / "a.jpg").touch()
     assert prepare(data, "--photos", str(tmp_path / "elsewhere")) == 0
     assert "without a file 3 files without captions 0" in " ".join(capsys.readouterr().out.split())
-
-
-def test_a_histogram_counts_every_description():
-    lines = length_histogram([0, 1, 2, 3, 3, 8], bin_width=3, bar_width=6)
-    assert [int(line.split()[4]) for line in lines] == [3, 2, 1]
-    assert [line.count("#") for line in lines] == [6, 4, 2]
 
 
 # ---- Languages ----
@@ -174,12 +169,6 @@ def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language
         assert sum(" -> " in line for line in lines) == damaged
         assert "--language" in warning
         assert "--min-word-length 1" in " ".join(warning.split())
-
-
-def test_the_warning_is_printed_on_stderr(tmp_path, capsys):
-    data = write_data(tmp_path, ["A dog is on a mat ."] * 3)
-    assert prepare(data, "--min-word-length", "3") == 0
-    assert capsys.readouterr().err.splitlines()[1:4] == ["  A dog is on a mat . -> dog mat"] * 3
 
 
 # ---- Mistakes ----

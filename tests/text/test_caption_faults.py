@@ -79,34 +79,25 @@ def test_a_damaged_row_of_a_table_is_named(tmp_path, capsys, row, words):
     assert_nothing_done(tmp_path, capsys, path, *words)
 
 
-@pytest.mark.parametrize("rest", [(), ('c.jpg\tA "good" cow',)])
-def test_a_quote_that_is_not_closed_in_a_tsv_file_is_named(tmp_path, capsys, rest):
-    lines = ['a.jpg\tA "good" dog', 'x.jpg\t"A dog', "b.jpg\tA cat"]
-    write(tmp_path, "mine.tsv", *lines, *rest)
-    assert_nothing_done(tmp_path, capsys, "line 2 opens a quote that is not closed")
+SPLIT_HEADER = ("image,caption,split", "a.jpg,A dog,train")
+RESULTS = ("image_name| comment_number| comment", *(f"{photo}| 0| A dog ." for photo in PHOTOS))
+TSV = ('a.jpg\tA "good" dog', 'x.jpg\t"A dog', "b.jpg\tA cat")
 
 
 @pytest.mark.parametrize(
-    ("row", "fault"),
+    ("name", "lines", "fault"),
     [
-        (
-            "b.jpg,A,eval",
-            "line 3 is in the split 'eval', which is none of train, training, restval",
-        ),
-        ("b.jpg,A,", "line 3 is in the split ''"),
-        ("a.jpg,A,test", "line 3 has 'a.jpg' in another split"),
+        ("mine.tsv", TSV, "line 2 opens a quote that is not closed"),
+        ("mine.tsv", (*TSV, 'c.jpg\tA "good" cow'), "line 2 opens a quote that is not closed"),
+        ("results.csv", (*RESULTS, "x.jpg A dog"), "line 6 is not name.jpg| 0| caption"),
+        ("x.csv", (*SPLIT_HEADER, "b.jpg,A,eval"), "line 3 is in the split 'eval', which is none"),
+        ("x.csv", (*SPLIT_HEADER, "b.jpg,A,"), "line 3 is in the split ''"),
+        ("x.csv", (*SPLIT_HEADER, "a.jpg,A,test"), "line 3 has 'a.jpg' in another split"),
     ],
 )
-def test_an_unknown_split_is_named(tmp_path, capsys, row, fault):
-    write(tmp_path, "mine.csv", "image,caption,split", "a.jpg,A dog,train", row)
-    assert_nothing_done(tmp_path, capsys, fault)
-
-
-def test_a_damaged_row_of_kaggles_flickr30k_is_named(tmp_path, capsys):
-    rows = [f"{photo}| 0| A dog ." for photo in PHOTOS]
-    header = "image_name| comment_number| comment"
-    path = write(tmp_path, "results.csv", header, *rows, "x.jpg A dog")
-    assert_nothing_done(tmp_path, capsys, f"{path} line 6 is not name.jpg| 0| caption")
+def test_damaged_rows_of_other_tables_are_named(tmp_path, capsys, name, lines, fault):
+    path = write(tmp_path, name, *lines)
+    assert_nothing_done(tmp_path, capsys, f"{path} {fault}")
 
 
 JSONS = [

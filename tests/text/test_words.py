@@ -93,66 +93,53 @@ def test_every_line_of_the_table_is_tested_or_like_one_that_is():
         assert set(rules.parting + rules.kept) <= set(signs)
 
 
-@pytest.mark.parametrize(
-    ("caption", "words"),
-    [
-        ("l' école d' été", ["l'", "école", "d'", "été"]),
-        ("jusqu' à l'«école»", ["jusqu'", "à", "l'", "école"]),
-        ("'quoted' -dash- mot--mot", ["quoted", "dash", "mot-", "mot"]),
-        ("aujourd'hui - l'", ["aujourd'", "hui", "l'"]),
-        ("l'\u00adécole", ["l'", "école"]),
-        ("L'E\u0301COLE", ["l'", "école"]),
-    ],
-)
-def test_french_apostrophes_and_hyphens(caption, words):
-    assert split(caption, "fr") == words
+# Language, caption, all of its words, however short.
+SPLIT = [
+    ("fr", "l' école d' été", ["l'", "école", "d'", "été"]),
+    ("fr", "jusqu' à l'«école»", ["jusqu'", "à", "l'", "école"]),
+    ("fr", "'quoted' -dash- mot--mot", ["quoted", "dash", "mot-", "mot"]),
+    ("fr", "aujourd'hui - l'", ["aujourd'", "hui", "l'"]),
+    ("fr", "l'\u00adécole", ["l'", "école"]),
+    ("fr", "L'E\u0301COLE", ["l'", "école"]),
+    ("en", "A dog 's 2 balls .", ["a", "dog", "s", "2", "balls"]),
+    ("zh", "2只狗 v 2 T恤", ["2", "只", "狗", "v", "2", "t", "恤"]),
+    ("en", "l'école t-shirt don’t", ["lécole", "tshirt", "dont"]),
+    ("en", "soft\u00adware \u200edog\u200f \ufeffcat", ["software", "dog", "cat"]),
+    ("en", "the\u200bdog \u200cdog\u200d", ["the", "dog", "dog"]),
+    # A mark that Unicode composes with its letter, one that it does not, and one of no letter.
+    ("en", "e\u0301 x\u0302y \u0301", ["é", "x\u0302y", "\u0301"]),
+    ("en", "İzmir", ["i\u0307zmir"]),
+    # As in Chinese, wherever a character of it stands.
+    ("xx", "a 狗 or 犬犬", ["a", "狗", "or", "犬", "犬"]),
+    ("en", "Hunde-\nhütte", ["hunde", "hütte"]),
+    ("en", "tabs\tand\u3000wide\xa0blanks", ["tabs", "and", "wide", "blanks"]),
+    ("en", "“quoted” — words…", ["quoted", "words"]),
+    ("en", " . , !", []),
+]
 
 
-@pytest.mark.parametrize(
-    ("caption", "words"),
-    [
-        ("A dog 's ball .", ["dog", "ball"]),
-        ("Tri-colored DOGS, running!", ["tricolored", "dogs", "running"]),
-        ("2 men in 4x4s and no. 5", ["men", "in", "and", "no"]),
-        ("“quoted” — words…", ["quoted", "words"]),
-        ("startseq Dog runs endseq", ["dog", "runs"]),
-        ("tabs\tand\u3000wide\xa0blanks", ["tabs", "and", "wide", "blanks"]),
-        (" . , !", []),
-        ("", []),
-    ],
-)
-def test_english_captions(caption, words):
-    assert clean(caption) == words
+@pytest.mark.parametrize(("language", "caption", "words"), SPLIT)
+def test_captions_are_split(language, caption, words):
+    assert split(caption, language) == words
 
 
-def test_references_keep_one_letter_words_and_digits():
-    assert split("A dog 's 2 balls .") == ["a", "dog", "s", "2", "balls"]
-    assert split("2只狗 v 2 T恤", "zh") == ["2", "只", "狗", "v", "2", "t", "恤"]
+# Language, least length, caption, clean words.
+CLEAN = [
+    ("en", 2, "A dog 's ball .", ["dog", "ball"]),
+    ("en", 2, "Tri-colored DOGS, running!", ["tricolored", "dogs", "running"]),
+    ("en", 2, "2 men in 4x4s and no. 5", ["men", "in", "and", "no"]),
+    ("en", 2, "startseq Dog runs endseq", ["dog", "runs"]),
+    ("en", 1, "🐕 dog ½ 2nd \u0301", ["dog"]),
+    # The minimum is not for scripts without blanks.
+    ("en", 2, "a dog 狗 เด็ก की é", ["dog", "狗", "เ", "ด็", "ก", "की"]),
+    ("fr", 3, "l'eau y va", ["eau"]),
+    ("en", 2, "", []),
+]
 
 
-@pytest.mark.parametrize(
-    ("caption", "words"),
-    [
-        ("l'école t-shirt don’t", ["lécole", "tshirt", "dont"]),
-        ("soft\u00adware \u200edog\u200f \ufeffcat", ["software", "dog", "cat"]),
-        ("the\u200bdog", ["the", "dog"]),
-        ("\u200cdog\u200d", ["dog"]),
-        # A mark that Unicode composes with its letter, one that it does not, and one of no letter.
-        ("e\u0301 x\u0302y \u0301", ["é", "x\u0302y"]),
-        ("İzmir", ["i\u0307zmir"]),
-        # As in Chinese, wherever a character of it stands.
-        ("a 狗 or 犬犬", ["a", "狗", "or", "犬", "犬"]),
-        ("Hunde-\nhütte", ["hunde", "hütte"]),
-        ("🐕 dog ½ 2nd", ["dog"]),
-    ],
-)
-def test_the_general_rules(caption, words):
-    assert clean(caption, 1) == clean(caption, 1, "xx") == words
-
-
-def test_the_minimum_length_is_not_for_scripts_without_blanks():
-    assert clean("a dog 狗 เด็ก की é", 2) == ["dog", "狗", "เ", "ด็", "ก", "की"]
-    assert clean("l'eau y va", 3, "fr") == ["eau"]
+@pytest.mark.parametrize(("language", "length", "caption", "words"), CLEAN)
+def test_captions_are_cleaned(language, length, caption, words):
+    assert clean(caption, length, language) == words
 
 
 def test_many_captions_share_their_words():
@@ -172,33 +159,22 @@ def test_many_captions_share_their_words():
 
 
 @pytest.mark.parametrize(
-    ("words", "text"),
+    ("words", "sentence"),
     [
         ([], ""),
-        (["dog"], "dog"),
-        (["l'", "eau", "à", "l'"], "l'eau à l'"),
-        (["一", "只", "dog", "和", "cat", "cat"], "一只dog和cat cat"),
+        (["a", "dog"], "A dog."),
+        (["l'", "eau", "à", "l'"], "L'eau à l'."),
+        (["一", "只", "dog", "和", "cat", "cat"], "一只dog和cat cat."),
+        (["a", "dog?"], "A dog?"),
+        (["犬", "と", "2"], "犬と2。"),
+        (["セーター"], "セーター。"),
+        (["ঐ", "কুকুর"], "ঐ কুকুর।"),
+        (["ສອງ"], "ສອງ"),
+        (["የ"], "የ።"),
+        (["շուն"], "Շուն։"),
+        (["2"], "2"),
+        (["ǆak"], "ǅak."),
     ],
 )
-def test_words_are_joined_as_they_are_written(words, text):
-    assert join_words(words) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", ""),
-        ("a dog", "A dog."),
-        ("a dog?", "A dog?"),
-        ("犬と2", "犬と2。"),
-        ("セーター", "セーター。"),
-        ("ঐ কুকুর", "ঐ কুকুর।"),
-        ("ສອງ", "ສອງ"),
-        ("የ", "የ።"),
-        ("շուն", "Շուն։"),
-        ("2", "2"),
-        ("ǆak", "ǅak."),
-    ],
-)
-def test_sentences(text, sentence):
-    assert as_sentence(text) == sentence
+def test_words_are_joined_to_sentences(words, sentence):
+    assert as_sentence(join_words(words)) == sentence
