@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from captioning.cli import UserError, counted, quoted
-from captioning.files import FEATURES_CACHE, damaged, photo_id, require
+from captioning.files import FEATURES_CACHE, photo_id, require
 from captioning.photos.features import (
     EncoderRecord,
     SkippedPhoto,
@@ -171,13 +171,11 @@ def _connected(data: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             yield connection
-    except sqlite3.OperationalError as error:
-        raise UserError(
-            f"{path} cannot be read or written ({error}), and keeps what is in it: make room or "
-            f"allow it, then run python prepare_photos.py --data {quoted(data)} again"
-        ) from error
     except (sqlite3.Error, msgspec.DecodeError) as error:
-        raise damaged(path, f"{error}; remove it") from error
+        raise UserError(
+            f"{path} cannot be used ({error}): make room or allow it or, where it is damaged, "
+            f"remove it, and run python prepare_photos.py --data {quoted(data)} again"
+        ) from error
 
 
 def read_hashes(data: Path) -> dict[str, str | None]:
