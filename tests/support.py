@@ -212,7 +212,7 @@ class PhotoBench:
                 super().__init__(name, weights, dtype, bench.digest)
 
             def encode(self, photos, batch_size=0):
-                bench.encoded += len(photos)
+                bench.count_batch(len(photos))
                 return super().encode(photos)
 
         monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
@@ -226,6 +226,10 @@ class PhotoBench:
         status = run(self.main, [*arguments, "--batch-size", "4", *flags])
         captured = self.capsys.readouterr()
         return status, captured.out, captured.err
+
+    def count_batch(self, photos):
+        """Counts the photos of a batch."""
+        self.encoded += photos
 
     def results(self):
         """Reads what the script has written."""

@@ -15,7 +15,7 @@ from PIL import EpsImagePlugin, Image
 from support import ROOT, StandIn, iptc_around
 
 import prepare_photos
-from captioning.cli import one_line, run
+from captioning.cli import run
 from captioning.pages.page import make_thumbnail
 from captioning.photos import reading
 from captioning.photos.features import read_features
@@ -88,17 +88,6 @@ def test_a_bad_photo_is_skipped_with_one_line_and_the_others_are_done(prepare, t
     assert line.startswith(f"skipped {tmp_path / 'photos' / name}: ")
     assert "1 photo skipped" in output
     assert list(read_features(tmp_path)) == ["good"]
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_none_but_bad_photos_give_one_sentence_and_no_file(prepare, tmp_path, name):
-    (tmp_path / "photos" / "good.png").unlink()
-    (tmp_path / "photos" / name).write_bytes(BAD[name])
-    status, output, errors = prepare()
-    assert status == 2
-    assert "wrote" not in output
-    assert f"none of the 1 photo of {tmp_path} can be read" in errors.splitlines()[-1]
-    assert {path.name for path in tmp_path.iterdir()} == {"photos", ".lock"}
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -257,78 +246,6 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(prepare, tmp_path):
     assert list(read_features(tmp_path)) == ["below", "good"]
 
 
-def test_a_photo_without_permission_is_done_once_there_is_one(prepare, tmp_path, monkeypatch):
-    """Stands for a missing permission by an error, since root may read anything."""
-    path = tmp_path / "photos" / "secret.png"
-    shutil.copy(tmp_path / "photos" / "good.png", path)
-    ordinary = Image.open
-
-    def refuse(name, **options):
-        if name == path:
-            raise PermissionError(13, "Permission denied", str(path))
-        return ordinary(name, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Image, "open", refuse)
-        assert prepare()[0] == 1
-        assert prepare()[2] == f"skipped {path}: Permission denied\n"
-    status, output, errors = prepare()
-    assert (status, errors) == (0, "")
-    assert "1 photo added, 0 changed, 0 gone, 1 unchanged" in output
-
-
-def test_vectors_that_are_not_finite_are_no_vectors(prepare, tmp_path, monkeypatch):
-    ordinary = StandIn.encode
-    monkeypatch.setattr(StandIn, "encode", lambda self, images, _: ordinary(self, images) * np.nan)
-    status, _, errors = prepare()
-    assert status == 2
-    assert "not finite" in errors
-    assert not (tmp_path / "features.pkl").exists()
-
-
-NAMES = [
-    "with space.png",
-    "line\nbreak.png",
-    "quote\"and'quote.png",
-    "back\\slash.png",
-    "犬とねこ.png",
-    "🐕\u200d🦺.png",
-    "\x1b[2Jclears the screen.png",
-    os.fsdecode(b"caf\xe9.png"),
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_any_name_is_a_photo_and_makes_one_line_of_a_message(prepare, tmp_path, name):
-    photos = tmp_path / "photos"
-    shutil.copy(photos / "good.png", photos / name)
-    assert prepare()[0] == 0
-    # A table of captions made on Windows has such folders.
-    identifier = name.removesuffix(".png").removeprefix("back\\")
-    assert set(read_features(tmp_path)) == {"good", identifier}
-    shutil.copy(photos / name, photos / (name.removesuffix(".png") + ".PNG"))
-    (photos / ("bad " + name)).write_text("no photo")
-    status, _, errors = prepare()
-    assert status == 1
-    lines = errors.split("\n")
-    assert len(lines) == 3
-    assert lines[0].startswith(f"skipped {photos}/")
-    assert all(one_line(line) == line for line in lines)
-    assert one_line("bad " + name) in errors
-    assert one_line(name.removesuffix(".png")) in errors
-    assert prepare()[2] == errors
-
-
-def test_two_photos_of_one_id_give_features_once(prepare, tmp_path):
-    Image.new("RGB", (20, 20), BLUE).save(tmp_path / "photos" / "good.bmp")
-    status, _, errors = prepare()
-    assert status == 1
-    (line,) = errors.splitlines()
-    assert line.endswith("good.png: good.bmp has the same photo id")
-    (vector,) = read_features(tmp_path).values()
-    assert vector[2] > vector[0]
-
-
 def test_links_do_not_lead_out_of_the_folder(prepare, tmp_path):
     photos, elsewhere = tmp_path / "photos", tmp_path / "photos elsewhere"
     elsewhere.mkdir()
@@ -365,15 +282,6 @@ def test_the_folder_itself_may_be_a_link_and_a_photo_named_by_itself_too(prepare
     assert read_photo(tmp_path / "link.png", SIZE).shape == (*SIZE, 3)
 
 
-def test_none_but_links_that_point_outside_are_no_photos(prepare, tmp_path):
-    (tmp_path / "photos" / "good.png").rename(tmp_path / "good.png")
-    os.symlink(tmp_path / "good.png", tmp_path / "photos" / "good.png")
-    status, output, errors = prepare()
-    assert (status, output) == (2, "")
-    (sentence,) = errors.splitlines()
-    assert "it is a link that points outside" in sentence
-
-
 def test_a_photo_beyond_the_limit_is_done_once_the_limit_is_raised(prepare, tmp_path):
     Image.new("RGB", (40, 30), BLUE).save(tmp_path / "photos" / "large.png")
     status, _, errors = prepare("--max-pixels", "1199")
@@ -382,11 +290,3 @@ def test_a_photo_beyond_the_limit_is_done_once_the_limit_is_raised(prepare, tmp_
     status, _, errors = prepare("--max-pixels", "1200")
     assert (status, errors) == (0, "")
     assert list(read_features(tmp_path)) == ["good", "large"]
-
-
-def test_files_that_are_no_photos_are_counted_and_said(prepare, tmp_path):
-    for name in ("a.mov", "b.mov", "README", ".DS_Store"):
-        (tmp_path / "photos" / name).touch()
-    status, output, errors = prepare()
-    assert (status, errors) == (0, "")
-    assert "left out: 2 .mov, 1 file without extension\n" in output

@@ -1,0 +1,327 @@
+"""prepare_photos.py: what it encodes, keeps, prints and refuses, and what a stop of it costs."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import islice
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import PHOTO_COUNT, ROOT, PhotoBench, StandIn, contents, draw_photos
+
+from captioning.cli import one_line
+from captioning.photos import feature_cache
+from captioning.photos.features import read_encoder_record, read_features
+
+BAD_PHOTO = PHOTO_COUNT // 3
+READABLE = PHOTO_COUNT - 1
+
+
+@pytest.fixture
+def bench(tmp_path, capsys, monkeypatch):
+    return PhotoBench(tmp_path / "data", capsys, monkeypatch)
+
+
+@pytest.fixture
+def undisturbed(bench):
+    """Returns what an undisturbed run writes; the folder holds it."""
+    assert bench.run()[0] == 1
+    return bench.results()
+
+
+def test_a_run_says_what_it_did_and_what_to_run_next(bench):
+    status, output, errors = bench.run()
+    path = bench.photo(BAD_PHOTO)
+    assert status == 1
+    assert errors == f"skipped {path}: cannot identify image file '{path.name}'\n"
+    flat = " ".join(output.split())
+    assert "settings changed by recipe or flag: encoder MobileNetV2, weights none" in flat
+    assert f"{READABLE} photos, 6 features each, by MobileNetV2" in flat
+    assert f"1 photo skipped; {bench.folder / 'features.json'} says why" in flat
+    assert f"wrote {bench.folder / 'features.pkl'} and {bench.folder / 'features.json'}" in flat
+    assert f"next: python prepare_text.py --data {bench.folder}, then train.py" in flat
+    assert "since the last run" not in flat
+    (skipped,) = read_encoder_record(bench.folder).skipped
+    assert skipped.photo == str(path)
+    assert len(read_features(bench.folder)) == READABLE
+
+
+def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, monkeypatch):
+    """Stops before and after everything that a run keeps or encodes."""
+    bench.restore({})
+    stops = [(feature_cache.FeatureCache, "add", 1, True)]
+    stops += [(bench, "count_batch", count, True) for count in (1, 4, 8)]
+    stops += [(feature_cache, "write_features", 1, before) for before in (True, False)]
+    stops += [(os, "replace", count, before) for count in (1, 2) for before in (True, False)]
+    for owner, name, count, before in stops:
+        with monkeypatch.context() as patch:
+            bench.stop_at(patch, owner, name, count, before)
+            status, _, errors = bench.run()
+        assert status == 130
+        assert errors.splitlines()[-1].endswith("stopped")
+        stopped_after = bench.encoded
+        status, output, _ = bench.run()
+        # Of whole batches that were encoded at most two, and the one that was not kept, are lost.
+        assert stopped_after + bench.encoded <= READABLE + 8
+        assert (status, bench.results()) == (1, undisturbed)
+        if stopped_after >= 8:
+            assert "features of earlier runs" in output or bench.encoded == 0
+        bench.restore({})
+
+
+def test_a_stop_in_an_update_changes_nothing(bench, undisturbed, monkeypatch):
+    earlier = bench.state()
+    bench.photo(2).unlink()
+    draw_photos(bench.folder / "new", 6)
+    for path in (bench.folder / "new").iterdir():
+        path.rename(bench.photos / f"new {path.name}")
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(bench.photo(7))
+    assert bench.run()[0] == 1
+    expected = bench.results()
+    for count in (1, 2):
+        bench.restore(earlier)
+        with monkeypatch.context() as patch:
+            bench.stop_at(patch, bench, "count_batch", count)
+            assert bench.run()[0] == 130
+        assert bench.run()[0] == 1
+        assert bench.results() == expected
+
+
+def test_only_new_and_changed_photos_are_encoded_and_told(bench, undisturbed):
+    bench.photo(1).unlink()
+    bench.photo(2).unlink()
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(bench.photo(5))
+    shutil.copy(bench.photo(3), bench.photos / "another.png")
+    status, output, _ = bench.run()
+    assert (status, bench.encoded) == (1, 2)
+    assert f"found {READABLE - 3} features of earlier runs, 2 to go" in output
+    flat = " ".join(output.split())
+    assert f"1 photo added, 1 changed, 2 gone, {READABLE - 3} unchanged" in flat
+    ids = {path.stem for path in bench.photos.iterdir()} - {bench.photo(BAD_PHOTO).stem}
+    assert set(read_features(bench.folder)) == ids
+
+
+def test_a_run_where_nothing_changed_needs_no_network(bench, undisturbed):
+    status, output, errors = bench.run()
+    assert (status, bench.loaded, bench.results()) == (1, 0, undisturbed)
+    assert "0 photos added, 0 changed, 0 gone" in " ".join(output.split())
+    assert errors.startswith(f"skipped {bench.photo(BAD_PHOTO)}: ")
+
+
+@pytest.mark.parametrize("name", ["features.pkl", "features.json"])
+@pytest.mark.parametrize("content", [b"", b"damaged", None])
+def test_a_damaged_or_missing_result_is_made_anew_from_the_cache(bench, undisturbed, name, content):
+    (bench.folder / name).unlink()
+    if content is not None:
+        (bench.folder / name).write_bytes(content)
+    assert bench.run()[0] == 1
+    assert (bench.loaded, bench.results()) == (0, undisturbed)
+
+
+def test_both_forms_hold_the_same(bench, undisturbed):
+    expected = read_features(bench.folder)
+    status, output, _ = bench.run("--format", "mapped")
+    assert (status, bench.encoded) == (1, 0)
+    assert f"wrote {bench.folder / 'features.npy'}" in " ".join(output.split())
+    found = read_features(bench.folder)
+    assert found.ids == expected.ids
+    np.testing.assert_array_equal(found[:], expected[:])
+    assert not (bench.folder / "features.pkl").exists()
+    assert bench.run()[0] == 1
+    assert bench.results() == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("flags", "key"),
+    [
+        ({"encoder": "VGG19"}, "encoder is MobileNetV2 in the one and VGG19 in the other"),
+        ({"flags": ["--dtype", "bfloat16"]}, "dtype is float32 in the one and bfloat16 in"),
+    ],
+)
+def test_another_encoder_is_refused_before_it_is_loaded(bench, undisturbed, flags, key):
+    before = contents(bench.folder)
+    status, output, errors = bench.run(*flags.pop("flags", ()), **flags)
+    assert (status, output, bench.loaded) == (2, "", 0)
+    (sentence,) = errors.splitlines()
+    assert key in sentence
+    assert f"or remove {bench.folder / 'features-cache.sqlite'} to begin anew" in sentence
+    assert contents(bench.folder) == before
+
+
+def test_other_weights_of_the_same_name_are_refused_and_the_same_under_another_go_on(
+    bench, undisturbed, tmp_path
+):
+    weights = tmp_path / "weights.h5"
+    weights.touch()
+    bench.photo(4).unlink()
+    assert bench.run(weights=str(weights))[0] == 1
+    bench.digest = "1" * 64
+    status, output, errors = bench.run(weights=str(weights))
+    assert (status, output) == (2, "")
+    assert "weights_sha256 is " in errors
+
+
+def test_what_earlier_versions_left_is_said_once_and_not_read(bench, undisturbed):
+    (bench.folder / "features-cache").mkdir()
+    (bench.folder / "features-cache.sqlite").unlink()
+    status, output, _ = bench.run()
+    flat = " ".join(output.split())
+    assert (status, bench.encoded, bench.results()) == (1, READABLE, undisturbed)
+    assert f"{bench.folder / 'features-cache'} of an earlier version: not read any more" in flat
+    assert f"the features of {bench.folder} have no cache: all photos are encoded anew" in flat
+    assert "earlier version" not in bench.run()[1]
+
+
+def test_folders_that_were_named_are_remembered(bench, tmp_path):
+    elsewhere = bench.photos.rename(tmp_path / "elsewhere")
+    status, output, errors = bench.run()
+    assert (status, output) == (2, "")
+    assert f"{bench.folder} holds no photos" in errors
+    assert not contents(bench.folder)
+    assert bench.run("--photos", str(elsewhere))[0] == 1
+    first = bench.results()
+    assert bench.run()[0] == 1
+    assert bench.results() == first
+    elsewhere.rename(tmp_path / "moved")
+    status, _, errors = bench.run()
+    assert status == 2
+    assert f"{elsewhere} is not a folder" in errors
+
+
+def test_a_second_run_says_so_and_does_nothing(bench, undisturbed):
+    from captioning.storage import locked
+
+    with locked(bench.folder, "prepare_photos.py"):
+        status, output, errors = bench.run()
+    assert (status, output) == (2, "")
+    assert "another run of prepare_photos.py" in errors
+    assert bench.results() == undisturbed
+
+
+def test_a_full_disk_keeps_what_there_is(bench, undisturbed, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    draw_photos(bench.folder / "new", 3)
+    (bench.folder / "new" / "photo 0000.png").rename(bench.photos / "new.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        status, _, errors = bench.run()
+    assert status == 2
+    assert errors.splitlines()[-1].endswith("features.pkl: No space left on device")
+    assert bench.results() == undisturbed
+    assert bench.run()[0] == 1
+    assert bench.encoded == 0
+
+
+def test_a_photo_without_permission_is_done_once_there_is_one(bench, monkeypatch):
+    """Stands for a missing permission by an error, since root may read anything."""
+    ordinary, path = Image.open, bench.photo(0)
+
+    def refuse(name, **options):
+        if name == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return ordinary(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        assert f"skipped {path}: Permission denied\n" in bench.run()[2]
+        assert f"skipped {path}: Permission denied\n" in bench.run()[2]
+        assert bench.encoded == 0
+    output = " ".join(bench.run()[1].split())
+    assert f"1 photo added, 0 changed, 0 gone, {READABLE - 1} unchanged" in output
+
+
+def test_none_but_bad_photos_give_one_sentence_and_no_features(bench):
+    for path in bench.photos.iterdir():
+        path.write_text("no photo")
+    status, output, errors = bench.run()
+    assert status == 2
+    assert "wrote" not in output
+    last = errors.splitlines()[-1]
+    assert f"none of the {PHOTO_COUNT} photos of {bench.folder} can be read: name others" in last
+    assert not list(bench.folder.glob("features.*"))
+
+
+def test_features_that_are_not_finite_are_none(bench, monkeypatch):
+    ordinary = StandIn.encode
+    monkeypatch.setattr(
+        StandIn, "encode", lambda self, images, _=0: ordinary(self, images) * np.nan
+    )
+    status, _, errors = bench.run()
+    assert status == 2
+    assert "not finite" in errors
+    assert not (bench.folder / "features.pkl").exists()
+
+
+def test_files_that_are_no_photos_are_counted_and_said(bench):
+    for name in ("a.mov", "b.mov", "README", ".DS_Store"):
+        (bench.photos / name).touch()
+    assert "left out: 2 .mov, 1 without extension\n" in bench.run()[1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "line\nbreak.png",
+        "quote\"and'quote.png",
+        "back\\slash.png",
+        "犬🐕\u200d🦺.png",
+        "\x1b[2Jclears the screen.png",
+        os.fsdecode(b"caf\xe9.png"),
+    ],
+)
+def test_any_name_is_a_photo_and_makes_one_line_of_a_message(bench, name):
+    shutil.copy(bench.photo(0), bench.photos / name)
+    (bench.photos / f"bad {name}").write_text("no photo")
+    status, _, errors = bench.run()
+    assert status == 1
+    # A table of captions made on Windows has such folders.
+    assert name.removesuffix(".png").removeprefix("back\\") in read_features(bench.folder)
+    assert [line for line in errors.splitlines() if one_line(f"bad {name}") in line]
+    assert len(errors.splitlines()) == 2
+    assert bench.run()[2] == errors
+    assert bench.encoded == 0
+
+
+PROGRAM = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+import captioning.photos.encoders, captioning.photos.feature_cache, prepare_photos
+from captioning.cli import run
+from support import StandIn
+class Slow(StandIn):
+    def encode(self, photos, batch_size=0):
+        print("batch", file=sys.stderr, flush=True)
+        sys.stdin.readline()
+        return super().encode(photos)
+captioning.photos.encoders.Encoder = Slow
+captioning.photos.feature_cache.PHOTOS_AT_RISK = 8
+flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", "4"]
+sys.exit(run(prepare_photos.main, ["--data", sys.argv[1], *flags]))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
+def test_a_real_run_that_is_stopped_goes_on(bench, undisturbed, tmp_path, stop):
+    """Stops a process of its own before the sixth batch; each waits for a line of its input."""
+    shutil.copytree(bench.photos, tmp_path / "photos")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True) as process:
+        process.stdin.write("\n" * 5)
+        process.stdin.flush()
+        batches = filter("batch\n".__eq__, process.stderr)
+        assert len(list(islice(batches, 6))) == 6
+        process.send_signal(stop)
+        errors = process.stderr.read()
+    assert process.returncode == (-stop if stop == signal.SIGKILL else 128 + stop)
+    assert errors.endswith("" if stop == signal.SIGKILL else "-c: stopped\n")
+    assert not (tmp_path / "features.pkl").exists()
+    again = subprocess.run(command, input="\n" * 9, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "found 15 features of earlier runs, 14 to go" in again.stdout
+    assert (tmp_path / "features.pkl").read_bytes() == undisturbed["features.pkl"]
