@@ -68,13 +68,13 @@ _KINDS_OF_LINES = (
     (
         r"[^\t]+#\s*[0-9]+\s*\t",
         "the official form, name.jpg#0<TAB>caption",
-        r"([^\t]*?)\s*#\s*([0-9]+)\s*\t(.*)",
+        r"([^\t]+)#\s*([0-9]+)\s*\t(.*)",
         "name.jpg#0<TAB>caption",
     ),
     (
         r"image_name\s*\|\s*comment_number\s*\|\s*comment\s*$",
         "Kaggle's Flickr30k, results.csv",
-        r"\s*([^|]+?)\s*\|\s*([0-9]+)\s*\|?\s*(.*?)\s*",
+        r"([^|]+)\|\s*([0-9]+)\s*\|?\s*(.*\S|)\s*",
         "name.jpg| 0| caption",
     ),
 )
@@ -83,8 +83,8 @@ _KINDS_OF_LINES = (
 def _line_rows(lines: Sequence[str], header: str, pattern: str, form: str) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         found = re.fullmatch(pattern, line)
-        if found and found[1]:
-            yield Row(f"line {number}", found[1], found[3], found[2])
+        if found and (name := found[1].rstrip()):
+            yield Row(f"line {number}", name, found[3], found[2])
         elif line.strip() and not re.match(header, line):
             raise KindError(f"line {number} is not {form}")
 

@@ -70,9 +70,7 @@ def find_captions(data: Path, named: Sequence[Path], photo_folders: Sequence[Pat
     for path in named:
         # A pipe would be waited for, and a device may have no end.
         if not path.is_file() and not path.is_dir():
-            fault = (
-                "no file: save the captions as one" if path.exists() else "missing: put it there"
-            )
+            fault = "no file: save them as one" if path.exists() else "missing: put it there"
             raise UserError(f"{path} is {fault}, then {command} --captions FILE")
     if named:
         return list(named)

@@ -66,7 +66,7 @@ def summarize_text(text: PreparedText) -> str:
         _line("  longest description", vocabulary.maximum_length, f"words {tokens}"),
         _line("  examples", examples, "(photo, words so far) -> next word"),
         "lengths of all descriptions, after cleaning",
-        *length_histogram([len(words) for words in flat]),
+        *_histogram([len(words) for words in flat]),
         wrapped(one_line(f"commonest words: {', '.join(common[:COMMON_WORDS])}")),
     ]
     return "\n".join(lines)
@@ -78,18 +78,15 @@ def _line(label: str, count: int, explanation: str = "") -> str:
     return wrapped(begin + explanation, indent=" " * len(begin))
 
 
-def length_histogram(
-    lengths: Sequence[int], bin_width: int = HISTOGRAM_BIN, bar_width: int = HISTOGRAM_WIDTH
-) -> list[str]:
-    """Draws how many descriptions have which length in words, a line a bin."""
-    bins = Counter(length // bin_width for length in lengths)
+def _histogram(lengths: Sequence[int]) -> list[str]:
+    """Shows how many descriptions have which length in words, a line a bin."""
+    bins = Counter(length // HISTOGRAM_BIN for length in lengths)
     lines = []
-    for start in range(max(bins) + 1):
-        count = bins[start]
-        first, last = start * bin_width, (start + 1) * bin_width - 1
+    for first in range(0, (max(bins) + 1) * HISTOGRAM_BIN, HISTOGRAM_BIN):
+        count, last = bins[first // HISTOGRAM_BIN], first + HISTOGRAM_BIN - 1
         begin = f"  {first:3d} to {last:3d} words  {count:7,d}  "
         # Rounded up: a bin that holds anything shows at least one mark.
-        longest = min(bar_width, line_width() - len(begin))
+        longest = min(HISTOGRAM_WIDTH, line_width() - len(begin))
         lines.append(begin + "#" * -(-count * longest // max(bins.values())))
     return lines
 

@@ -45,6 +45,7 @@ LINES = [
     ("b.jpg#1\tcaf\udce9", "is not UTF-8 text: save the file"),
     ("b.jpg#1\tA d\0g .", "holds a NUL"),
     ("b.jpg#1\t" + "word " * 300, "has a caption of 300 words"),
+    ("b.jpg" + " " * 1_000_000, "is not name.jpg#0<TAB>caption"),
     ("b.jpg#1\t" + "x" * 10_000_000, "10,000,000 characters, more than 200 or 4,000"),
 ]
 

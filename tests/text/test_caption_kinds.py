@@ -267,4 +267,4 @@ def test_a_pipe_is_not_waited_for(tmp_path, capsys, name):
     else:
         assert prepare(tmp_path) == 0
     flags = ["--captions", str(tmp_path / name)]
-    assert_nothing_done(tmp_path, capsys, name, "is no file: save", flags=flags)
+    assert_nothing_done(tmp_path, capsys, name, "is no file: save them", flags=flags)

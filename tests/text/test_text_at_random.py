@@ -11,8 +11,7 @@ import prepare_text
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, SPLITS
 from captioning.text.captions import find_captions, read_captioned_photos
-from captioning.text.prepared import PreparedText, read_prepared_text, write_prepared_text
-from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.text.prepared import read_prepared_text
 from captioning.text.words import word_cleaner
 
 # The same examples in every run; a file written anew in each may be in the same folder.
@@ -25,8 +24,6 @@ searched = settings(
 )
 
 words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
-photo_ids = st.text(st.characters(exclude_characters="\0\t\r\n", codec="utf-8"), min_size=1)
-captions = st.text(st.characters(exclude_characters="\0\r\n", codec="utf-8"), max_size=20)
 
 # Pieces that are nearly right find more than bytes that are nearly all wrong.
 pieces = st.sampled_from(
@@ -135,19 +132,3 @@ def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
         for description in text.descriptions[photo]:
             token_ids = text.vocabulary.tokenize(description)
             assert text.vocabulary.detokenize(token_ids) == description
-
-
-@searched
-@given(
-    written=st.dictionaries(photo_ids, st.lists(captions, min_size=1, max_size=3), min_size=3),
-    cleaned=st.lists(words, max_size=4),
-)
-def test_a_text_survives_writing(tmp_path, written, cleaned):
-    descriptions = {photo: [cleaned] * len(of_photo) for photo, of_photo in written.items()}
-    first, second, *rest = written
-    splits = {"train": [second], "dev": rest, "test": [first]}
-    vocabulary = Vocabulary((START_TOKEN, END_TOKEN), 5, {})
-    write_prepared_text(PreparedText(vocabulary, descriptions, written, splits, tmp_path))
-    found = read_prepared_text(tmp_path)
-    assert (found.captions, found.descriptions, found.splits) == (written, descriptions, splits)
-    assert list(found.descriptions) == list(descriptions)
