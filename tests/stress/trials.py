@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import io
 import os
 import re
 import resource
@@ -56,34 +55,26 @@ class Run:
     def __init__(self, stage: Stage, folder: Path, size: int = resource.RLIM_INFINITY):
         ends = [os.pipe() for _ in range(2)]
         self._began = time.monotonic()
-        self._process = get_context("fork").Process(
-            None, _become, None, (stage, folder, size, ends)
-        )
-        self._process.start()
+        self.process = get_context("fork").Process(None, _become, None, (stage, folder, size, ends))
+        self.process.start()
         for _, write_end in ends:
             os.close(write_end)
         self._outputs = [open(read_end, errors="replace") for read_end, _ in ends]  # noqa: SIM115
 
-    def send(self, number: int) -> None:
-        """Sends a signal."""
-        os.kill(self._process.pid, number)
-
     def finish(self) -> "Run":
         """Waits until it has ended, or the limit has passed: then `status` is None."""
-        self._process.join(LIMIT)
-        self.status, self.seconds = self._process.exitcode, time.monotonic() - self._began
-        self._process.kill()
+        self.process.join(LIMIT)
+        self.status, self.seconds = self.process.exitcode, time.monotonic() - self._began
+        self.process.kill()
         # What a pipe holds, 64 KB, is more than any of the scripts prints of so few photos.
         self.output, self.errors = (file.read() for file in self._outputs)
         return self
 
-    def faults(self, signal_number: int = 0) -> Faults:
+    def faults(self, signal_number: int = 0, must_end: bool = False) -> Faults:
         """Yields what is wrong with how it ended, where a signal may have been sent to it."""
         *_, last = self.errors.strip().splitlines() or [""]
-        allowed = [cli.DONE]
-        if signal_number:
-            allowed += [-signal_number, cli.STOPPED_BY + signal_number]
-        elif re.match(r"\w+\.py: .+", last):
+        allowed = [cli.DONE, -signal_number, cli.STOPPED_BY + signal_number]
+        if re.match(r"\w+\.py: .+", last) and not signal_number:
             allowed += [cli.NOTHING_DONE]
         if re.search(r"skipped|left out", self.errors):
             allowed += [cli.DONE_IN_PART]
@@ -91,6 +82,8 @@ class Run:
             yield HANG, f"no end within {LIMIT} s"
         elif "Traceback (most recent" in self.errors or self.status not in allowed:
             yield TRACEBACK, f"status {self.status}: {last}"
+        elif must_end and self.status:
+            yield LOST, f"it ends with {self.status}: {last}"
 
 
 def _become(stage: Stage, folder: Path, size: int, ends: list[tuple[int, int]]) -> None:
@@ -116,55 +109,39 @@ def undisturbed(whole: Path, *stages: Stage) -> tuple[Run, dict[str, str], dict[
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     for stage in stages:
         run = Run(stage, folder).finish()
-    after = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
-    written = {
-        str(path.relative_to(folder)): found.st_size
-        for path, found in after.items()
-        if found.st_size and before.get(path) != found.st_mtime_ns
-    }
+    new = [path for path in folder.rglob("*") if before.get(path) != path.stat().st_mtime_ns]
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in new if path.is_file()}
     files = contents(folder)
     shutil.rmtree(folder)
-    return run, files, written
+    return run, files, {name: size for name, size in sizes.items() if size}
 
 
 def contents(folder: Path) -> dict[str, str]:
     """Returns the digest of each file below a folder, without what differs from run to run."""
     paths = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {
-        name: hashlib.sha256(_read_lasting(path)).hexdigest()
-        for name, path in sorted(paths.items())
-        if not _NOT_COMPARED.search(name)
-    }
+    names = [name for name in sorted(paths) if not _NOT_COMPARED.search(name)]
+    return {name: hashlib.sha256(_read_lasting(paths[name])).hexdigest() for name in names}
 
 
 def _read_lasting(path: Path) -> bytes:
-    content = path.read_bytes()
     # One that is damaged is compared as it is.
     with contextlib.suppress(KeyError, ValueError, zipfile.BadZipFile):
         if path.name == "history.csv":
             return pd.read_csv(path).drop(columns="seconds").to_csv().encode()
         if path.suffix == ".keras":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                # The other member, metadata.json, has the date; the ids are places in memory.
-                network, weights = map(archive.read, ("config.json", "model.weights.h5"))
-            return re.sub(rb'"shared_object_id": \d+', b"", network) + weights
-    return content
+            with zipfile.ZipFile(path) as archive:
+                return archive.read("model.weights.h5")  # Other members have the date.
+    return path.read_bytes()
 
 
 def _compare(found: dict[str, str], expected: dict[str, str], left_out: str = "") -> Faults:
-    names = [name for name in {*found, *expected} if not re.search(left_out or "^$", name)]
-    for name in sorted(names):
+    for name in sorted({*found, *expected}):
+        if left_out and re.search(left_out, name):
+            continue
         if name not in found:
             yield LOST, f"{name} is gone"
         elif found[name] != expected.get(name):
             yield WRONG, f"{name} is another"
-
-
-def _run_whole(stage: Stage, folder: Path) -> Faults:
-    run = Run(stage, folder).finish()
-    yield from run.faults()
-    if run.status:
-        yield LOST, f"it ends with {run.status}: {run.errors.strip()}"
 
 
 def stop(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
@@ -181,13 +158,13 @@ def stop(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
     run = Run(stage, folder, limit)
     if number:
         time.sleep(choices.uniform(0, expected.seconds))
-        run.send(number)
+        os.kill(run.process.pid, number)
     yield from run.finish().faults(number)
     if not number and any(folder.rglob(".partial-*")):
         yield WRONG, "half files are left"
     if stage.use and not is_fresh:
-        yield from _run_whole(stage.use, folder)
-    yield from _run_whole(stage.again(folder), folder)
+        yield from Run(stage.use, folder).finish().faults(must_end=True)
+    yield from Run(stage.again(folder), folder).finish().faults(must_end=True)
     yield from _compare(contents(folder), files)
 
 
@@ -198,45 +175,43 @@ def damage(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
     before = contents(folder)
     run = Run(stage, folder).finish()
     yield from run.faults()
-    expected, files, _ = undisturbed(whole, stage)
+    files = undisturbed(whole, stage)[1]
     # Pages and plots are for people, and may show a damaged file that is for people too; without
     # the cache of features nobody knows which photos look alike.
     left_out = r"\.html$|\.png$" + (r"|scores\.json$" if "features-cache" in name else "")
     if run.status == cli.NOTHING_DONE:
         yield from _compare(contents(folder), before)
         shutil.copy2(whole / name, folder / name)
-        yield from _run_whole(stage, folder)
+        yield from Run(stage, folder).finish().faults(must_end=True)
         yield from _compare(contents(folder), files)
     elif not is_input:
         after = contents(folder)
         # A damaged file that was not written anew stays what it is.
         is_same = after.get(name) == before.get(name)
         yield from _compare(after, files, left_out + (f"|^{re.escape(name)}$" if is_same else ""))
-        if run.output != expected.output and stage.main.__module__ == "generate":
-            yield WRONG, "it prints something else"
 
 
 def _damage(path: Path, kind: str, choices: Random) -> None:
     content = path.read_bytes()
-    begin, lines = choices.randrange(len(content)), content.splitlines(keepends=True)
-    # Of another run.
     twins = [twin for twin in path.parents[1].glob(f"*/{path.name}") if twin != path]
-    flipped = bytearray(content)
-    flipped[begin] ^= choices.randint(1, 255)
-    lines.pop(choices.randrange(len(lines)))
     path.unlink()
-    if kind != "removed":
-        damaged = {
-            "truncated": content[:begin],
-            "flipped byte": flipped,
-            "zeroed block": content[:begin] + bytes(512) + content[begin + 512 :],
-            "line dropped": b"".join(lines),
-            "swapped": choices.choice(twins).read_bytes() if twins else b"another",
-        }
-        path.write_bytes(damaged[kind])
+    if kind in DAMAGES:
+        path.write_bytes(DAMAGES[kind](content, choices.randrange(len(content))))
+    elif kind == "swapped" and twins:
+        shutil.copy(choices.choice(twins), path)
 
 
-DAMAGES = ("removed", "truncated", "flipped byte", "zeroed block", "line dropped", "swapped")
+# Of a file's content and any place in it; besides, it is removed, or swapped with another run's.
+DAMAGES = {
+    "truncated": lambda content, at: content[:at],
+    "flipped byte": lambda content, at: (
+        content[:at] + bytes([content[at] ^ 85]) + content[at + 1 :]
+    ),
+    "zeroed block": lambda content, at: content[:at] + bytes(512) + content[at + 512 :],
+    "line dropped": lambda content, at: (
+        content[: content.rfind(b"\n", 0, at) + 1] + content[at:].partition(b"\n")[2]
+    ),
+}
 
 
 def pair(whole: Path, folder: Path, case: tuple[Stage, Stage], choices: Random) -> Faults:
