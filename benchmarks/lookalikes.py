@@ -22,7 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
 from captioning.photos.listing import find_photos
-from captioning.photos.lookalikes import MOST_DIFFERING_BITS, find_most_alike, hash_photo
+from captioning.photos.lookalikes import (
+    MOST_DIFFERING_BITS,
+    as_words,
+    differing_bits,
+    find_lookalikes,
+    hash_photo,
+)
 from captioning.photos.reading import opened, read_photo, to_rgb
 from captioning.settings import positive_integer
 
@@ -101,7 +107,7 @@ def print_found(paths: list[Path], photos: list[str]) -> None:
     for title, change in CHANGES.items():
         distances = np.array(
             [
-                find_most_alike([photo], [hash_changed(path, change)])[1][0]
+                differing_bits(as_words([photo]), as_words([hash_changed(path, change)]))[0]
                 for path, photo in zip(paths, photos, strict=True)
             ]
         )
@@ -112,9 +118,11 @@ def print_found(paths: list[Path], photos: list[str]) -> None:
 def print_most_alike(paths: list[Path], photos: list[str]) -> None:
     """Prints the pairs of different photos whose hashes differ least."""
     pairs = []
-    for number in range(1, len(photos)):
-        (place,), (distance,) = find_most_alike([photos[number]], photos[:number])
-        pairs.append((int(distance), paths[number].name, paths[place].name))
+    words = as_words(photos)
+    for index in range(1, len(photos)):
+        differing = differing_bits(words[:, index : index + 1], words[:, :index])
+        nearest = differing.argmin()
+        pairs.append((int(differing[nearest]), paths[index].name, paths[nearest].name))
     for distance, name, other in sorted(pairs)[:PAIRS_SHOWN]:
         print(f"{distance:7d} bits {name} {other}")
 
@@ -133,10 +141,11 @@ def print_times(paths: list[Path]) -> None:
     )
     generator = np.random.default_rng(1)
     training, validation = (
-        [generator.bytes(32).hex() for _ in range(count)] for count in COCO_PHOTOS
+        {f"{count} {index}": generator.bytes(32).hex() for index in range(count)}
+        for count in COCO_PHOTOS
     )
     started = time.perf_counter()
-    find_most_alike(validation, training)
+    find_lookalikes(training | validation, list(validation), list(training))
     seconds = time.perf_counter() - started
     print(f"{len(validation):,d} hashes against {len(training):,d}: {seconds:.1f} s")
 

@@ -8,9 +8,9 @@ weights are a PyTorch file, which is read without PyTorch.
 import hashlib
 import importlib.util
 import io
-import math
 import pickle
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,8 @@ from captioning.keras_setup import keras
 layers = keras.layers
 _convolution = partial(layers.Conv2D, padding="same", use_bias=False)
 
-# Kernel size, strides, expansion, filters and repeats of each stage, before scaling.
-STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
+# Kernel size, strides and expansion of each stage.
+STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
 
 # What a pickled state dict may name; of a tensor its storage, offset, shape and strides are kept.
 _ALLOWED = {
@@ -50,14 +42,16 @@ def preprocess_input(pixels: np.ndarray) -> np.ndarray:
 
 def build_network(
     file: str,
-    width: float,
-    depth: float,
+    filters: Sequence[int],
+    repeats: Sequence[int],
     *,
     weights: str | None,
     input_shape: tuple[int, int, int],
     **_pooled: Any,
 ) -> keras.Model:
     """Builds a network up to the average pooling, with ImageNet weights or, if None, initial ones.
+
+    `filters` and `repeats` are those of each stage.
 
     Raises:
         UserError: if the weights are not installed or their file is damaged.
@@ -67,14 +61,13 @@ def build_network(
     inputs = keras.Input(input_shape)
     # A layer has the name of its weights in the file.
     x = _normalized(_convolution(32, 3, strides=2, name="_conv_stem")(inputs), "_bn0")
-    block = 0
-    for stage, (kernel_size, strides, expansion, filters, repeats) in enumerate(STAGES):
-        is_scaled = 0 < stage < len(STAGES) - 1
-        filters = _scaled(filters, width)
-        for repeat in range(math.ceil(depth * repeats) if is_scaled else repeats):
-            strides = strides if repeat == 0 else 1
-            x = _inverted_residual(x, f"_blocks.{block}.", kernel_size, strides, expansion, filters)
-            block += 1
+    names = (f"_blocks.{block}." for block in range(sum(repeats)))
+    for (kernel_size, strides, expansion), width, count in zip(
+        STAGES, filters, repeats, strict=True
+    ):
+        for first in [True] + [False] * (count - 1):
+            steps = strides if first else 1
+            x = _inverted_residual(x, next(names), kernel_size, steps, expansion, width)
     x = _normalized(_convolution(1280, 1, name="_conv_head")(x), "_bn1")
     network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
     if state:
@@ -82,8 +75,18 @@ def build_network(
     return network
 
 
-EfficientNetLite0 = partial(build_network, "efficientnet-lite0-57934424.pth", 1.0, 1.0)
-EfficientNetLite2 = partial(build_network, "efficientnet-lite2-9656183e.pth", 1.1, 1.2)
+EfficientNetLite0 = partial(
+    build_network,
+    "efficientnet-lite0-57934424.pth",
+    (16, 24, 40, 80, 112, 192, 320),
+    (1, 2, 2, 3, 3, 4, 1),
+)
+EfficientNetLite2 = partial(
+    build_network,
+    "efficientnet-lite2-9656183e.pth",
+    (16, 24, 48, 88, 120, 208, 352),
+    (1, 3, 3, 4, 4, 5, 1),
+)
 
 
 def _inverted_residual(inputs, name, kernel_size, strides, expansion, filters):
@@ -102,12 +105,6 @@ def _inverted_residual(inputs, name, kernel_size, strides, expansion, filters):
 
 def _normalized(x, name):
     return layers.ReLU(max_value=6)(layers.BatchNormalization(epsilon=1e-3, name=name)(x))
-
-
-def _scaled(filters: int, width: float) -> int:
-    """Rounds to a multiple of 8, but not down by more than a tenth."""
-    scaled = max(8, int(filters * width + 4) // 8 * 8)
-    return scaled if scaled >= 0.9 * filters * width else scaled + 8
 
 
 def read_weights(file: str) -> dict[str, np.ndarray]:

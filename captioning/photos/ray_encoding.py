@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -73,8 +74,7 @@ class _Worker:
 def cluster(address: str) -> "Iterator[Callable[[Sequence[Photo], Encoder, int], Encoded]]":
     """Connects with a Ray cluster, and yields what encodes photos as `encode_here` does, on it.
 
-    Leaving ends a cluster that was started for this. Until then this process sees no GPU: networks
-    that it loads would take the memory that the workers need.
+    Leaving ends a cluster that was started for this.
 
     Raises:
         UserError: if Ray is not installed, or no cluster answers at the address.
@@ -91,11 +91,14 @@ def cluster(address: str) -> "Iterator[Callable[[Sequence[Photo], Encoder, int],
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
-    from captioning.keras_setup import keras
-
-    variables = {"KERAS_BACKEND": keras.backend.backend(), "TF_NUM_INTRAOP_THREADS": "1"}
     # The packages must be installed on all machines; the project itself is sent there.
-    environment = {"py_modules": [str(Path(__file__).parent.parent)], "env_vars": variables}
+    environment = {
+        "py_modules": [str(Path(__file__).parent.parent)],
+        "env_vars": {
+            "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
+            "TF_NUM_INTRAOP_THREADS": "1",
+        },
+    }
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         place = "local" if address == LOCAL else address
@@ -107,15 +110,12 @@ def cluster(address: str) -> "Iterator[Callable[[Sequence[Photo], Encoder, int],
         ) from error
     # Ray's handler would end the process before it has said that it was stopped.
     signal.signal(signal.SIGTERM, terminate)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
-        yield partial(_encode_photos, ray)
+        # A network that this process loads would take the GPUs' memory, which the workers need.
+        with patch.dict(os.environ, CUDA_VISIBLE_DEVICES=""):
+            yield partial(_encode_photos, ray)
     finally:
         ray.shutdown()
-        del os.environ["CUDA_VISIBLE_DEVICES"]
-        if visible is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
 def _encode_photos(
@@ -123,10 +123,10 @@ def _encode_photos(
 ) -> Encoded:
     gpus, processors = (int(ray.cluster_resources().get(kind, 0)) for kind in ("GPU", "CPU"))
     needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
-    start = ray.remote(**needs, max_restarts=-1, max_task_retries=-1)(_Worker).remote
+    worker = ray.remote(**needs, max_restarts=-1, max_task_retries=-1)(_Worker)
     # In a list it stays a reference until the worker asks for it.
-    shared = [ray.put(encoder)]
-    workers = [start(shared, Image.MAX_IMAGE_PIXELS) for _ in range(gpus or processors or 1)]
+    arguments = [ray.put(encoder)], Image.MAX_IMAGE_PIXELS
+    workers = [worker.remote(*arguments) for _ in range(gpus or processors or 1)]
     pool = ray.util.ActorPool(workers * TASKS_PER_WORKER)
     step = max(1, PHOTOS_PER_TASK // batch_size) * batch_size
     tasks = [photos[first : first + step] for first in range(0, len(photos), step)]

@@ -1,6 +1,7 @@
 """Reads photos in background threads, and encodes them."""
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
@@ -162,6 +163,8 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
                     image = photo.copy()
                 with contextlib.closing(image):
                     yield image
+                if is_large:
+                    _return_freed_memory()
     except UnidentifiedImageError as error:
         name = f" {photo.name!r}" if hasattr(photo, "name") else ""
         raise PhotoError(one_line(f"cannot identify image file{name}")) from error
@@ -171,6 +174,12 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
+
+
+def _return_freed_memory() -> None:
+    # glibc keeps for a thread what it has freed; other C libraries have no such call.
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _image_of(photo: Photo) -> contextlib.AbstractContextManager[Image.Image]:

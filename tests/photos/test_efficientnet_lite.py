@@ -42,7 +42,7 @@ def test_the_network_has_every_weight_of_the_file(name, file, blocks, trainable)
 
 
 def test_weights_that_are_not_installed_are_refused_with_the_command(tmp_path, monkeypatch, capsys):
-    absent = partial(efficientnet_lite.build_network, "efficientnet-lite9-00000000.pth", 1.0, 1.0)
+    absent = partial(efficientnet_lite.build_network, "efficientnet-lite9-00000000.pth", (), ())
     monkeypatch.setattr(efficientnet_lite, "EfficientNetLite0", absent)
     write_tiny_data(tmp_path / "data")
     arguments = ["--data", str(tmp_path / "data"), "--encoder", "EfficientNetLite0"]

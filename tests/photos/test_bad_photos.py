@@ -1,0 +1,286 @@
+"""Photos that are none, are damaged, too large or hostile: each is refused with a reason."""
+
+import contextlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import EpsImagePlugin, Image
+from support import ROOT, StandIn, iptc_around
+
+import prepare_photos
+from captioning.cli import one_line, run
+from captioning.photos import reading
+from captioning.photos.features import read_features
+from captioning.photos.reading import PhotoError, encode_photos, opened, read_photo
+
+SIZE = (32, 32)
+RED, BLUE = (200, 0, 0), (0, 0, 200)
+
+pillow_heif.register_heif_opener()
+
+
+def saved(kind, **options):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).convert("L" if kind == "TGA" else "RGB").save(content, kind, **options)
+    return content.getvalue()
+
+
+def png_that_claims(width, height):
+    """Makes a small PNG whose header promises any number of pixels."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+def heic_that_claims(width, height):
+    content = saved("HEIF")
+    start = content.index(b"ispe") + 8
+    return content[:start] + struct.pack(">II", width, height) + content[start + 8 :]
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+LIMIT = "and the limit is 89,478,485: raise it with --max-pixels"
+LONGEST = "and no side may have more than 100,000: make it smaller"
+NO_PHOTO = "cannot identify image file"
+
+# What a file holds, and what is said of it.
+BAD = {
+    "empty.jpg": (b"", NO_PHOTO),
+    "text.jpg": (b"This is a text, whatever its name says.\n", NO_PHOTO),
+    "icon.png": (saved("ICO"), NO_PHOTO),
+    "targa.png": (saved("TGA"), NO_PHOTO),
+    "program.jpg": (EPS, NO_PHOTO),
+    "wrapped program.jpg": (iptc_around(EPS), NO_PHOTO),
+    "wrapped photo.jpg": (iptc_around(saved("PNG")), NO_PHOTO),
+    "wrapped large.jpg": (iptc_around(png_that_claims(13_000, 13_000)), NO_PHOTO),
+    "short.jpg": (saved("JPEG")[:2000], "truncated"),
+    "large.png": (png_that_claims(10_000, 10_000), f"it has 10,000 x 10,000 pixels, {LIMIT}"),
+    "huge.png": (png_that_claims(20_000, 20_000), f"it has more than 178,956,970 pixels, {LIMIT}"),
+    "thin.png": (png_that_claims(1, 100_001), f"it has 1 x 100,001 pixels, {LONGEST}"),
+    "long.png": (png_that_claims(100_001, 800), f"it has 100,001 x 800 pixels, {LONGEST}"),
+    "large.heic": (heic_that_claims(10_000, 10_000), f"it has 10,000 x 10,000 pixels, {LIMIT}"),
+    "huge.heic": (heic_that_claims(20_000, 20_000), f"more than 178,956,970 pixels, {LIMIT}"),
+    "no pixels.heic": (heic_that_claims(0, 0), ""),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_photo_is_refused_in_one_line_before_it_is_decoded(
+    tmp_path, name, monkeypatch, recwarn
+):
+    content, reason = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    decoded, ordinary = [], Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda *given: decoded.append(1) or ordinary(*given))
+    ((_, error),) = encode_photos([tmp_path / name], StandIn(), 4)
+    assert isinstance(error, PhotoError)
+    assert reason in str(error)
+    assert one_line(str(error)) == str(error) != ""
+    assert not decoded
+    assert not list(recwarn)
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch, capsys):
+    """Gives a function that runs prepare_photos.py with an encoder of a few lines."""
+    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 20), RED).save(tmp_path / "photos" / "good.png")
+
+    def call(*flags):
+        arguments = ["--data", str(tmp_path), "--encoder", "MobileNetV2", "--weights", "none"]
+        status = run(prepare_photos.main, [*arguments, *flags])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_the_bad_are_named_and_the_good_are_done(prepare, tmp_path):
+    photos = tmp_path / "photos"
+    for name, (content, _) in BAD.items():
+        (photos / name).write_bytes(content)
+    os.mkfifo(photos / "pipe.jpg")
+    Image.new("RGB", (40, 30), BLUE).save(photos / "limit.png")
+    status, output, errors = prepare("--max-pixels", "1199")
+    assert status == 1
+    lines = errors.splitlines()
+    assert len(lines) == len(BAD) + 2
+    assert all(line.startswith(f"skipped {photos}/") for line in lines)
+    assert f"skipped {photos / 'pipe.jpg'}: it is no file" in lines
+    assert f"{len(BAD) + 2} photos skipped" in output
+    assert "good" in read_features(tmp_path)
+    # One beyond the limit is done once the limit is raised.
+    assert "limit.png" not in prepare("--max-pixels", "1200")[2]
+    assert len(read_features(tmp_path)) == 2
+
+
+def test_none_but_bad_photos_give_one_sentence_and_no_features(prepare, tmp_path):
+    (tmp_path / "photos" / "good.png").write_bytes(b"")
+    status, output, errors = prepare()
+    assert status == 2
+    assert "wrote" not in output
+    assert f"none of the 1 photo of {tmp_path} can be read" in errors.splitlines()[-1]
+    assert not list(tmp_path.glob("features.*"))
+
+
+def test_features_that_are_not_finite_are_none(prepare, tmp_path, monkeypatch):
+    ordinary = StandIn.encode
+    monkeypatch.setattr(StandIn, "encode", lambda self, images, _: ordinary(self, images) * np.nan)
+    status, _, errors = prepare()
+    assert status == 2
+    assert "not finite" in errors
+    assert not (tmp_path / "features.pkl").exists()
+
+
+@pytest.mark.parametrize(
+    "whole", [saved("JPEG"), saved("JPEG", progressive=True), saved("PNG"), saved("HEIF")]
+)
+def test_a_photo_cut_off_anywhere_is_refused(whole):
+    for tenth in range(10):
+        with pytest.raises(PhotoError, match=r"\w") as error:
+            read_photo(io.BytesIO(whole[: len(whole) * tenth // 10]), SIZE)
+        assert "\n" not in str(error.value)
+    assert read_photo(io.BytesIO(whole), SIZE).shape == (*SIZE, 3)
+
+
+def test_damaged_heic_is_read_or_refused_but_nothing_else():
+    whole = np.frombuffer(saved("HEIF"), dtype=np.uint8)
+    generator = np.random.default_rng(1)
+    refused = 0
+    for _ in range(100):
+        damaged = whole.copy()
+        # Of the first bytes, where the structure is, more than their share.
+        indices = generator.integers(0, generator.choice([400, len(whole)]), 4)
+        damaged[indices] = generator.integers(0, 256, 4)
+        try:
+            assert read_photo(io.BytesIO(damaged.tobytes()), SIZE).shape == (*SIZE, 3)
+        except PhotoError:
+            refused += 1
+    assert 10 < refused < 100
+
+
+def test_no_photo_starts_ghostscript(tmp_path, monkeypatch):
+    """Has Pillow find a program of that name, which leaves a trace."""
+    trace, program = tmp_path / "trace", tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\necho started >> '{trace}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    photo = iptc_around(EPS)
+    with Image.open(io.BytesIO(photo)) as image, contextlib.suppress(OSError):
+        image.load()
+    assert trace.exists()
+    trace.unlink()
+    with pytest.raises(PhotoError, match="cannot identify"):
+        read_photo(io.BytesIO(photo), SIZE)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("kind", reading.FORMATS)
+def test_no_reader_of_photos_opens_another_file_or_starts_a_program(tmp_path, monkeypatch, kind):
+    path = tmp_path / "a"
+    first, second = (Image.new("RGB", (16, 12), colour) for colour in (RED, BLUE))
+    options = {"save_all": True, "append_images": [second]} if kind in ("GIF", "MPO") else {}
+    first.save(path, kind, **options)
+    asked, ordinary = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *a, **o: asked.append(o) or ordinary(*a, **o))
+    monkeypatch.setattr(subprocess, "Popen", None)
+    monkeypatch.setattr(os, "system", None)
+    assert read_photo(path, SIZE).shape == (*SIZE, 3)
+    # Once, by the list.
+    (options,) = asked
+    assert set(options["formats"]) <= set(reading.FORMATS)
+
+
+def test_open_images_that_cannot_be_read_say_why(monkeypatch):
+    with (
+        Image.open(io.BytesIO(saved("PNG")[:900])) as image,
+        pytest.raises(PhotoError, match="truncated"),
+    ):
+        read_photo(image, SIZE)
+    with pytest.raises(PhotoError, match="it has no pixels"):
+        read_photo(Image.new("RGB", (0, 0)), SIZE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
+    with pytest.raises(PhotoError, match="64 x 64 pixels"):
+        read_photo(Image.new("RGB", (64, 64)), SIZE)
+
+
+PEAK = """
+import ctypes, re, sys
+from pathlib import Path
+from captioning.photos.reading import decoding_threads, read_photo
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+# As captioning.keras_setup has it, which takes longer to load.
+ctypes.CDLL(None).mallopt(-4, 0)
+ctypes.CDLL(None).mallopt(-1, 2**31 - 1)
+small, large = map(Path, sys.argv[1:])
+read_photo(small, (8, 8))
+before = peak()
+with decoding_threads(2) as threads:
+    list(threads.map(lambda path: read_photo(path, (8, 8)), [large] * 3))
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize(("mode", "most"), [("RGB", 6), ("I;16", 12)])
+def test_of_large_photos_one_is_held_and_once(tmp_path, mode, most):
+    """Pillow has 4 bytes for each pixel in RGB; more than one, or copies, would fill the memory."""
+    for name, side in (("small.png", 8), ("large.png", 6400)):
+        Image.new(mode, (side, side)).save(tmp_path / name, compress_level=1)
+    arguments = [sys.executable, "-c", PEAK, tmp_path / "small.png", tmp_path / "large.png"]
+    process = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(process.stdout) * 1024 < most * 6400 * 6400
+
+
+def test_a_large_photo_that_fails_lets_the_next_one_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "LARGE_PHOTO", 30 * 40)
+    (tmp_path / "bad.png").write_bytes(saved("PNG")[:900])
+    Image.new("RGB", (41, 30), RED).save(tmp_path / "good.png")
+    photos = [tmp_path / "bad.png", tmp_path / "good.png"] * 2
+    results = [result for _, result in encode_photos(photos, StandIn(), 1)]
+    assert [isinstance(result, PhotoError) for result in results] == [True, False] * 2
+    with opened(tmp_path / "good.png") as image:
+        assert image.size == (41, 30)
+
+
+NAMES = [
+    "with space",
+    "line\nbreak",
+    "quote\"and'quote",
+    "犬とねこ",
+    "🐕\u200d🦺",
+    "\x1b[2Jclears the screen",
+    os.fsdecode(b"caf\xe9"),
+]
+
+
+def test_any_name_is_a_photo_and_makes_one_line_of_a_message(prepare, tmp_path):
+    photos = tmp_path / "photos"
+    content = (photos / "good.png").read_bytes()
+    for name in NAMES:
+        (photos / f"{name}.png").write_bytes(content)
+        (photos / f"bad {name}.png").write_text("no photo")
+    status, _, errors = prepare()
+    assert status == 1
+    assert all(name in read_features(tmp_path) for name in NAMES)
+    lines = errors.removesuffix("\n").split("\n")
+    assert len(lines) == len(NAMES)
+    assert all(one_line(line) == line for line in lines)
+    for name in NAMES:
+        assert one_line(f"bad {name}.png") in errors
