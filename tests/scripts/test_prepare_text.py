@@ -8,8 +8,6 @@ import sys
 import pytest
 from support import ROOT, assert_nothing_done, contents, prepare
 
-import prepare_text
-from captioning.cli import OWN_FAULT
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.prepared import read_prepared_text
@@ -112,6 +110,9 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
 
 def test_the_language_is_recorded_and_keeps_short_words(tmp_path, capsys):
     data = write_data(tmp_path, FRENCH)
+    assert prepare(data, "--language", "fr", "--min-word-length", "2") == 0
+    assert read_prepared_text(data).descriptions["a"] == [["une", "fille", "vélo"]]
+    capsys.readouterr()
     assert prepare(data, "--language", "FR") == 0
     printed = capsys.readouterr()
     assert "settings changed by recipe or flag: language fr, min_word_length 1\n" in printed.out
@@ -124,23 +125,6 @@ def test_the_language_is_recorded_and_keeps_short_words(tmp_path, capsys):
         "b": [["l'", "école", "d'", "un", "garçon"]],
         "c": [["il", "y", "a", "un", "chien", "dans", "l'", "eau"]],
     }
-
-
-@pytest.mark.parametrize(
-    ("recipe", "flags", "length"),
-    [
-        ('language = "fr"\n', (), 1),
-        ('language = "fr"\nmin_word_length = 2\n', (), 2),
-        ('language = "fr"\n', ("--min-word-length", "2"), 2),
-        ("", (), 2),
-        ("", ("--min-word-length", "1"), 1),
-    ],
-)
-def test_a_flag_or_a_recipe_sets_the_minimum_all_the_same(tmp_path, recipe, flags, length):
-    data, path = write_data(tmp_path, FRENCH), tmp_path / "recipe.toml"
-    path.write_text(f"[prepare_text]\n{recipe}")
-    assert prepare(data, "--recipe", str(path), *flags) == 0
-    assert read_prepared_text(data).vocabulary.cleaning["min_word_length"] == length
 
 
 @pytest.mark.parametrize(
@@ -221,34 +205,6 @@ def test_a_second_run_is_refused(tmp_path, capsys):
     # In two terminals, as people do.
     with locked(data, "prepare_photos.py"):
         assert prepare(data) == 0
-
-
-def test_the_lock_is_held_from_the_reading_to_the_writing(tmp_path, monkeypatch):
-    held = []
-
-    def check(function):
-        def checked(*arguments):
-            with pytest.raises(prepare_text.UserError), locked(tmp_path, "a test", TEXT_LOCK):
-                pass
-            held.append(function.__name__)
-            return function(*arguments)
-
-        return checked
-
-    names = ["read_captioned_photos", "decide_splits", "write_prepared_text"]
-    for name in names:
-        monkeypatch.setattr(prepare_text, name, check(getattr(prepare_text, name)))
-    assert prepare(write_data(tmp_path)) == 0
-    assert held == names
-
-
-def test_a_fault_before_the_writing_writes_nothing(tmp_path, monkeypatch):
-    data = write_data(tmp_path)
-    assert prepare(data) == 0
-    written = contents(data)
-    monkeypatch.setattr(prepare_text, "build_vocabulary", lambda *_: 1 / 0)
-    assert prepare(data, "--min-word-count", "1") == OWN_FAULT
-    assert contents(data) == written
 
 
 def test_text_is_prepared_without_loading_a_network():

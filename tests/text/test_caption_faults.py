@@ -105,13 +105,10 @@ JSONS = [
     (json.dumps(karpathy())[:150], ["is not JSON", "line 1 "]),
     ('{"images":\n[}', ["is not JSON", "line 2 "]),
     ("[" * 100_000, ["is not JSON", "recursion"]),
-    ("9" * 5000, ["is not JSON", "4300 digits"]),
     ("null", ["begins with 'null'", "none of the known kinds", "Karpathy"]),
     ('{"images": 7}', ["begins with", "none of the known kinds"]),
     (karpathy(7), ["image 1 has no filename"]),
     (karpathy({"filename": "x.jpg"}), ["image 1 has no sentences"]),
-    (karpathy({"filename": 7}), ["image 1 has 7 as its filename"]),
-    (karpathy({"filename": "x.jpg", "sentences": {}}), ["image 1 has {} as its sentences"]),
     (
         karpathy({"filename": "x.jpg", "sentences": [{"raw": "A"}, {"raw": None}]}),
         ["a sentence of image 1 has null as its raw"],
@@ -120,10 +117,6 @@ JSONS = [
     (
         karpathy({"filename": "x.jpg", "split": "extra", "sentences": [{"raw": "A"}]}),
         ["image 1 is in the split 'extra'"],
-    ),
-    (
-        karpathy({"filename": "b.png", "sentences": [{"raw": "A dog"}]}),
-        ["image 3 names 'b.jpg', which has the same photo id as 'b.png'"],
     ),
     (
         karpathy({"filename": "x\ny.jpg", "sentences": [{"raw": "A"}]}),
@@ -135,11 +128,9 @@ JSONS = [
         ["image 1: raw is not UTF-8"],
     ),
     (coco(None), ["annotation 1 has no caption"]),
-    (coco({"image_id": 0, "caption": 7}), ["annotation 1 has 7 as its caption"]),
     (coco({"image_id": 9, "caption": "A"}), ["annotation 1 is of the image 9, which"]),
     (coco({"image_id": [1], "caption": "A"}), ["annotation 1 has [1] as its image_id"]),
     (coco(images=[{"id": 1, "file_name": "x.jpg"}]), ["image 3 has the id 1 of an earlier"]),
-    (coco(images=[{"file_name": "x.jpg"}]), ["image 1 has no id"]),
     (coco(images=[{"id": 9, "file_name": None}]), ["image 1 has null as its file_name"]),
 ]
 
