@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nltk.translate.bleu_score import corpus_bleu
 from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge
 from support import ROOT
 
@@ -211,3 +212,32 @@ def test_scores_do_not_depend_on_the_hash_seed():
         for seed in "123"
     }
     assert len(printed) == 1
+
+
+def agreement(captions):
+    """Returns the CIDEr-D of each caption with the others as references, all n-grams alike."""
+    texts = [" ".join(words) for words in captions]
+    scorer = CiderScorer()
+    for index, text in enumerate(texts):
+        scorer += (text, texts[:index] + texts[index + 1 :])
+    # No document frequency is counted.
+    return np.array(scorer.compute_cider())
+
+
+def test_the_consensus_agrees_most():
+    generator = np.random.default_rng(0)
+    chosen = []
+    for _ in range(60):
+        captions = [
+            [f"w{word}" for word in generator.integers(0, 4, generator.integers(0, 10))]
+            for _ in range(generator.integers(2, 12))
+        ]
+        expected = agreement(captions)
+        chosen.append(metrics.consensus(captions))
+        assert expected[chosen[-1]] == pytest.approx(expected.max(), rel=1e-12)
+    assert len(set(chosen)) > 5
+
+
+@pytest.mark.parametrize("captions", [[[]], [["dog"]], [[], []], [["dog"], ["cat"]]])
+def test_without_agreement_the_consensus_is_the_first(captions):
+    assert metrics.consensus(captions) == 0

@@ -1,0 +1,202 @@
+"""Tables and notes as they are printed, and the table of several models."""
+
+import re
+
+import pytest
+from PIL import Image
+
+import evaluate
+from captioning.cli import UserError, run
+from captioning.network.model_folder import write_recipe
+from captioning.scores import metrics, report, scoring
+from captioning.scores.scoring import Scores, SplitReferences
+from captioning.storage import write_json
+from captioning.text.vocabulary import Vocabulary
+
+WORDS = ("startseq", "endseq", "dog", "cat", "runs", "sits", "red", "blue")
+VOCABULARY = Vocabulary(WORDS, 6, {})
+
+
+def summarize(captions, titles=("greedy",)):
+    """Scores captions of photos that are each described in their own words, twice."""
+    words = [["dog", "runs"], ["cat", "sits"], ["red", "dog"], ["blue", "cat"]]
+    references = [[text, [*text, "here"]] for text in words]
+    texts = [[*map(" ".join, of_photo)] for of_photo in references]
+    ids = [VOCABULARY.tokenize(caption)[1:] for caption in captions(words)]
+    split = SplitReferences([*"abcd"], texts, references, references, {("dog", "runs")}, "en", [])
+    rows = scoring.score_rows(dict.fromkeys(titles, ids), VOCABULARY, split)
+    return rows, scoring.summarize(rows, VOCABULARY, split.training)
+
+
+def cells_of(out, title):
+    """Returns the cells of a row, in all parts of a table."""
+    begin = re.compile(re.escape(str(title)) + r" +(?!\()")
+    lines = [line for line in out.splitlines() if begin.match(line)]
+    return " ".join(begin.sub("", line) for line in lines).split()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_table_continues_below_where_the_terminal_is_narrow(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    titles = ("greedy", "beam 3", "consensus 5")
+    _, results = summarize(lambda words: [*words[:3], ["dog"]], titles)
+    report.print_table(report.results_table(results))
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= min(width, 80)
+    assert "\\" not in out
+    for title, row in results.items():
+        expected = []
+        for name, (low, high) in row["intervals"].items():
+            expected += [f"{row[name]:.1f}", f"±{(high - low) / 2:.1f}"]
+            assert low - 1e-9 <= row[name] <= high + 1e-9
+        expected += [f"{row['mean_length']:.1f}", f"{row['distinct_captions']}"]
+        expected += [f"{row[key]:.1f}%" for key in ("vocabulary_coverage", "copied_from_training")]
+        assert cells_of(out, title) == expected
+
+
+def test_a_captioner_that_repeats_a_reference_has_full_marks_and_no_warning():
+    rows, results = summarize(lambda words: words)
+    greedy = results["greedy"]
+    for name in ("BLEU-1", "BLEU-2", "ROUGE-L"):
+        assert greedy[name] == pytest.approx(100)
+        assert greedy["intervals"][name] == pytest.approx([100, 100])
+    assert greedy["copied_from_training"] == 25
+    notes = report.notes_on(rows, results)
+    assert not any(note.startswith("warning: greedy") for note in notes)
+    for title in ("human", "shuffled photos", "classic (flattering)"):
+        assert any(note.startswith(f"{title}: ") for note in notes)
+    assert not any(note.startswith("consensus: ") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("captions", "warning"),
+    [
+        (lambda words: [[]] * 4, "warning: greedy: 4 of 4 captions are empty."),
+        (lambda words: [["dog"]] * 4, "warning: greedy: all 4 captions are the same."),
+        (lambda words: [*words[1:], words[0]], "the model seems to ignore the photo"),
+    ],
+)
+def test_captions_that_show_a_fault_are_warned_about(captions, warning):
+    rows, results = summarize(captions)
+    assert any(warning in note for note in report.notes_on(rows, results))
+
+
+def test_a_comparison_has_a_line_for_each_model_and_p():
+    rows, _ = summarize(lambda words: words)
+    others, _ = summarize(lambda words: [["dog"]] * 4)
+    comparison = {"greedy": scoring.compare(rows["greedy"], others["greedy"])}
+    table = report.comparison_table(comparison)
+    assert [*table.index] == ["greedy: A", "greedy: B", "greedy: p"]
+    assert [*table] == [*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D"]
+    found = comparison["greedy"]["BLEU-1"]
+    expected = [f"{found['this']:.1f}", f"{found['other']:.1f}", f"{found['p_value']:.3f}"]
+    assert table["BLEU-1"].tolist() == expected
+
+
+def test_curves_have_a_panel_more_after_fine_tuning(tmp_path):
+    epoch = {"loss": 2.0, "accuracy": 0.3, "val_loss": 2.5, "val_accuracy": 0.2}
+    history = [{"epoch": 1, **epoch}, {"epoch": 2, **epoch, "val_loss": 2.4, "val_cider_d": 30.0}]
+    report.draw_curves(history, tmp_path / "two.png")
+    report.draw_curves(
+        [*history, {"epoch": 3, "reward": 40.0, "val_cider_d": 33.0}], tmp_path / "three.png"
+    )
+    widths = [Image.open(tmp_path / f"{name}.png").width for name in ("two", "three")]
+    assert widths[0] * 3 == widths[1] * 2
+
+
+# ---- evaluate.py --models ----
+
+
+def write_model(folder, scored=None, split="test", photos=1000, **settings):
+    """Writes scores and recipe; `scored` is title -> (BLEU-4, CIDEr-D)."""
+    results = {
+        title: dict(zip(("BLEU-4", "CIDEr-D"), scores, strict=True))
+        for title, scores in ({"greedy": (20.0, 50.0)} | (scored or {})).items()
+    }
+    scores = {"data": "data/tiny", "split": split, "photos": photos, "results": results}
+    write_json(folder / "scores.json", Scores(**scores, notes=[]))
+    encoder = settings.pop("encoder", "VGG16")
+    tables = {
+        "prepare_photos": {"encoder": encoder},
+        "train": {"units": 256, "seed": 1, **settings},
+    }
+    write_recipe(folder / "recipe.toml", {**tables, "made_with": {"data": "data/tiny"}})
+    return folder
+
+
+def print_models(capsys, *folders):
+    status = run(evaluate.main, ["--models", *map(str, folders)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_scores_and_the_settings_that_differ(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    beams = {"beam 3": (22.0, 55.0), "beam 5": (23.0, 54.0), "consensus 20": (22.4, 57.0)}
+    write_model(tmp_path / "models" / "small", beams)
+    other = {"greedy": (24.04, 61.96)}
+    write_model(tmp_path / "models" / "large", other, units=512, encoder="Mobile", extra=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    status, out, err = print_models(capsys, "models/small", "models/large")
+    assert (status, err) == (0, "")
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    # The best width is that of the best CIDEr-D.
+    scores = ["20.0", "50.0", "3", "22.0", "55.0", "20", "22.4", "57.0"]
+    scored_on = ["data/tiny", "test", "1000"]
+    assert cells_of(out, "models/small") == [*scores, *scored_on, "VGG16", "256", "-"]
+    scores = ["24.0", "62.0", *["-"] * 6]
+    assert cells_of(out, "models/large") == [*scores, *scored_on, "Mobile", "512", "True"]
+    assert "seed" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "warning" not in out
+
+
+def test_an_average_has_no_settings(tmp_path, capsys):
+    first, second = (write_model(tmp_path / name, units=len(name)) for name in ("one", "three"))
+    average = write_model(tmp_path / "one+three")
+    write_recipe(average / "recipe.toml", {"evaluate": {"model": [str(first), str(second)]}})
+    _, out, _ = print_models(capsys, first, second, average)
+    assert [cells_of(out, folder)[-1] for folder in (first, second, average)] == ["3", "5", "-"]
+    (average / "scores.json").unlink()
+    _, _, err = print_models(capsys, first, average)
+    assert f"run python evaluate.py --model {first} {second} first\n" in err
+
+
+@pytest.mark.parametrize("other", [{"split": "dev"}, {"photos": 999}])
+def test_scores_on_different_photos_are_warned_about(tmp_path, capsys, other):
+    folders = write_model(tmp_path / "a"), write_model(tmp_path / "b", **other)
+    status, out, _ = print_models(capsys, *folders)
+    assert status == 0
+    assert "warning: scores on different photos" in out
+
+
+def test_folders_without_scores_or_recipe_are_named_with_the_command(tmp_path, capsys):
+    folders = [write_model(tmp_path / name) for name in ("model", "unscored", "bare", "old")]
+    model, unscored, bare, old = folders
+    (unscored / "scores.json").unlink()
+    (bare / "recipe.toml").unlink()
+    (old / "scores.json").write_text('{"split": "test", "rows": {}}')
+    (tmp_path / "README.md").write_text("not a model")
+    status, out, err = print_models(capsys, *sorted(tmp_path.iterdir()), tmp_path / "nowhere")
+    assert status == 1
+    assert cells_of(out, model)
+    for folder in (unscored, bare, old):
+        assert not cells_of(out, folder)
+    evaluate_it = "run python evaluate.py --data data/tiny --model"
+    assert f"{unscored / 'scores.json'} is missing: {evaluate_it} {unscored} first\n" in err
+    assert f"{old / 'scores.json'} has format version None, not 2: {evaluate_it} {old}" in err
+    assert f"{bare / 'recipe.toml'} is missing: run python train.py" in err
+    assert f"{tmp_path / 'nowhere' / 'recipe.toml'} is missing: run python train.py" in err
+    assert len(err.splitlines()) == 4
+
+
+def test_no_model_at_all_is_a_mistake(tmp_path):
+    (tmp_path / "README.md").write_text("not a model")
+    for arguments, words in (
+        ([tmp_path], r"recipe\.toml is missing: run python train\.py"),
+        ([tmp_path / "README.md"], "--models names no folder"),
+        ([tmp_path, "--compare", tmp_path], "not allowed with"),
+        ([tmp_path, "--split", "dev"], "leave out --split"),
+    ):
+        with pytest.raises(UserError, match=words):
+            evaluate.main(["--models", *map(str, arguments)])

@@ -1,0 +1,239 @@
+"""evaluate.py from the command line: its rows, files and page; two models; several averaged."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import ENCODER_RECORD, contents, make_prepared_data
+
+import evaluate
+from captioning.cli import UserError, run
+from captioning.keras_setup import keras
+from captioning.network.decoding import CaptionDecoder
+from captioning.network.model import build_captioner
+from captioning.network.model_folder import SavedModel, load_models, save_model
+from captioning.photos.features import read_features
+from captioning.scores import metrics, scoring
+from captioning.scores.scoring import Scores
+from captioning.storage import read_json
+from captioning.text.prepared import read_prepared_text
+
+METRICS = (*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D")
+FLAGS = ["--beam", "3", "--consensus", "4"]
+
+
+def write_model(data, folder, seed, words=None):
+    """Saves a captioner of random weights, large enough that captions differ between photos."""
+    keras.utils.set_random_seed(seed)
+    vocabulary = read_prepared_text(data).vocabulary
+    captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length, units=12)
+    for variable in captioner.trainable_variables:
+        variable.assign(4 * variable.value)
+    model = SavedModel(captioner, vocabulary, ENCODER_RECORD)
+    save_model(folder, model, {"made_with": {"data": str(data)}})
+
+
+def run_evaluate(place, *names, split="train", more=()):
+    models = [str(place / name) for name in names]
+    folders = ["--data", str(place / "data"), "--model", *models]
+    return evaluate.main([*folders, "--split", split, *FLAGS, *map(str, more)])
+
+
+def scores_of(folder):
+    return read_json(folder / "scores.json", Scores)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """Returns a folder with data and two models, of which the first is scored."""
+    place = tmp_path_factory.mktemp("evaluation")
+    make_prepared_data(place / "data")
+    for seed, name in ((1, "one"), (2, "two")):
+        write_model(place / "data", place / name, seed)
+    assert run_evaluate(place, "one") == 0
+    return place
+
+
+@pytest.fixture
+def place(evaluated, tmp_path, capsys):
+    shutil.copytree(evaluated, tmp_path / "place")
+    capsys.readouterr()
+    return tmp_path / "place"
+
+
+def decode(place, names):
+    """Decodes the training photos by the functions that have tests of their own."""
+    model = load_models([place / name for name in names])
+    text, features = read_prepared_text(place / "data"), read_features(place / "data")
+    references = scoring.read_references(text, "train", features)
+    photos = features.select(references.photo_ids)[:]
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
+    decoded = {
+        "greedy": decoder.greedy(photos),
+        "beam 3": decoder.beam(photos, 3),
+        "consensus 4": decoder.consensus(photos, 4),
+    }
+    captions = {
+        title: [model.vocabulary.detokenize(ids) for ids in of_title]
+        for title, of_title in decoded.items()
+    }
+    return references, captions
+
+
+def test_the_rows_are_those_of_what_the_decoder_writes(evaluated):
+    scores = scores_of(evaluated / "one")
+    assert (scores.data, scores.split, scores.photos) == (str(evaluated / "data"), "train", 8)
+    assert list(scores.results) == [
+        *("greedy", "beam 3", "consensus 4", "human"),
+        *("greedy (same references)", "shuffled photos", "classic (flattering)"),
+    ]
+    references, captions = decode(evaluated, ["one"])
+    assert len({tuple(map(tuple, texts)) for texts in captions.values()}) > 1
+    cider = metrics.CiderD(references.words)
+    for title, texts in captions.items():
+        row = scoring.standard_row(texts, references.words, cider)
+        for name, score in row.statistics.scores().items():
+            assert scores.results[title][name] == pytest.approx(score[0])
+
+
+def test_table_file_and_page_agree_and_say_what_to_run_next(place, capsys):
+    assert run_evaluate(place, "one", more=["--shown-photos", "2"]) == 0
+    out, scores = capsys.readouterr().out, scores_of(place / "one")
+    page = (place / "one" / "captions.html").read_text(encoding="utf-8")
+    for row in scores.results.values():
+        for name in set(METRICS).intersection(row):
+            low, high = row["intervals"][name]
+            cell = f"{row[name]:.1f} ±{(high - low) / 2:.1f}"
+            assert cell in page
+            assert cell in out
+    for note in scores.notes:
+        assert note in out.replace("\n", " ")
+    assert out.count("reference:") == 4
+    assert f"python generate.py PHOTO --model {place / 'one'}\n" in out
+    table = pd.read_csv(place / "one" / "captions.csv", keep_default_na=False)
+    assert list(table) == ["photo_id", "greedy", "beam 3", "consensus 4", "references"]
+    _, captions = decode(place, ["one"])
+    assert table["beam 3"].tolist() == [*map(" ".join, captions["beam 3"])]
+    assert page.count("data:image/jpeg") == len(table) == 8
+
+
+def test_each_width_is_searched_once(place, monkeypatch):
+    searched = []
+    search = CaptionDecoder.finished_captions
+
+    def count(self, features, beam_width, **options):
+        searched.append((beam_width, options))
+        return search(self, features, beam_width, **options)
+
+    monkeypatch.setattr(CaptionDecoder, "finished_captions", count)
+    flags = ["--beam", "1", "3", "--consensus", "1", "3", "4", "--no-repeat-ngram-size", "1"]
+    assert run_evaluate(place, "one", more=flags) == 0
+    assert searched == [(width, {"no_repeat_ngram_size": 1}) for width in (1, 3, 4)]
+    titles = ["greedy", "beam 3", "consensus 3", "consensus 4", "human"]
+    assert list(scores_of(place / "one").results)[:5] == titles
+    table = pd.read_csv(place / "one" / "captions.csv", keep_default_na=False)
+    assert all(len(set(text.split())) == len(text.split()) for text in table["beam 3"])
+
+
+def test_two_models_are_compared_by_the_captions_that_one_left(place, capsys):
+    earlier = contents(place / "one")
+    assert run_evaluate(place, "two", more=["--compare", place / "one"]) == 0
+    assert contents(place / "one") == earlier
+    scores, other = scores_of(place / "two"), scores_of(place / "one")
+    assert set(scores.comparison) == {"greedy", "beam 3", "consensus 4"}
+    for title, row in scores.comparison.items():
+        for name in METRICS:
+            assert row[name]["this"] == pytest.approx(scores.results[title][name])
+            assert row[name]["other"] == pytest.approx(other.results[title][name])
+            assert 0 < row[name]["p_value"] <= 1
+    out = capsys.readouterr().out
+    assert f"{place / 'two'} (A) against {place / 'one'} (B)" in out
+    assert f"Compared with {place.name}" not in out
+    assert "Compared with one" in (place / "two" / "captions.html").read_text(encoding="utf-8")
+    assert run_evaluate(place, "one", more=["--compare", place / "one"]) == 0
+    for row in scores_of(place / "one").comparison.values():
+        assert all(score["this"] == score["other"] for score in row.values())
+        assert all(score["p_value"] == 1 for score in row.values())
+
+
+def test_several_models_are_averaged_and_scored_together(place, capsys):
+    before = contents(place)
+    assert run_evaluate(place, "one", "two") == 0
+    out, folder = capsys.readouterr().out, place / "one+two"
+    names = {"scores.json", "captions.csv", "captions.html", "recipe.toml"}
+    assert {path.name for path in folder.iterdir()} == names
+    after = contents(place)
+    assert before.items() <= after.items()
+    assert f"{folder} on the train split" in out
+    assert f"generate.py PHOTO --model {place / 'one'} {place / 'two'}\n" in out
+    table = pd.read_csv(folder / "captions.csv", keep_default_na=False)
+    _, captions = decode(place, ["one", "two"])
+    assert table["beam 3"].tolist() == [*map(" ".join, captions["beam 3"])]
+    # The recipe makes the same once more.
+    recipe = ["--recipe", str(folder / "recipe.toml"), "--data", str(place / "data")]
+    assert evaluate.main(recipe) == 0
+    assert contents(place)["one+two/scores.json"] == after["one+two/scores.json"]
+    assert evaluate.main(["--models", str(folder)]) == 0
+    greedy = scores_of(folder).results["greedy"]
+    assert f"{greedy['CIDEr-D']:.1f}" in capsys.readouterr().out
+
+
+def forget_text(place):
+    (place / "data" / "vocabulary.json").unlink()
+
+
+def change_encoder(place):
+    photos = read_features(place / "data")
+    from msgspec.structs import replace
+
+    from captioning.photos.features import write_features
+
+    record = replace(ENCODER_RECORD, encoder="MobileNetV2")
+    write_features(place / "data", photos.ids, [photos[i : i + 1][0] for i in range(12)], record)
+
+
+def stop_scoring(place):
+    (place / "one" / "captions.csv").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "model", "words"),
+    [
+        (lambda place: None, "none", ["none/captioner.keras is missing", "train.py"]),
+        (forget_text, "two", ["vocabulary.json is missing", "prepare_text.py --data"]),
+        (change_encoder, "two", ["features.json", "MobileNetV2", "VGG16"]),
+        (stop_scoring, "two", ["one/captions.csv is missing", "evaluate.py --data"]),
+    ],
+    ids=["no model", "no text", "another encoder", "no captions"],
+)
+def test_what_cannot_be_evaluated_is_refused(place, capsys, change, model, words):
+    change(place)
+    before = contents(place)
+    folders = ["--data", str(place / "data"), "--model", str(place / model), "--split", "train"]
+    assert run(evaluate.main, [*folders, "--compare", str(place / "one")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    for word in words:
+        assert word in line
+    assert contents(place) == before
+
+
+def test_another_split_is_not_compared(place):
+    with pytest.raises(UserError, match="is of the train split, not of test: run python evaluate"):
+        run_evaluate(place, "two", split="test", more=["--compare", place / "one"])
+
+
+def test_only_photos_with_features_are_scored(place, capsys):
+    from captioning.photos.features import write_features
+
+    features = read_features(place / "data")
+    kept = [photo for photo in features.ids if photo != "red_ball_snow"]
+    rows = [features.select([photo])[:][0] for photo in kept]
+    write_features(place / "data", kept, np.array(rows), ENCODER_RECORD)
+    assert run_evaluate(place, "one") == 0
+    assert scores_of(place / "one").photos == 7
+    assert "1 of" in capsys.readouterr().err
+    page = (place / "one" / "captions.html").read_text(encoding="utf-8")
+    assert "red_ball_snow: it has no features" in page
