@@ -16,8 +16,8 @@ Writes  DATA/photo-folders.json what --photos named, for later runs
         DATA/features.json      which encoder and weights made them, and which
                                 photos were skipped
         DATA/features-cache.sqlite      the features with what each was made
-                                from, so that a stopped run loses little, and a
-                                hash of each photo that tells which look alike
+                                from, for the next run, and with hashes that
+                                tell which photos look alike
 Takes   with VGG16 on two cores ten to twenty minutes for the 8,091 photos of
         Flickr8k, after a download of its ImageNet weights (528 MB); with
         EfficientNetLite2, whose weights come with requirements.txt, a fraction
@@ -32,7 +32,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -47,15 +46,8 @@ from captioning.cli import (
     wrapped,
 )
 from captioning.files import ENCODER_RECORD, FEATURES_CACHE
-from captioning.photos.encoders import (
-    BFLOAT16,
-    ENCODERS,
-    FLOAT32,
-    IMAGENET,
-    UNTRAINED,
-    split_name,
-    split_weights,
-)
+from captioning.photos import encoders
+from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED
 from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, open_cache
 from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, read_encoder_record
 from captioning.photos.listing import (
@@ -69,9 +61,6 @@ from captioning.photos.ray_encoding import NO_CLUSTER, cluster, encode_here
 from captioning.photos.reading import limit_pixels
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import PHOTO_SCRIPTS, locked
-
-if TYPE_CHECKING:
-    from captioning.photos.encoders import Encoder
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
@@ -96,9 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     batch_size = whole_number(1, PHOTOS_AT_RISK)
     types = {"BATCH_SIZE": batch_size, "DTYPE": (FLOAT32, BFLOAT16), "FORMAT": FORMS}
     parser = SettingsParser(globals(), {**types, "PHOTOS": path_of})
-    parser.epilog = wrapped(f"encoders: {', '.join(ENCODERS)}")
+    parser.epilog = wrapped(f"encoders: {', '.join(encoders.ENCODERS)}")
     options = parser.parse_settings(arguments)
-    split_weights(options.weights, len(split_name(options.encoder)))
+    encoders.split_weights(options.weights, len(encoders.split_name(options.encoder)))
     limit_pixels(options.max_pixels)
     data, skipped, left_out = options.data, {}, Counter()
     # Where there are no photos no lock should be left.
@@ -127,11 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def load_encoder(
     options: argparse.Namespace, cache: FeatureCache, is_needed: bool
-) -> "tuple[Encoder | None, EncoderRecord]":
+) -> tuple[encoders.Encoder | None, EncoderRecord]:
     """Loads the encoder, unless there is nothing to encode and its record is known without.
 
-    Raises:
-        UserError: if the features that are there are of another encoder or of other weights.
+    Raises `UserError` if the features that are there are of another encoder or other weights.
     """
     if known := cache.record:
         # Nobody should download weights to learn that the features are of others.
@@ -141,10 +129,7 @@ def load_encoder(
         if not is_needed and known.weights == options.weights in (IMAGENET, UNTRAINED):
             return None, known
     announce_loading(options.encoder)
-    # Imported once it is needed: Keras takes seconds to load, in which --help would be silent.
-    from captioning.photos.encoders import Encoder
-
-    encoder = Encoder(options.encoder, options.weights, options.dtype)
+    encoder = encoders.Encoder(options.encoder, options.weights, options.dtype)
     record = encoder.record()
     cache.check_encoder(record)
     return encoder, record

@@ -106,7 +106,9 @@ def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
 
 
 def _is_outside(path: Path, folder: Path) -> bool:
-    return path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+    # Path.resolve fails where links go round in a circle.
+    root = os.path.realpath(folder)
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _list_address(folder: Path) -> Iterator[Path]:

@@ -70,18 +70,6 @@ def test_a_stopped_run_goes_on_after_whole_batches_with_the_same_features(data):
     assert (data / "features.pkl").read_bytes() == resumed
 
 
-def test_photos_that_are_new_changed_or_gone_are_told_and_no_other_is_encoded(data):
-    run(data)
-    assert run(data) == (0, "0 photos added, 0 changed, 0 gone, 19 unchanged")
-    (data / "photos" / "5.png").write_text("another")
-    (data / "photos" / "6.png").unlink()
-    (data / "photos" / "77.png").write_text("new")
-    assert run(data) == (2, "1 photo added, 1 changed, 1 gone, 18 unchanged".replace("18", "17"))
-    assert run(data) == (0, "0 photos added, 0 changed, 0 gone, 19 unchanged")
-    found = read_features(data)
-    assert found.ids == [name.removesuffix(".png") for name in photos_of(data) if name != BAD]
-
-
 def test_a_photo_that_could_not_be_read_is_tried_again_after_the_others(data, monkeypatch):
     run(data)
     (skipped,) = read_encoder_record(data).skipped

@@ -44,7 +44,7 @@ def test_files_left_out_of_a_folder_are_counted_by_kind(tmp_path):
     left_out = Counter()
     assert len(find_photos(tmp_path, left_out=left_out)) == 2
     assert left_out == {".mov": 3, ".aae": 1, "": 1}
-    assert describe_left_out(left_out) == "left out: 3 .mov, 1 file without extension, 1 .aae"
+    assert describe_left_out(left_out) == "left out: 3 .mov, 1 without extension, 1 .aae"
 
 
 def test_many_kinds_of_files_left_out_make_a_short_sentence():
@@ -53,6 +53,29 @@ def test_many_kinds_of_files_left_out_make_a_short_sentence():
     assert sentence.startswith("left out: 12 .mov, 2 .\\x1b[2J, 1 .000, ")
     assert sentence.endswith(", 994 of other kinds")
     assert describe_left_out(Counter()) == ""
+
+
+def test_links_do_not_lead_out_of_the_folder(tmp_path):
+    photos, elsewhere = tmp_path / "photos", tmp_path / "photos elsewhere"
+    touch(photos, "below/b.png", "good.png")
+    touch(elsewhere, "private.png")
+    (photos / "inside.png").symlink_to("good.png")
+    (photos / "below" / "upwards.png").symlink_to("../good.png")
+    (photos / "outside.png").symlink_to(elsewhere / "private.png")
+    (photos / "chain.png").symlink_to("outside.png")
+    (photos / "folder").symlink_to(elsewhere)
+    (photos / "notes.txt").symlink_to(elsewhere)
+    (photos / "below" / "loop").symlink_to(photos)
+    (photos / "circle.png").symlink_to("circle.png")
+    (photos / "broken.png").symlink_to("nothing.png")
+    skipped = {}
+    found = [path.name for path in find_photos(photos, skipped)]
+    # What cannot be opened is told by whoever reads it.
+    assert found == ["b.png", "upwards.png", "broken.png", "circle.png", "good.png", "inside.png"]
+    names = {str(photos / name) for name in ("chain.png", "folder", "notes.txt", "outside.png")}
+    assert set(skipped) == names
+    (tmp_path / "link").symlink_to(photos)
+    assert [path.name for path in find_photos(tmp_path / "link")] == found
 
 
 def test_each_photo_that_is_named_is_listed_once(tiny_data):
@@ -193,7 +216,7 @@ def test_only_a_photo_at_an_address_that_changed_is_another(bucket, tmp_path):
     assert after["b.png"] != before["b.png"]
 
 
-@pytest.mark.parametrize("address", ["s3://bucket", "memory://bucket/none"])
+@pytest.mark.parametrize("address", ["s3://bucket/none", "memory://bucket/none"])
 def test_an_address_without_photos_is_refused(bucket, address):
     with pytest.raises(UserError, match=f"^{address} (cannot be listed: |holds no photos: )"):
         list_photos([path_of(address)], {}, Counter())

@@ -72,24 +72,6 @@ def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, mo
         bench.restore({})
 
 
-def test_a_stop_in_an_update_changes_nothing(bench, undisturbed, monkeypatch):
-    earlier = bench.state()
-    bench.photo(2).unlink()
-    draw_photos(bench.folder / "new", 6)
-    for path in (bench.folder / "new").iterdir():
-        path.rename(bench.photos / f"new {path.name}")
-    Image.new("RGB", (20, 20), (1, 2, 3)).save(bench.photo(7))
-    assert bench.run()[0] == 1
-    expected = bench.results()
-    for count in (1, 2):
-        bench.restore(earlier)
-        with monkeypatch.context() as patch:
-            bench.stop_at(patch, bench, "count_batch", count)
-            assert bench.run()[0] == 130
-        assert bench.run()[0] == 1
-        assert bench.results() == expected
-
-
 def test_only_new_and_changed_photos_are_encoded_and_told(bench, undisturbed):
     bench.photo(1).unlink()
     bench.photo(2).unlink()
