@@ -121,5 +121,5 @@ stress: .venv/installed-dev
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info $(SAMPLE_MODEL)
-	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock* .partial-* features-cache)
+	rm -rf $(addprefix $(SAMPLE)/,photos *.txt *.csv *.json *.pkl .lock* .partial-* features-cache* *.tsv)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
