@@ -9,6 +9,7 @@ with the folder that it is in, and a table; ends with status 1 if there is any f
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -137,6 +138,8 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    # Python's own handler would answer before a script has begun; shells may have it ignored.
+    signal.signal(SIGINT, signal.SIG_DFL)
     whole, choices = Path(tempfile.mkdtemp(prefix="stress-")) / "whole", Random(options.seed)
     people, trials = make_whole(whole), []
     for share, judge, cases in cases_of(whole, people):

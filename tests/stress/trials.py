@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import shutil
-import signal
 import sys
 import time
 import zipfile
@@ -91,9 +90,6 @@ def _become(stage: Stage, folder: Path, size: int, ends: list[tuple[int, int]]) 
     for number, (_, write_end) in enumerate(ends, start=1):
         os.dup2(write_end, number)
     sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
-    # Shells have those that they start in the background ignore Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     os.chdir(folder)
     sys.argv = [f"{stage.main.__module__}.py"]
