@@ -28,7 +28,8 @@ def address():
 
     with pytest.MonkeyPatch.context() as patch:
         # Workers find the stand-ins there.
-        patch.setenv("PYTHONPATH", str(ROOT / "tests"))
+        places = [str(ROOT / "tests"), str(ROOT / "tests" / "check")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(places))
         started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     yield started.address
     started.shutdown()

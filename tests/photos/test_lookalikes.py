@@ -22,7 +22,6 @@ from captioning.photos.lookalikes import (
     notes_on_lookalikes,
     warn_of_lookalikes,
 )
-from captioning.photos.reading import Size
 
 NAMES = ("train", "dev", "test")
 
@@ -125,7 +124,7 @@ def test_a_mirrored_copy_is_found_in_the_cache_that_prepare_photos_leaves(
 ):
     class Encoder(StandIn):
         # Large enough to tell photos apart.
-        input_sizes = (Size(48, 48),)
+        input_sizes = ((48, 48),)
 
     monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
     with Image.open(tiny_data / PHOTOS / "red_ball_snow.png") as image:
