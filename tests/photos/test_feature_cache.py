@@ -4,7 +4,6 @@ import sqlite3
 
 import numpy as np
 import pytest
-from msgspec import structs
 from support import ENCODER_RECORD as RECORD
 
 from captioning.cli import UserError
@@ -81,17 +80,6 @@ def test_a_photo_that_could_not_be_read_is_tried_again_after_the_others(data, mo
         assert list(left_out) == [str(data / "photos" / BAD)]
         monkeypatch.setattr(feature_cache, "read_photo", lambda path, size: None)
         assert cache.missing({}) == ["1.png", BAD]
-
-
-def test_features_of_another_encoder_are_refused_naming_both(data):
-    run(data)
-    before = (data / "features-cache.sqlite").read_bytes()
-    for key, value in (("encoder", "VGG19"), ("weights_sha256", "1" * 64), ("dtype", "bfloat16")):
-        with pytest.raises(UserError, match=f"--encoder .*: {key} is .* or remove .*sqlite"):
-            run(data, record=structs.replace(RECORD, **{key: value}))
-    # The same weights may lie elsewhere.
-    run(data, record=structs.replace(RECORD, weights="elsewhere"))
-    assert (data / "features-cache.sqlite").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,6 @@ def test_only_new_and_changed_photos_are_encoded_and_told(bench, undisturbed):
     assert set(read_features(bench.folder)) == ids
 
 
-def test_a_run_where_nothing_changed_needs_no_network(bench, undisturbed):
-    status, output, errors = bench.run()
-    assert (status, bench.loaded, bench.results()) == (1, 0, undisturbed)
-    assert "0 photos added, 0 changed, 0 gone" in " ".join(output.split())
-    assert errors.startswith(f"skipped {bench.photo(BAD_PHOTO)}: ")
-
-
 @pytest.mark.parametrize("name", ["features.pkl", "features.json"])
 @pytest.mark.parametrize("content", [b"", b"damaged", None])
 def test_a_damaged_or_missing_result_is_made_anew_from_the_cache(bench, undisturbed, name, content):
@@ -173,16 +166,6 @@ def test_folders_that_were_named_are_remembered(bench, tmp_path):
     assert f"{elsewhere} is not a folder" in errors
 
 
-def test_a_second_run_says_so_and_does_nothing(bench, undisturbed):
-    from captioning.storage import locked
-
-    with locked(bench.folder, "prepare_photos.py"):
-        status, output, errors = bench.run()
-    assert (status, output) == (2, "")
-    assert "another run of prepare_photos.py" in errors
-    assert bench.results() == undisturbed
-
-
 def test_a_full_disk_keeps_what_there_is(bench, undisturbed, monkeypatch):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
@@ -237,12 +220,6 @@ def test_features_that_are_not_finite_are_none(bench, monkeypatch):
     assert status == 2
     assert "not finite" in errors
     assert not (bench.folder / "features.pkl").exists()
-
-
-def test_files_that_are_no_photos_are_counted_and_said(bench):
-    for name in ("a.mov", "b.mov", "README", ".DS_Store"):
-        (bench.photos / name).touch()
-    assert "left out: 2 .mov, 1 without extension\n" in bench.run()[1]
 
 
 @pytest.mark.parametrize(
