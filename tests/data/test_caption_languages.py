@@ -41,7 +41,7 @@ def is_in_script(text, language):
     return regex.fullmatch(rf"[\p{{Script={LANGUAGES[language][0]}}}\p{{M}}\P{{L}}]+", text)
 
 
-@pytest.mark.parametrize(("language", "first"), zip(LANGUAGES, FIRST_WORDS, strict=True))
+@pytest.mark.parametrize(("language", "first"), [*zip(LANGUAGES, FIRST_WORDS, strict=True)])
 def test_the_words_of_a_language(tmp_path, capsys, language, first):
     write_texts(tmp_path, language)
     Image.new("RGB", (8, 8)).save(tmp_path / "train0.png")
