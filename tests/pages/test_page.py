@@ -1,0 +1,227 @@
+"""What a page of photos and captions holds, and the thumbnails on it."""
+
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_pages import ATTACK, caption, card, hostile_page, image_bytes
+from PIL import Image
+
+from captioning.network.decoding import TokenProbability
+from captioning.pages.page import (
+    Caption,
+    Page,
+    Section,
+    make_thumbnail,
+    make_thumbnails,
+    write_page,
+)
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page with their attributes, and the text of each."""
+
+    VOID = ("meta", "img", "input", "link")
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        """Records an element, none of whose attributes may come twice."""
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.found.append((tag, dict(attrs), []))
+        if tag not in self.VOID:
+            self.open.append(self.found[-1])
+
+    def handle_endtag(self, tag):
+        """Checks that elements are nested."""
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        """Adds text to every element that contains it."""
+        for _, _, texts in self.open:
+            texts.append(data)
+
+    def named(self, tag, **wanted):
+        """Lists attributes and text of the elements of a tag that have all these attributes."""
+        return [
+            (attributes, "".join(texts))
+            for name, attributes, texts in self.found
+            if name == tag and wanted.items() <= attributes.items()
+        ]
+
+    def texts(self, tag, kind=None):
+        """Lists the texts of the elements of a tag, and of a class."""
+        wanted = {"class": kind} if kind else {}
+        return [text for _, text in self.named(tag, **wanted)]
+
+
+def written(folder, page):
+    """Writes a page and parses it."""
+    write_page(folder / "page.html", page)
+    return Elements((folder / "page.html").read_text(encoding="utf-8"))
+
+
+def test_page_shows_everything_without_its_script(tmp_path, photo):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo at all")
+    shown = caption("red <dog> endseq", decodings=("greedy", "beam 3"), score=94.06)
+    cards = (
+        card("first", shown, photo=photo, references=("A red dog .", "One dog .")),
+        card("second", caption("blue endseq")),
+        card("third", photo=tmp_path / "bad.jpg"),
+    )
+    table = pd.DataFrame({"BLEU-1": ["49.8"]}, ["greedy"])
+    plots = [("A plot", image_bytes(kind="PNG"))]
+    sections = [Section("Scores", table, ["Note."], plots, "seed = 1\n  two"), Section("Empty")]
+    elements = written(tmp_path, Page("Title", cards, sections))
+    assert elements.texts("h1") == elements.texts("title") == ["Title"]
+    assert elements.texts("h2") == ["first", "second", "third"]
+    assert elements.texts("li") == ["A red dog .", "One dog ."]
+    assert elements.texts("summary") == ["Scores", "Empty", "Legend"]
+    assert elements.texts("pre") == ["seed = 1\n  two"]
+    assert elements.texts("th") == ["BLEU-1", "greedy"]
+    assert elements.texts("td") == ["", "49.8"]
+    assert elements.texts("figcaption") == ["A plot"]
+    assert elements.texts("p", "note")[0] == "Note."
+    labels = [" ".join(text.split()) for text in elements.texts("p", "label")]
+    assert labels == ["greedy · beam 3 CIDEr-D 94.1", "what people wrote", "greedy confidence 50%"]
+    assert elements.texts("p", "words") == ["Red <dog>.\xa0", "Blue.\xa0"]
+    missing, unreadable = elements.texts("p", "no-photo")
+    assert missing == "no photo file"
+    assert unreadable.startswith("this photo cannot be read: cannot identify image file")
+    assert len(elements.named("img")) == 2
+    assert elements.texts("output") == ["3 photos"]
+
+
+def test_captions_are_sentences_of_their_language(tmp_path):
+    shown = caption("l' école à l' endseq"), caption("endseq")
+    elements = written(
+        tmp_path, Page("Title", [card("a", *shown, references=("L’école.",))], language="fr")
+    )
+    own = {"class": "words", "lang": "fr", "dir": "auto"}
+    assert elements.named("p", **{"class": "words"}) == [(own, "L'école à l'.\xa0"), (own, "\xa0")]
+    words = [text for attributes, text in elements.named("span") if "data-tooltip" in attributes]
+    assert words == ["L'", "école", "à", "l'", "", ""]
+    (list_of_references,) = elements.named("ul")
+    assert list_of_references == ({"class": "references", "lang": "fr"}, "L’école.")
+    elements = written(tmp_path, Page("Title", [card("a", caption("一 只"))], language="zh"))
+    assert elements.texts("p", "words") == ["一只。"]
+
+
+def test_words_have_shade_tooltip_and_one_tab_stop(tmp_path):
+    probabilities = (0.0, 0.09, 0.1, 0.3, 0.6, 0.75, 1.0)
+    others = (("cat", 0.25), ("endseq", 0.0625))
+    given = tuple(TokenProbability(f"word{share}", share, others) for share in probabilities)
+    elements = written(tmp_path, Page("Title", [card("a", Caption(("greedy",), given))]))
+    words = [found for found, _ in elements.named("span") if "data-tooltip" in found]
+    assert [word["class"] for word in words] == [f"word shade{n}" for n in (0, 0, 1, 2, 3, 4, 4)]
+    assert [word["tabindex"] for word in words] == ["0", *["-1"] * 6]
+    rows = "30.0%\tword0.3\nit might have said\n25.0%\tcat\n6.2%\t(end)"
+    assert words[3]["data-tooltip"] == rows
+
+
+def test_hostile_text_stays_text(tmp_path, photo):
+    elements = written(tmp_path, hostile_page(photo))
+    assert len(elements.named("script")) == 1
+    # Two pictures are ours: the plot and the thumbnail.
+    assert len(elements.named("img")) == 2
+    for tag, attributes, _ in elements.found:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
+    for tag in ("title", "h1", "h2", "figcaption", "summary", "pre", "li"):
+        assert elements.texts(tag)[0] == ATTACK, tag
+    assert elements.texts("h2")[1] == "\\udcff.jpg"
+    assert f"{ATTACK}: best first" in elements.texts("option")
+    assert any(ATTACK in found.get("data-tooltip", "") for found, _ in elements.named("span"))
+    assert "<img src=x" in elements.texts("p", "no-photo")[0]
+
+
+def test_page_fetches_nothing(tmp_path, photo):
+    sections = [Section("Plots", plots=[("A plot", image_bytes(kind="PNG"))])]
+    page = Page("Title", [card("a", caption("red dog endseq"), photo=photo)], sections)
+    elements = written(tmp_path, page)
+    names = ("src", "href", "srcset", "action", "data", "poster")
+    sources = [found[name] for _, found, _ in elements.found for name in names if name in found]
+    assert len(sources) == 3
+    assert all(re.fullmatch(r"data:(image/(jpeg|png);base64)?,[\w+/=]*", url) for url in sources)
+    assert not {"iframe", "object", "base", "form"} & {tag for tag, _, _ in elements.found}
+    assert not re.search(r"url\(|@import|https?:", elements.texts("style")[0])
+    assert not re.search(r"https?:|fetch\(|import\(|innerHTML|eval\(", elements.texts("script")[0])
+    ((policy, _),) = elements.named("meta", **{"http-equiv": "Content-Security-Policy"})
+    for part in ("default-src 'none'", "connect-src 'none'", "script-src 'sha256-"):
+        assert part in policy["content"]
+    assert "unsafe" not in policy["content"]
+
+
+def test_cards_have_what_they_are_sorted_by(tmp_path):
+    cards = (
+        card("a", caption("dog", 0.5, ("greedy",), 8.0), caption("cat", 0.5, ("beam 3",), 9.0)),
+        card("b"),
+        card("c", caption("dog", 0.25, ("greedy", "beam 3"), 7.0)),
+    )
+    elements = written(tmp_path, Page("Title", cards))
+    values = [found["data-values"] for found, _ in elements.named("article")]
+    assert values == ["[0, 0.5, 8.0, 9.0]", "[1, null, null, null]", "[2, 0.25, 7.0, 7.0]"]
+    orders = [(found["value"], text) for found, text in elements.named("option")]
+    assert orders == [
+        *(("0 1", "as given"), ("1 -1", "surest first"), ("1 1", "least sure first")),
+        *(("2 -1", "greedy: best first"), ("2 1", "greedy: worst first")),
+        *(("3 -1", "beam 3: best first"), ("3 1", "beam 3: worst first")),
+    ]
+
+
+# ---- Thumbnails ----
+
+
+def opened(jpeg):
+    image = Image.open(io.BytesIO(jpeg))
+    assert (image.format, image.mode) == ("JPEG", "RGB")
+    return image
+
+
+def test_few_photos_have_large_thumbnails(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(image_bytes((1200, 900)))
+    few, many = ([tmp_path / "a.jpg", *[None] * others] for others in (99, 100))
+    assert opened(make_thumbnails(few)[0]).size == (768, 576)
+    assert opened(make_thumbnails(many)[0]).size == (256, 192)
+
+
+def test_thumbnail_has_no_metadata(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    secrets = {"comment": b"secret" * 9000, "xmp": b"secret", "icc_profile": b"secret"}
+    photo = io.BytesIO(image_bytes((400, 300), exif=exif, **secrets))
+    jpeg = make_thumbnail(photo)
+    assert opened(jpeg).size == (256, 192)
+    assert len(jpeg) < 5000
+    assert b"secret" not in jpeg
+    assert b"where I live" not in jpeg
+
+
+def test_thumbnail_is_upright_and_never_larger_than_the_photo(tmp_path):
+    red, blue = (200, 0, 0), (0, 0, 200)
+    image = Image.new("RGB", (80, 40), blue)
+    image.paste(red, (0, 0, 40, 40))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned 90 degrees clockwise: the left side comes on top.
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    upright = opened(make_thumbnail(tmp_path / "turned.jpg"))
+    assert upright.size == (40, 80)
+    np.testing.assert_allclose(upright.getpixel((20, 10)), red, atol=20)
+    np.testing.assert_allclose(upright.getpixel((20, 70)), blue, atol=20)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_photo_without_thumbnail_says_why(tmp_path, monkeypatch):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo at all")
+    assert "cannot identify image file" in make_thumbnail(tmp_path / "bad.jpg")
+    assert "No such file" in make_thumbnail(tmp_path / "missing.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert "the limit is 1,000: raise it" in make_thumbnail(io.BytesIO(image_bytes()))

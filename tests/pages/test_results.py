@@ -1,0 +1,99 @@
+"""What the pages of evaluated and of captioned photos show."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from example_pages import card, image_bytes, tokens
+
+from captioning.captioner import PhotoCaption
+from captioning.pages.results import make_captions_page, make_cards, make_results_page
+from captioning.scores import scoring
+
+
+def row(*cider):
+    return SimpleNamespace(statistics=SimpleNamespace(photo_scores={"CIDEr-D": np.array(cider)}))
+
+
+@pytest.fixture
+def scores(prepared_data):
+    """Gives scores of one photo of the data set's dev split."""
+    result = {"BLEU-1": 40.0, "CIDEr-D": 12.0, "mean_length": 6.0, "distinct_captions": 1}
+    result |= {"vocabulary_coverage": 4.0, "copied_from_training": 0.0}
+    result["intervals"] = {"BLEU-1": [39.0, 41.0], "CIDEr-D": [11.5, 12.5]}
+    return {
+        "data": str(prepared_data),
+        "split": "dev",
+        "photos": 1,
+        "results": {"greedy": result},
+        "notes": ["A note."],
+    }
+
+
+def test_cards_of_an_evaluation(tmp_path):
+    for name in ("one/a.jpg", "two/a.jpg", "two/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(image_bytes())
+    references = SimpleNamespace(photo_ids=["a", "b", "c"], texts=[["A dog."], ["x", "y"], ["z"]])
+    written = {
+        "greedy": [tokens("dog endseq"), tokens("cat endseq"), ()],
+        "beam 3": [tokens("dog endseq"), tokens("bird endseq"), tokens("cow")],
+    }
+    rows = {"greedy": row(1.0, 2.0, 3.0), "beam 3": row(1.0, 5.0, 6.0), "human": row(9.0, 9.0, 9.0)}
+    cards = make_cards([tmp_path / "one", tmp_path / "two"], references, written, rows)
+    assert [one.photo for one in cards] == [tmp_path / "one/a.jpg", tmp_path / "two/b.jpg", None]
+    assert [one.references for one in cards] == [("A dog.",), ("x", "y"), ("z",)]
+    shown = [[(made.decodings, made.score) for made in one.captions] for one in cards]
+    assert shown == [
+        [(("greedy", "beam 3"), 1.0)],
+        [(("greedy",), 2.0), (("beam 3",), 5.0)],
+        [(("greedy",), 3.0), (("beam 3",), 6.0)],
+    ]
+    assert cards[1].captions[1].tokens == tokens("bird endseq")
+
+
+def test_page_of_an_evaluation(scores, tmp_path):
+    model = tmp_path / "new"
+    model.mkdir()
+    references = SimpleNamespace(left_out=["lost"], language="de")
+    rows = {"greedy": row(12.0)}
+    cards = [card("a")]
+    page = make_results_page(model, cards, rows, scoring.Scores(**scores), references)
+    assert (page.title, page.language) == ("new: the dev split, 1 photo", "de")
+    assert [section.title for section in page.sections] == ["Scores", "1 photo left out"]
+    assert list(page.sections[0].notes) == ["A note."]
+    assert page.sections[0].table.loc["greedy", "CIDEr-D"] == "12.0 ±0.5"
+    assert page.sections[0].plots[0][1].startswith(b"\x89PNG")
+    assert page.sections[1].notes == ["lost: it has no features or no captions"]
+    comparison = {"CIDEr-D": {"this": 12.04, "other": 9.0, "p_value": 0.0304}}
+    scores |= {"compared_with": "models/old", "comparison": {"greedy": comparison}}
+    (model / "recipe.toml").write_bytes(b'name = "\xff"\n')
+    (model / "curves.png").write_bytes(image_bytes(kind="PNG"))
+    page = make_results_page(model, cards, rows, scoring.Scores(**scores), references)
+    _, compared, recipe, _ = page.sections
+    assert compared.title == "Compared with old"
+    assert compared.table["CIDEr-D"].to_dict() == {
+        **{"greedy: A": "12.0", "greedy: B": "9.0", "greedy: p": "0.030"}
+    }
+    assert f"A: {model}. B: models/old." in compared.notes
+    assert (recipe.title, recipe.code) == ("Recipe and training", 'name = "\ufffd"\n')
+    assert recipe.plots == [("Training", image_bytes(kind="PNG"))]
+
+
+def test_page_of_captioned_photos():
+    paths = [Path(name) for name in ("old/dog.jpg", "new/dog.jpg", "cat.jpg")]
+    captions = {path: PhotoCaption("dog", tokens("dog endseq"), "de") for path in paths}
+    page = make_captions_page(
+        captions, {Path("album/clip.jpg"): "it is no file"}, beam=3, consensus=True
+    )
+    assert (page.title, page.language) == ("Captions of 3 photos", "de")
+    assert [one.title for one in page.cards] == ["old/dog.jpg", "new/dog.jpg", "cat.jpg"]
+    assert page.cards[0].captions[0].decodings == ("consensus 3",)
+    assert [(section.title, section.notes) for section in page.sections] == [
+        ("1 photo left out", ["album/clip.jpg: it is no file"])
+    ]
+    for beam, name in ((1, "greedy"), (5, "beam 5")):
+        page = make_captions_page(captions, {}, beam=beam, consensus=False)
+        assert page.cards[0].captions[0].decodings == (name,)
+        assert page.sections == []
