@@ -1,7 +1,6 @@
 """The fixtures of several tests."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -47,25 +46,3 @@ def photo(tmp_path):
     path = tmp_path / "red.png"
     Image.new("RGB", (60, 40), (200, 0, 0)).save(path)
     return path
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Starts a headless Chromium once for all tests, or skips them where there is none."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("there is no Chromium to open pages with: install chromium and chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.add_argument("--headless=new")
-    options.add_argument("--disable-dev-shm-usage")
-    if os.geteuid() == 0:
-        # Chromium refuses to run as root otherwise, as in most containers.
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    window = webdriver.Chrome(options=options, service=service)
-    yield window
-    window.quit()
