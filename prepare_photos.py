@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = SettingsParser(globals(), {**types, "PHOTOS": path_of})
     parser.epilog = wrapped(f"encoders: {', '.join(encoders.ENCODERS)}")
     options = parser.parse_settings(arguments)
-    encoders.split_weights(options.weights, len(encoders.split_name(options.encoder)))
+    encoders.split_name(options.encoder, options.weights)
     limit_pixels(options.max_pixels)
     data, skipped, left_out = options.data, {}, Counter()
     # Where there are no photos no lock should be left.

@@ -42,15 +42,13 @@ class Architecture:
     """Where a network is found, and what becomes of a photo before it.
 
     The module has what those of `keras.applications` have: a function of the encoder's name that
-    builds the network, and `preprocess_input` for pixels of 0 to 255. `source` says where the
-    ImageNet weights can be had by those whose computer cannot download them.
+    builds the network, and `preprocess_input` for pixels of 0 to 255.
     """
 
     module: str
     size: int  # height and width of the input
     layer: str = AVERAGE_POOL  # gives the features
     resizing: str = BILINEAR  # one of Pillow's filters
-    source: str = ""
 
     def load(self) -> ModuleType:
         """Imports the module, once it is needed."""
@@ -66,13 +64,7 @@ class Architecture:
 
 # To add an encoder, add its line.
 ENCODERS = {
-    "VGG16": Architecture(
-        "keras.applications.vgg16",
-        224,
-        "fc2",
-        source="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-        "vgg16_weights_tf_dim_ordering_tf_kernels.h5 (md5 64373286793e3c8b2b4e3219cbf3544b)",
-    ),
+    "VGG16": Architecture("keras.applications.vgg16", 224, "fc2"),
     "VGG19": Architecture("keras.applications.vgg19", 224, "fc2"),
     "ResNet50": Architecture("keras.applications.resnet50", 224),
     "InceptionV3": Architecture("keras.applications.inception_v3", 299),
@@ -83,41 +75,29 @@ ENCODERS = {
 }
 
 
-def split_name(name: str) -> list[str]:
+def split_name(name: str, weights: str) -> list[tuple[str, str]]:
     """Splits the name of joined encoders, such as `EfficientNetLite2+MobileNetV2`.
 
+    Returns each with its weights; these are given for all, or one for each.
+
     Raises:
-        UserError: if there is no such encoder, or one is named twice.
+        UserError: if there is no such encoder, one is named twice, or weights are missing.
     """
     names = name.split(JOIN)
+    # The name of a single encoder's file may hold a +.
+    sources = weights.split(JOIN) if len(names) > 1 else [weights]
     for part in names:
         if part not in ENCODERS:
             raise UserError(f"there is no encoder {part}: choose one of {', '.join(ENCODERS)}")
     if len(set(names)) < len(names):
         raise UserError(f"--encoder {name} names an encoder twice: name each once")
-    return names
-
-
-def split_weights(weights: str, count: int) -> list[str]:
-    """Returns the weights of each of so many encoders, `weights` being for all or joined too.
-
-    Raises:
-        UserError: if the number is another, or a file is missing.
-    """
-    # The name of a single encoder's file may hold a +.
-    sources = weights.split(JOIN) if count > 1 else [weights]
-    if len(sources) not in (1, count):
-        raise UserError(
-            f"--weights {weights} names {len(sources)} weights for {count} encoders: give one for "
-            f"all, or one for each, joined by {JOIN}"
-        )
+    if len(sources) not in (1, len(names)):
+        raise UserError(f"--weights {weights} must be one for all encoders, or one for each")
     for source in sources:
         if source not in (IMAGENET, UNTRAINED) and not Path(source).is_file():
-            raise UserError(
-                f"the weights {source} are missing: give a file, {IMAGENET} or {UNTRAINED} with "
-                "--weights"
-            )
-    return sources * (count // len(sources))
+            words = f"{IMAGENET} or {UNTRAINED} with --weights"
+            raise UserError(f"the weights {source} are missing: give a file, {words}")
+    return list(zip(names, sources * (len(names) // len(sources)), strict=True))
 
 
 class Encoder:
@@ -135,15 +115,14 @@ class Encoder:
     def __init__(self, name: str, weights: str, dtype: str = FLOAT32):
         from captioning.keras_setup import keras
 
-        names = split_name(name)
-        sources = split_weights(weights, len(names))
+        pairs = split_name(name, weights)
         self.name, self.weights, self.dtype = name, weights, dtype
-        self._parts = [ENCODERS[part] for part in names]
+        self._parts = [ENCODERS[part] for part, _ in pairs]
         self.input_sizes = [Size(part.size, part.size, part.resizing) for part in self._parts]
         ordinary = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype)
         try:
-            self._networks = list(map(_build, names, sources))
+            self._networks = [_build(*pair) for pair in pairs]
         finally:
             keras.config.set_dtype_policy(ordinary)
         self.length = sum(network.output_shape[-1] for network in self._networks)
@@ -215,14 +194,12 @@ def _build(name: str, weights: str) -> "keras.Model":
 def _explain(name: str, weights: str, error: Exception) -> str:
     if weights != IMAGENET:
         return f"{weights} does not hold the weights of {name}: give another file with --weights"
-    # Keras's message is "… on ADDRESS: NUMBER -- REASON".
-    reason = " ".join(str(error).rpartition(" -- ")[2].split()) or type(error).__name__
-    place = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-    source = f" from {ENCODERS[name].source}" if ENCODERS[name].source else ""
+    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    # Keras's message has the address.
     return (
-        f"the ImageNet weights of {name} could not be downloaded ({reason}): run the same command "
-        f"again when the network is there, or fetch them{source} by other means and put the file "
-        f"into {place} or name it with --weights FILE"
+        f"the ImageNet weights of {name} cannot be had ({' '.join(str(error).split())}): run the "
+        "same command again when the network is there, or fetch them by other means and put the "
+        f"file into {folder} or name it with --weights FILE"
     )
 
 

@@ -33,9 +33,6 @@ LOCAL = "auto"
 # Photos that are handed out at once, in whole batches; those of a worker that dies are done again.
 PHOTOS_PER_TASK = 48
 
-# Tasks that each worker is given ahead, so that none waits for the others.
-TASKS_PER_WORKER = 2
-
 # Seconds in which the next photos must be encoded, the start of the workers among them.
 PATIENCE = 600
 
@@ -127,7 +124,8 @@ def _encode_photos(
     # In a list it stays a reference until the worker asks for it.
     arguments = [ray.put(encoder)], Image.MAX_IMAGE_PIXELS
     workers = [worker.remote(*arguments) for _ in range(gpus or processors or 1)]
-    pool = ray.util.ActorPool(workers * TASKS_PER_WORKER)
+    # Twice: while the next photos in order are waited for, each worker has a task ahead.
+    pool = ray.util.ActorPool(workers * 2)
     step = max(1, PHOTOS_PER_TASK // batch_size) * batch_size
     tasks = [photos[first : first + step] for first in range(0, len(photos), step)]
     for task in tasks:
@@ -136,7 +134,16 @@ def _encode_photos(
     with tqdm(total=len(photos), unit=" photos", delay=1, disable=None) as progress:
         for task in tasks:
             for photo, (result, digits) in zip(task, _next(ray, pool), strict=True):
-                _check_seen(photo, result)
+                # No bad photo, if it is there for this process.
+                if (
+                    isinstance(result, PhotoError)
+                    and str(result) == os.strerror(errno.ENOENT)
+                    and photo.exists()
+                ):
+                    raise UserError(
+                        f"a worker does not find {photo}, which is there: put the photos where "
+                        "every machine of the cluster finds them under the same path"
+                    )
                 yield photo, result, digits
             progress.update(len(task))
 
@@ -154,16 +161,6 @@ def _next(ray: ModuleType, pool: Any) -> list:
             f"the workers of the Ray cluster fail ({_last_line(error)}): every machine needs the "
             "packages of requirements-ray.txt in the versions of this one"
         ) from error
-
-
-def _check_seen(photo: Photo, result: np.ndarray | PhotoError) -> None:
-    """Raises `UserError` if a worker did not find a photo that is there for this process."""
-    is_missing = isinstance(result, PhotoError) and str(result) == os.strerror(errno.ENOENT)
-    if is_missing and photo.exists():
-        raise UserError(
-            f"a worker does not find {photo}, which is there: put the photos where every machine "
-            "of the cluster finds them under the same path, and run the same command again"
-        )
 
 
 def _last_line(error: Exception) -> str:

@@ -74,15 +74,11 @@ def _load_readers() -> None:
     Image.init()
 
 
-def photo_extensions() -> set[str]:
-    """Returns what the names of photos end in, such as `.jpg`."""
-    _load_readers()
-    return {name for name, kind in Image.registered_extensions().items() if kind in FORMATS}
-
-
 def is_photo_name(name: str) -> bool:
     """Tells whether a file of this name is taken for a photo, by what the name ends in."""
-    return os.path.splitext(name)[1].lower() in photo_extensions()
+    _load_readers()
+    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return kind in FORMATS
 
 
 def limit_pixels(pixels: int) -> None:

@@ -16,7 +16,6 @@ from captioning.photos.reading import (
     Size,
     encode_photos,
     is_photo_name,
-    photo_extensions,
     read_in_sizes,
     read_photo,
 )
@@ -75,7 +74,6 @@ def test_every_format_and_mode_becomes_rgb(tmp_path, name, mode, options):
 
 
 def test_other_names_are_no_photos():
-    assert {".jpg", ".jpeg", ".heic", ".png"} <= photo_extensions()
     for name in ("a.eps", "a.ico", "a.pdf", "a.mov", "jpg", ".jpg", "a.jpg.txt"):
         assert not is_photo_name(name)
 
