@@ -1,0 +1,228 @@
+"""generate.py: lines, JSON, table and page, and what it refuses to write."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from msgspec.structs import replace
+from support import ENCODER_RECORD, StandIn, contents
+
+import generate
+from captioning import captioner
+from captioning.cli import run
+from captioning.keras_setup import keras
+from captioning.network.model import build_captioner
+from captioning.network.model_folder import SavedModel, save_model
+from captioning.text.vocabulary import Vocabulary
+
+RECORD = replace(ENCODER_RECORD, weights="imagenet")
+WORDS = {
+    "english": (("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), {}),
+    "chinese": (("犬", "startseq", "跑", "雪", "endseq", "在", "里"), {"language": "zh"}),
+}
+
+
+class Encoder(StandIn):
+    """An encoder that tells photos apart, and that the models here were trained with."""
+
+    def encode(self, photos, batch_size=0):
+        """Makes the means of pixels numbers around zero, of like size as a network's."""
+        return (super().encode(photos) - 127) / 20
+
+    def record(self):
+        """Describes itself."""
+        return RECORD
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Returns a folder with models of two languages whose captions are not empty."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, (words, cleaning) in WORDS.items():
+        keras.utils.set_random_seed(3)
+        model = build_captioner(len(words) + 1, RECORD.length)
+        for variable in model.trainable_variables:
+            variable.assign(2 * variable.value)
+        saved = SavedModel(model, Vocabulary(words, 7, cleaning), RECORD)
+        save_model(folder / name, saved, {"made_with": {"data": "photographs"}})
+    save_model(folder / "painted", saved, {"made_with": {"painted_scenes": True}})
+    return folder
+
+
+@pytest.fixture
+def run_generate(tmp_path, monkeypatch, capsys):
+    """Gives a function that runs generate.py in an empty folder, and returns what it prints."""
+    monkeypatch.setattr(captioner, "Encoder", Encoder)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run_in_process(*arguments):
+        capsys.readouterr()
+        status = run(generate.main, [str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run_in_process
+
+
+def test_lines_json_and_csv_hold_the_same(models, tiny_data, run_generate):
+    photos = sorted((tiny_data / "photos").iterdir())
+    model = ["--model", models / "english"]
+    _, lines, errors = run_generate(tiny_data / "photos", *model)
+    expected = [line.split("\t") for line in lines.splitlines()]
+    assert [path for path, _ in expected] == [str(path) for path in photos]
+    assert len({caption for _, caption in expected}) > 1
+    assert errors == ""
+
+    _, lines, _ = run_generate(tiny_data / "photos", *model, "--json")
+    found = [json.loads(line) for line in lines.splitlines()]
+    assert all(list(each) == ["photo", "caption", "confidence"] for each in found)
+    assert [[each["photo"], each["caption"]] for each in found] == expected
+    assert all(0 < each["confidence"] < 1 for each in found)
+
+    _, text, _ = run_generate(tiny_data / "photos", *model, "--csv", "-")
+    table = pd.read_csv(io.StringIO(text), keep_default_na=False)
+    assert table.to_dict("records") == found
+    _, lines, errors = run_generate(tiny_data / "photos", *model, "--csv", "new/table.csv")
+    assert [line.split("\t") for line in lines.splitlines()] == expected
+    assert Path("new/table.csv").read_text() == text
+    assert errors == "wrote new/table.csv\n"
+
+
+def test_names_are_printed_without_what_a_terminal_runs(models, tiny_data, run_generate):
+    photo = tiny_data / "red\x1b[31m\n.png"
+    shutil.copy(tiny_data / "photos" / "red_ball_snow.png", photo)
+    _, lines, _ = run_generate(photo, "--model", models / "english")
+    assert lines.count("\n") == 1
+    assert "\x1b" not in lines
+    assert r"red\x1b[31m\n.png" in lines
+
+
+@pytest.mark.parametrize(("language", "stop"), [("english", "."), ("chinese", "。")])
+def test_sentences_are_an_option(models, tiny_data, run_generate, language, stop):
+    place, model = tiny_data / "photos", ["--model", models / language]
+    _, plain, _ = run_generate(place, *model)
+    _, lines, errors = run_generate(place, *model, "--sentences")
+    assert "settings changed by recipe or flag: sentences True\n" in errors
+    texts, sentences = (
+        [line.partition("\t")[2] for line in text.splitlines()] for text in (plain, lines)
+    )
+    assert any(texts)
+    assert sentences == [f"{text[:1].upper()}{text[1:]}{stop if text else ''}" for text in texts]
+    assert (" " in "".join(texts)) == (language == "english")
+
+
+def test_the_page_shows_every_photo(models, tiny_data, run_generate):
+    flags = ["--model", models / "chinese", "--html", "page.html", "--beam", "5", "--consensus"]
+    status, _, errors = run_generate(tiny_data / "photos", *flags)
+    assert status == 0
+    assert errors.endswith("wrote page.html\n")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 12
+    assert "consensus 5" in page
+    assert 'lang="zh"' in page
+
+
+def test_photos_that_cannot_be_read_are_named_and_other_files_counted(
+    models, tiny_data, run_generate
+):
+    for name in ("one.mov", "two.MOV", "README"):
+        (tiny_data / "photos" / name).write_text("")
+    (tiny_data / "photos" / "a.jpg").write_text("no photo")
+    model = ["--model", models / "english"]
+    status, lines, errors = run_generate(tiny_data / "photos", *model, "--json")
+    first, *others = map(json.loads, lines.splitlines())
+    assert (status, len(others)) == (1, 12)
+    assert first["photo"] == str(tiny_data / "photos" / "a.jpg")
+    assert first["error"].startswith("cannot identify image file")
+    assert f"skipped {tiny_data / 'photos' / 'a.jpg'}: cannot identify image" in errors
+    assert errors.splitlines()[-1] == "left out: 2 .mov, 1 without extension"
+    status, lines, errors = run_generate(tiny_data / "photos", *model, "--max-pixels", 9)
+    assert (status, lines) == (2, "")
+    assert errors.splitlines()[
+        -1
+    ] == "generate.py: none of the photos can be read" or errors.endswith(
+        "none of the photos can be read\n"
+    )
+
+
+def test_the_model_is_that_of_flickr8k_or_else_that_of_the_project(
+    models, tiny_data, run_generate, monkeypatch
+):
+    photo = tiny_data / "photos" / "red_ball_snow.png"
+    monkeypatch.setattr(generate, "pretrained_model", lambda: models / "english")
+    assert run_generate(photo)[2] == f"captions by {models / 'english'}\n"
+    status, _, errors = run_generate(photo, "--model", "models/flickr8k")
+    assert status == 2
+    assert "models/flickr8k/captioner.keras is missing" in errors
+    shutil.copytree(models / "english", "models/flickr8k")
+    assert run_generate(photo)[2] == "captions by models/flickr8k\n"
+    assert run_generate(photo, "--model", "models/flickr8k")[2] == ""
+
+
+def test_several_models_caption_together(models, tiny_data, run_generate):
+    place, both = tiny_data / "photos", [models / "english", models / "english" / "captioner.keras"]
+    assert run_generate(place, "--model", *both)[1] == run_generate(place, "--model", both[0])[1]
+    status, _, errors = run_generate(place, "--model", models / "english", models / "chinese")
+    assert status == 2
+    assert "vocabulary.json" in errors
+
+
+def test_a_model_of_painted_scenes_says_so(models, tiny_data, run_generate):
+    photo = tiny_data / "photos" / "red_ball_snow.png"
+    status, _, errors = run_generate(photo, "--model", models / "painted")
+    assert status == 0
+    assert errors.startswith(f"warning: {models / 'painted'} was trained on painted scenes")
+
+
+def test_serving_passes_the_settings_on(models, tiny_data, run_generate, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "captioning.pages.server.serve", lambda *given, **options: calls.append((given, options))
+    )
+    model = ["--model", models / "english"]
+    flags = ["--port", 0, "--beam", 5, "--consensus", "--batch-size", 2]
+    assert run_generate("--serve", *model, *flags)[:2] == (0, "")
+    ((_, host, port), options) = calls[0]
+    assert (host, port) == ("127.0.0.1", 0)
+    assert options == {"beam": 5, "consensus": True, "no_repeat_ngram_size": 0, "batch_size": 2}
+
+
+def link_to_a_photo(data):
+    (data / "link.CSV").symlink_to(data / "photos" / "red_box_snow.png")
+    return [data / "photos", "--csv", data / "link.CSV"]
+
+
+def name_a_photo(data):
+    photo = data / "photos" / "photo.html"
+    shutil.copy(data / "photos" / "red_ball_snow.png", photo)
+    return [photo, "--html", photo]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (lambda data: [], "PHOTO_OR_FOLDER is missing"),
+        (lambda data: [data / "nowhere"], "nowhere does not exist"),
+        (lambda data: [data / "photos", "--csv", data], "is a folder"),
+        (lambda data: ["--csv", data / "photos" / "red_box_snow.png", data], "end in .csv"),
+        (lambda data: [data, "--html", "-"], "end in .html: name another file with --html"),
+        (link_to_a_photo, "one of the photos"),
+        (name_a_photo, "one of the photos"),
+        (lambda data: [data, "--csv", "-", "--json"], "not allowed with argument --csv"),
+        (lambda data: ["--serve", data], "--serve takes photos on its page: leave out"),
+        (lambda data: ["--serve", "--html", "a.html"], "--serve takes photos on its page"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(
+    tiny_data, run_generate, arguments, words
+):
+    given = arguments(tiny_data)
+    before = contents(tiny_data)
+    status, out, errors = run_generate(*given)
+    assert (status, out) == (2, "")
+    (line,) = errors.splitlines()
+    assert words in line
+    assert contents(tiny_data) == before
