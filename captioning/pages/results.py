@@ -32,9 +32,7 @@ def make_cards(
     found = [path for folder in local for path in find_photos(folder)]
     paths = {photo_id(path.name): path for path in reversed(found)}
     cards = []
-    for index, (photo, texts) in enumerate(
-        zip(references.photo_ids, references.texts, strict=True)
-    ):
+    for index, photo in enumerate(references.photo_ids):
         # Decodings that wrote the same caption share one.
         captions = {}
         for title, written in tokens.items():
@@ -48,10 +46,7 @@ def make_cards(
 
 
 def make_results_page(
-    folder: Path,
-    cards: list[Card],
-    scores: scoring.Scores,
-    references: scoring.SplitReferences,
+    folder: Path, cards: list[Card], scores: scoring.Scores, references: scoring.SplitReferences
 ) -> Page:
     """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
     sections = [Section("Scores", report.results_table(scores.results), scores.notes)]

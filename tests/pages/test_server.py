@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from example_pages import ATTACK, SizeCaptioner, image_bytes, serving
-from PIL import Image
 
 from captioning.cli import UserError
 from captioning.pages import server
@@ -82,26 +81,23 @@ def test_every_answer_forbids_what_the_page_does_not_need(client):
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("localhost:8000", 200),
-        ("LocalHost", 200),
-        ("Printer.lan:80", 200),
-        ("127.0.0.1:8000", 200),
-        ("[::1]:8000", 200),
-        ("192.168.1.7:8000", 200),
-        ("attacker.example:8000", 403),
-        ("127.0.0.1.attacker.example", 403),
-        ("localhost.attacker.example", 403),
-        ("attacker.example@127.0.0.1", 403),
-        ("127.0.0.1:x", 403),
-        ("[::1", 403),
-        (":80", 403),
-        ("", 403),
-    ],
-)
-def test_names_that_another_dns_server_may_give_are_refused(client, captioner, host, expected):
+OWN = [
+    "localhost:8000",
+    "LocalHost",
+    "Printer.lan:80",
+    "127.0.0.1:8000",
+    "[::1]:8000",
+    "192.168.1.7:8000",
+]
+FOREIGN = [
+    *("attacker.example:8000", "127.0.0.1.attacker.example", "localhost.attacker.example"),
+    *("attacker.example@127.0.0.1", "127.0.0.1:x", "[::1", ":80", ""),
+]
+
+
+@pytest.mark.parametrize("host", [*OWN, *FOREIGN])
+def test_names_that_another_dns_server_may_give_are_refused(client, captioner, host):
+    expected = 200 if host in OWN else 403
     answer = client.get("/", headers={"Host": host})
     assert answer.status_code == expected
     if expected == 403:
@@ -138,17 +134,6 @@ def test_what_is_no_photo_gets_a_sentence(client, content, status, sentence):
     answer = post(client, content)
     assert (answer.status_code, answer.mimetype) == (status, "text/plain")
     assert answer.text.startswith(sentence)
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_too_many_pixels_get_a_sentence(client, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert "40 x 30 pixels" in post(client, image_bytes()).text
-
-
-def test_a_photo_of_the_largest_size_is_taken(client):
-    # What follows the end of a JPEG does not count.
-    assert post(client, image_bytes().ljust(PHOTO_MEGABYTES * 10**6, b"\0")).status_code == 200
 
 
 def test_a_failure_of_the_captioner_is_answered_and_printed(client, captioner, caplog):
