@@ -15,6 +15,9 @@ from captioning.cli import UserError, run
 from captioning.photos import ray_encoding
 from captioning.photos.ray_encoding import LOCAL, cluster
 
+# As `cluster` has it, read when Ray is imported: look once for a cluster that does not answer.
+os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
+
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None,
     reason="Ray is not installed: it is optional, docs/scale.md says how to get it",
