@@ -6,7 +6,7 @@
     python evaluate.py --model models/one models/two models/three
     python evaluate.py --models models/*
 
-The metrics are in captioning/scores/metrics.py, the rows in captioning/scores/scoring.py.
+The metrics are in captioning/scores/metrics.py, the rows in scoring.py there.
 
 Reads   MODEL/                      from train.py
         DATA/features.*             from prepare_photos.py
