@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 
 import prepare_text
 from captioning.cli import run
-from captioning.old import LOCK
 from captioning.photos.features import EncoderRecord, write_features
+from captioning.storage import LOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 

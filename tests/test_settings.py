@@ -13,8 +13,8 @@ import prepare_photos
 import prepare_text
 import train
 from captioning.cli import LINE_WIDTH, UserError
+from captioning.files import RECIPE
 from captioning.network.model_folder import make_recipe, write_recipe
-from captioning.old import RECIPE
 from captioning.settings import (
     SettingsParser,
     dropout_rate,
