@@ -33,8 +33,6 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from captioning.cli import (
     DONE,
     DONE_IN_PART,
@@ -121,10 +119,13 @@ def load_encoder(
 
     Raises `UserError` if the features that are there are of another encoder or other weights.
     """
+    # Of the packages, none may be needed before `captioning` has looked for them.
+    from msgspec.structs import replace
+
     if known := cache.record:
         # Nobody should download weights to learn that the features are of others.
         asked = {"encoder": options.encoder, "dtype": options.dtype}
-        cache.check_encoder(msgspec.structs.replace(known, weights=options.weights, **asked))
+        cache.check_encoder(replace(known, weights=options.weights, **asked))
         # These two words always mean the same weights; of a file only its digest tells.
         if not is_needed and known.weights == options.weights in (IMAGENET, UNTRAINED):
             return None, known

@@ -26,8 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.network import devices, model_folder
@@ -132,6 +130,8 @@ def train(
     splits: "Sequence[CaptionedSplit]",
 ) -> "History":
     """Trains to the end, from the start or from a checkpoint."""
+    import msgspec
+
     from captioning.network import batches, callbacks, checkpoint, reward, training
 
     run_settings = settings | batches.digests(splits, model)

@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load_model(options.model)
         captioner, vocabulary = model.captioner, model.vocabulary
     names = [name for name in text.splits["test"] if name in features]
-    photos = np.stack([features[name] for name in names[: options.decoded_photos]])
+    photos = features.select(names[: options.decoded_photos])[:]
     slow, greedy, beam, compared, same = measure_decoding(captioner, vocabulary, photos, options)
 
     epoch_title = f"one epoch, {len(split.photo_ids):,d} photos"

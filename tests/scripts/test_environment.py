@@ -42,6 +42,8 @@ def in_shell(redirection, *command, folder=ROOT, **variables):
 def _signals():
     """Puts back what handles the signals."""
     earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Shells have those that they start in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in earlier.items():
         signal.signal(number, handler)

@@ -27,7 +27,7 @@ def run_python(*words, folder=ROOT, **variables):
     """Runs Python as a user does, in a folder, and returns the process."""
     return subprocess.run(
         [sys.executable, *map(str, words)],
-        env={**os.environ, **variables},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -56,12 +56,15 @@ def test_help_loads_nothing_slow_and_needs_the_virtual_environment(script):
         ("prepare_photos.py --data absent", "absent"),
         ("prepare_text.py --data absent", "absent"),
         ("prepare_text.py --captions absent.csv", "absent.csv"),
-        ("train.py --data absent", "absent/features.pkl is missing: run python prepare_photos.py"),
-        ("train.py --model absent --resume", "absent/checkpoint.npz"),
+        ("train.py --data absent", "absent/vocabulary.json is missing: run python prepare_text.py"),
+        (
+            "train.py --model absent --resume",
+            "absent holds nothing to resume: run the same without",
+        ),
         ("evaluate.py --model absent", "absent"),
         ("evaluate.py --models models --split dev", "--split"),
         ("generate.py absent.jpg", "absent.jpg"),
-        ("generate.py --model absent absent.jpg", "absent"),
+        ("generate.py absent.jpg --model absent", "absent"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_loads_nothing_slow(prepared_data, tmp_path, mistake, words):
