@@ -4,8 +4,8 @@
     python train.py --recipe recipes/classic.toml --epochs 20 --resume
     KERAS_BACKEND=jax python train.py --devices all
 
-The network is in captioning/network/model.py, the loss in training.py beside it,
-and what REWARD_EPOCHS does in reward.py.
+The network is in captioning/network/model.py, the loss in training.py beside
+it, and what REWARD_EPOCHS does in reward.py.
 
 Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
         DATA/vocabulary.json, descriptions.txt, split-captions.tsv
