@@ -93,7 +93,8 @@ def cluster(address: str) -> "Iterator[Callable[[Sequence[Photo], Encoder, int],
         "py_modules": [str(Path(__file__).parent.parent)],
         "env_vars": {
             "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
-            "TF_NUM_INTRAOP_THREADS": "1",
+            # With one thread the last bits would be others than those of a process with several.
+            "TF_NUM_INTRAOP_THREADS": os.environ.get("TF_NUM_INTRAOP_THREADS", "2"),
         },
     }
     terminate = signal.getsignal(signal.SIGTERM)

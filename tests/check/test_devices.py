@@ -74,7 +74,7 @@ def test_the_losses_are_those_of_one_device(data, tmp_path, of_one_device, count
 
 @needs_jax
 def test_a_run_is_resumed_on_another_number_of_devices(data, tmp_path):
-    flags = ["--epochs", "40", "--patience", "40"]
+    flags = ["--epochs", "12", "--patience", "12"]
     finish(start(data, tmp_path / "whole", *flags))
     model = tmp_path / "resumed"
     process = start(data, model, *flags, "--devices", "2", virtual=2)
