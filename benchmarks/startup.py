@@ -52,7 +52,11 @@ def write_model(folder: Path, encoder_name: str) -> Path:
     words = (START_TOKEN, END_TOKEN, *(f"word{n}" for n in range(VOCABULARY_SIZE - 3)))
     vocabulary = Vocabulary(words, MAXIMUM_LENGTH, {})
     captioner = build_captioner(vocabulary.size, encoder.length)
-    save_model(folder / "model", SavedModel(captioner, vocabulary, encoder.record()), recipe={})
+    save_model(
+        folder / "model",
+        SavedModel(captioner, vocabulary, encoder.record()),
+        recipe={"train": {"seed": 1}},
+    )
     return weights
 
 
