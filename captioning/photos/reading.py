@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import functools
 import io
 import os
@@ -166,6 +167,9 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         raise PhotoError(one_line(f"cannot identify image file{name}")) from error
     except Image.DecompressionBombError as error:
         raise _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS:,d} pixels") from error
+    except FileNotFoundError as error:
+        # That of an address says nothing but the address.
+        raise PhotoError(os.strerror(errno.ENOENT)) from error
     # Pillow's decoders raise whatever a damaged file makes them stumble over.
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error)
