@@ -1,11 +1,14 @@
 """The fixtures of several tests."""
 
 import os
+import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 from PIL import Image
-from support import make_prepared_data, write_tiny_data
+from support import make_prepared_data, run_script, write_tiny_data
 
 # Loaded before the first test, so that no script says in what a test captures that it loads it.
 import captioning.keras_setup  # noqa: F401
@@ -38,6 +41,32 @@ def prepared_data(tmp_path, capsys):
     make_prepared_data(tmp_path / "tiny")
     capsys.readouterr()
     return tmp_path / "tiny"
+
+
+class Trained(NamedTuple):
+    """A tiny model that train.py has trained; nothing of it is to be changed."""
+
+    data: Path
+    model: Path
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Trains a model for two epochs and one of rewards, once for all workers of a session."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    data, model, output = (base / f"trained-{name}" for name in ("data", "model", "output"))
+    with FileLock(base / "trained.lock"):
+        if not output.exists():
+            # Of an attempt that failed.
+            shutil.rmtree(data, ignore_errors=True)
+            make_prepared_data(data)
+            flags = ["--epochs", "2", "--batch-size", "4", "--units", "8", "--reward-epochs", "1"]
+            process = run_script("train.py", "--data", data, "--model", model, *flags)
+            assert process.returncode == 0, process.stderr
+            output.write_text(process.stdout)
+    return Trained(data, model, output.read_text())
 
 
 @pytest.fixture

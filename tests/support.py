@@ -11,8 +11,11 @@ from PIL import Image, ImageDraw
 
 import prepare_text
 from captioning.cli import run
+from captioning.keras_setup import keras
+from captioning.network.model import build_captioner, halves
 from captioning.photos.features import EncoderRecord, write_features
 from captioning.storage import LOCK
+from captioning.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -127,15 +130,20 @@ def make_prepared_data(folder):
     A colour, a shape and a ground set one number each, as a perfect encoder would.
     """
     write_tiny_data(folder)
+    write_features_of(folder)
+    assert prepare_text.main(["--data", str(folder)]) == 0
+
+
+def write_features_of(folder, scale=1):
+    """Writes the features of tiny data, as they are or other ones."""
     vectors = {}
     for colour in COLOURS:
         for shape in SHAPES:
             for ground in GROUNDS:
                 flags = [colour == name for name in COLOURS]
                 flags += [shape == "ball", ground == "snow", True]
-                vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32)
+                vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32) * scale
     write_features(folder, list(vectors), vectors.values(), ENCODER_RECORD)
-    assert prepare_text.main(["--data", str(folder)]) == 0
 
 
 class StandIn:
@@ -282,3 +290,27 @@ def generate_desc(captioner, vocabulary, features, beam_width=1, *, consensus=Fa
     decode = decoder.consensus if consensus else decoder.beam
     captions = decode(features, beam_width, **options)
     return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
+
+
+# Of captioners with random weights.
+VOCABULARY = Vocabulary(
+    words=("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), maximum_length=7, cleaning={}
+)
+FEATURE_LENGTH = 4
+
+
+def random_captioner(seed, scale=2.5, length=FEATURE_LENGTH):
+    """Builds a captioner whose weights are large enough that captions differ between photos."""
+    keras.utils.set_random_seed(seed)
+    captioner = build_captioner(VOCABULARY.size, length, units=32)
+    for variable in captioner.trainable_variables:
+        variable.assign(scale * variable.value)
+    return captioner
+
+
+def change_bias(captioner, token_ids, value):
+    """Makes some tokens very likely or very unlikely, whatever came before."""
+    output = halves(captioner)[1].get_layer("next_token")
+    kernel, bias = output.get_weights()
+    bias[token_ids] = value
+    output.set_weights([kernel, bias])

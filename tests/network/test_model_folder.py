@@ -1,0 +1,385 @@
+"""Model folders: replaced whole, whatever stops it; what a stranger made is refused unrun."""
+
+import json
+import os
+import resource
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec import structs
+from support import ENCODER_RECORD, FEATURE_LENGTH, VOCABULARY, random_captioner
+
+from captioning.cli import UserError
+from captioning.files import read_recipe_of_model
+from captioning.keras_setup import keras
+from captioning.network import model_folder
+from captioning.network.model import build_captioner, halves
+from captioning.network.model_folder import (
+    SavedModel,
+    doubts_about,
+    holds_captioner,
+    load_model,
+    load_models,
+    make_recipe,
+    notes_on_training_photos,
+    results_folder,
+    save_model,
+    write_recipe,
+)
+from captioning.storage import write_json
+from captioning.text.vocabulary import read_vocabulary, write_vocabulary
+
+RESULTS = ("scores.json", "captions.csv", "captions.html")
+RECORD = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Returns an earlier model, and a new one of other words and weights."""
+    words = (VOCABULARY.words, (*VOCABULARY.words[:-1], "fox"))
+    return [
+        SavedModel(
+            random_captioner(seed),
+            structs.replace(VOCABULARY, words=words[seed]),
+            RECORD,
+            (str(seed),),
+        )
+        for seed in range(2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def earlier(models, tmp_path_factory):
+    """Returns the folder of the earlier model, with its results and a person's own file."""
+    folder = tmp_path_factory.mktemp("earlier") / "model"
+    save_model(folder, models[0], {"train": {"seed": 0}})
+    for name in (*RESULTS, "README.md"):
+        (folder / name).write_text("of the earlier model")
+    return folder
+
+
+@pytest.fixture
+def folder(earlier, tmp_path):
+    shutil.copytree(earlier, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def is_new(folder, models):
+    """Loads a model, checks that all of it is the earlier one or the new one, and says which."""
+    found = load_model(folder)
+    seed = read_recipe_of_model(folder)["train"]["seed"]
+    assert found.vocabulary == models[seed].vocabulary
+    assert found.training_photos == (str(seed),)
+    pairs = zip(found.captioner.weights, models[seed].captioner.weights, strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+    assert {(folder / name).exists() for name in RESULTS} == {seed == 0}
+    assert (folder / "README.md").exists()
+    assert not (folder / ".complete").exists()
+    return seed == 1
+
+
+# ---- Replaced whole ----
+
+
+class Stop(BaseException):
+    """A kill."""
+
+
+def stop_at(patch, name, count, error, is_before=True):
+    """Makes the count-th call of a function of `os` fail, before or after its work."""
+    ordinary, calls = getattr(os, name), []
+
+    def stop(*arguments, **options):
+        calls.append(1)
+        if len(calls) == count and is_before:
+            raise error
+        ordinary(*arguments, **options)
+        if len(calls) == count:
+            raise error
+
+    patch.setattr(os, name, stop)
+
+
+# Each of five files is flushed and moved when it is written; then the folder is renamed, and each
+# of the files moved to its place, of seven that there may be.
+KILLS = [
+    *(("replace", 5, False, False), ("rename", 1, True, False), ("rename", 1, False, True)),
+    *(("replace", 8, True, True), ("replace", 12, True, True)),
+]
+
+
+@pytest.mark.parametrize(("name", "count", "is_before", "expected"), KILLS)
+def test_a_kill_at_any_move_leaves_one_model_whole(
+    folder, models, monkeypatch, name, count, is_before, expected
+):
+    with monkeypatch.context() as patch:
+        stop_at(patch, name, count, Stop(), is_before)
+        # A kill leaves no time for it.
+        patch.setattr(shutil, "rmtree", lambda *arguments, **options: None)
+        with pytest.raises(Stop):
+            save_model(folder, models[1], {"train": {"seed": 1}})
+    assert is_new(folder, models) is expected
+
+
+def test_the_next_training_is_not_hindered_by_what_a_kill_left(tmp_path, models, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, "rename", 1, Stop(), is_before=False)
+        with pytest.raises(Stop):
+            save_model(tmp_path, models[1], {})
+    (tmp_path / ".next").mkdir()
+    assert not (tmp_path / "captioner.keras").exists()
+    assert holds_captioner(tmp_path)
+    save_model(tmp_path, models[0], {})
+    assert load_model(tmp_path).vocabulary == models[0].vocabulary
+    assert not (tmp_path / ".next").exists()
+
+
+@pytest.mark.parametrize("limit", [0, 1_000, 10_000])
+def test_a_full_disk_leaves_the_earlier_model(folder, models, limit):
+    before = contents(folder)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_model(folder, models[1], {"train": {"seed": 1}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(folder) == before
+    assert not (folder / ".next").exists()
+
+
+def test_a_link_to_files_of_one_s_own_moves_none(folder, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "vocabulary.json").write_text("mine")
+    (folder / ".complete").symlink_to(own)
+    load_model(folder)
+    assert (own / "vocabulary.json").read_text() == "mine"
+
+
+# ---- Damaged files, and those of a stranger, whose digests are right ----
+
+
+def rewrite_part(path, name, change, compression=zipfile.ZIP_STORED):
+    """Changes a part of the archive, with checksums that are right again."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {part: archive.read(part) for part in archive.namelist()}
+    parts[name] = change(parts.get(name, b""))
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+
+
+def plant(path, **keys):
+    """Puts another class in the place of the dropout layer of the photo half."""
+
+    def change(config):
+        content = json.loads(config)
+        halves_by_name = {layer["name"]: layer for layer in content["config"]["layers"]}
+        for layer in halves_by_name["photo_half"]["config"]["layers"]:
+            if layer["name"] == "photo_dropout":
+                layer.update(keys)
+        return json.dumps(content).encode()
+
+    rewrite_part(path, "config.json", change)
+
+
+def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_path):
+    """Hides a Lambda layer in the model; its code would leave a file behind."""
+    trace, path = tmp_path / "trace", folder / "captioner.keras"
+    lambda_layer = keras.layers.Lambda(eval(f"lambda x: (open({str(trace)!r}, 'w'), x)[1]"))
+    code = keras.saving.serialize_keras_object(lambda_layer)
+    code["config"] = {**code["config"], "name": "photo_dropout"}
+    names = ("module", "class_name", "registered_name", "config")
+    plant(path, **{name: code[name] for name in names})
+    with pytest.raises(UserError, match=r"captioner\.keras is damaged"):
+        load_model(folder)
+    assert not trace.exists()
+    # The code is really there: Keras runs it if told to trust the file.
+    keras.models.load_model(path, compile=False, safe_mode=False)
+    assert trace.exists()
+
+
+def flip_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def change_json(path, **changes):
+    """Changes a record as someone could who computes its digest anew."""
+    if path.name == "vocabulary.json":
+        write_vocabulary(path.parent, structs.replace(read_vocabulary(path.parent), **changes))
+    else:
+        write_json(path, structs.replace(RECORD, **changes))
+
+
+def save_other(path, captioner):
+    save_model(path.parent, SavedModel(captioner, VOCABULARY, RECORD), {})
+
+
+def with_nan():
+    captioner = random_captioner(1)
+    # The last number alone, which a caption need not reach.
+    kernel = halves(captioner)[1].get_layer("next_token").kernel
+    weights = np.array(kernel)
+    weights[-1, -1] = np.nan
+    kernel.assign(weights)
+    return captioner
+
+
+def dense():
+    return keras.Sequential([keras.Input((FEATURE_LENGTH,)), keras.layers.Dense(5)])
+
+
+DAMAGES = {
+    "cut off": ("captioner.keras", cut_off, "is damaged"),
+    "flipped": ("captioner.keras", flip_bit, "is damaged"),
+    "not a network": ("captioner.keras", lambda path: path.write_text("x"), "is damaged"),
+    "another network": ("captioner.keras", lambda path: dense().save(path), "not trained with"),
+    "a class from elsewhere": (
+        "captioner.keras",
+        lambda path: plant(path, module="os", class_name="system", registered_name="system"),
+        "is damaged",
+    ),
+    "zeros that unpack": (
+        "captioner.keras",
+        lambda path: rewrite_part(path, "zeros", lambda _: bytes(10**7), zipfile.ZIP_DEFLATED),
+        "is damaged",
+    ),
+    "not finite": ("captioner.keras", lambda path: save_other(path, with_nan()), "is damaged"),
+    "of more words": (
+        "captioner.keras",
+        lambda path: save_other(
+            path, build_captioner(VOCABULARY.size + 1, FEATURE_LENGTH, units=4)
+        ),
+        "is damaged",
+    ),
+    "missing": ("captioner.keras", Path.unlink, "is missing: run python train.py"),
+    "no words": ("vocabulary.json", Path.unlink, "is missing: run python train.py"),
+    "edited words": ("vocabulary.json", flip_bit, "is damaged"),
+    "other words": (
+        "vocabulary.json",
+        lambda path: change_json(path, words=(*VOCABULARY.words[:-1], "cat")),
+        r"captioner\.keras was not trained with .*vocabulary\.json",
+    ),
+    "another encoder": (
+        "features.json",
+        lambda path: change_json(path, weights_sha256="y"),
+        r"captioner\.keras was not trained with .*features\.json",
+    ),
+    "other photos": ("training-photos.json", flip_bit, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_or_does_not_fit_is_refused(folder, damage, monkeypatch):
+    name, change, words = DAMAGES[damage]
+    change(folder / name)
+    if damage == "zeros that unpack":
+        monkeypatch.setattr(keras.models, "load_model", lambda *arguments, **options: 1 / 0)
+    with pytest.raises(UserError, match=words) as refusal:
+        load_model(folder)
+    assert name in str(refusal.value)
+    assert "train.py" in str(refusal.value)
+    assert not isinstance(refusal.value.__cause__, ZeroDivisionError)
+
+
+def test_what_cannot_be_read_now_is_not_called_damaged(folder, monkeypatch):
+    def fail(path):
+        raise MemoryError
+
+    monkeypatch.setattr(model_folder, "_check_archive", fail)
+    with pytest.raises(MemoryError):
+        load_model(folder)
+
+
+# ---- Averages, notes and recipes ----
+
+
+def test_several_folders_are_loaded_as_their_average_and_saved_as_one(tmp_path):
+    folders, inputs = [tmp_path / name for name in "ab"], [np.ones((1, 4)), np.full((1, 2), 2)]
+    for seed, one in enumerate(folders):
+        model = SavedModel(random_captioner(seed), VOCABULARY, RECORD, (str(seed), "both"))
+        save_model(one, model, {})
+    single = [np.array(load_models([one]).captioner(inputs)) for one in folders]
+    together = load_models(folders)
+    assert together.training_photos == ("0", "both", "1")
+    save_model(tmp_path / "c", together, {})
+    for model in (together, load_model(tmp_path / "c")):
+        found = np.array(model.captioner(inputs))
+        np.testing.assert_allclose(found, sum(single) / 2, atol=1e-6)
+    assert results_folder(folders[:1]) == folders[0]
+    assert results_folder([*folders, folders[0]]) == tmp_path / "a+b+a"
+
+
+@pytest.mark.parametrize(
+    ("record", "vocabulary", "file"),
+    [
+        ({}, {"words": (*VOCABULARY.words[:-1], "fox")}, "vocabulary.json"),
+        ({}, {"maximum_length": 8}, "vocabulary.json"),
+        ({"weights_sha256": "1" * 64}, {}, "features.json"),
+    ],
+)
+def test_models_that_do_not_go_together_are_refused(earlier, tmp_path, record, vocabulary, file):
+    vocabulary = structs.replace(VOCABULARY, **vocabulary)
+    model = SavedModel(random_captioner(1), vocabulary, structs.replace(RECORD, **record))
+    save_model(tmp_path / "other", model, {})
+    with pytest.raises(UserError) as refusal:
+        load_models([earlier, tmp_path / "other"])
+    assert str(earlier / file) in str(refusal.value)
+    assert str(tmp_path / "other" / file) in str(refusal.value)
+
+
+def test_photos_that_were_trained_on_are_not_scored_unawares(tmp_path, earlier):
+    data, photos = tmp_path, ["b", "c"]
+    write_json(data / "features.json", structs.replace(RECORD, features_sha256="1"))
+    same = structs.replace(RECORD, features_sha256="1")
+    model = SavedModel(None, VOCABULARY, same, ("a", "b"))
+    assert notes_on_training_photos(model, data, "test", ["c"]) == []
+    assert notes_on_training_photos(model, data, "train", photos) == []
+    with pytest.raises(
+        UserError, match=r"trained on 1 of the 2 scored photos, such as 'b',.*again"
+    ):
+        notes_on_training_photos(model, data, "dev", photos)
+    other = SavedModel(None, VOCABULARY, RECORD, ("a", "b"))
+    (note,) = notes_on_training_photos(other, data, "dev", photos)
+    assert note.startswith("warning: 1 of the 2 scored photos, such as 'b', have the names")
+
+
+def test_doubts_are_of_painted_scenes_and_of_untrained_encoders(tmp_path, models):
+    (tmp_path / "scenes.csv").write_text("")
+    painted = make_recipe({"train": {"seed": 3}}, tmp_path)
+    assert painted["made_with"]["painted_scenes"] is True
+    assert "keras" in painted["made_with"]
+    (tmp_path / "scenes.csv").unlink()
+    photographed = make_recipe({"train": {"seed": 3}}, tmp_path)
+    assert "painted_scenes" not in photographed["made_with"]
+    untrained = structs.replace(RECORD, weights="none")
+    trained = structs.replace(RECORD, weights="imagenet")
+    for name, record, recipe, words in (
+        ("a", trained, painted, ["trained on painted scenes"]),
+        ("b", untrained, photographed, ["an encoder that was not trained"]),
+        ("c", trained, photographed, []),
+    ):
+        save_model(tmp_path / name, SavedModel(models[0].captioner, VOCABULARY, record), recipe)
+        found = doubts_about(tmp_path / name)
+        assert len(found) == len(words)
+        assert all(word in doubt for word, doubt in zip(words, found, strict=True))
+    assert read_recipe_of_model(tmp_path / "a")["train"] == {"seed": 3}
+
+
+def test_a_recipe_may_hold_what_is_no_utf_8(tmp_path):
+    write_recipe(tmp_path / "recipe.toml", {"made_with": {"data": "caf\udce9"}})
+    assert read_recipe_of_model(tmp_path) == {"made_with": {"data": "caf?"}}

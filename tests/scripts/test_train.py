@@ -1,0 +1,181 @@
+"""train.py: what a run leaves and prints, a stopped run that goes on, and what is refused."""
+
+import json
+import shutil
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import write_features_of
+
+import train
+from captioning.cli import run
+from captioning.network import callbacks
+from captioning.network.model_folder import load_model
+
+REPRODUCIBLE = ["epoch", "learning_rate", "loss", "val_loss", "reward", "val_cider_d"]
+
+
+@pytest.fixture
+def start(trained, tmp_path, capsys):
+    """Gives a function that trains by the recipe of the trained model; status, output, errors."""
+
+    def start(*flags, data=trained.data, model=tmp_path / "model"):
+        arguments = ["--data", data, "--model", model, "--recipe", trained.model / "recipe.toml"]
+        status = run(train.main, [str(item) for item in (*arguments, *flags)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return start
+
+
+def stop_at(patch, owner, name, on_call):
+    """Makes the given call of a function stop the run, as Ctrl-C or a kill would."""
+    calls, ordinary = [], getattr(owner, name)
+
+    def stop(*arguments, **options):
+        calls.append(1)
+        if len(calls) == on_call:
+            raise KeyboardInterrupt
+        return ordinary(*arguments, **options)
+
+    patch.setattr(owner, name, stop)
+
+
+@pytest.fixture(scope="session")
+def history(trained):
+    return pd.read_csv(trained.model / "history.csv")
+
+
+def test_a_run_leaves_a_complete_model_folder(trained, history):
+    assert list(history["epoch"]) == [1, 2, 3]
+    assert list(history["reward"].notna()) == [False, False, True]
+    # The epoch that fine-tuning went on from is compared with those of fine-tuning.
+    best = history["val_loss"].idxmin()
+    assert list(history["val_cider_d"].notna()) == [best == 0, best == 1, True]
+    names = {path.name for path in trained.model.iterdir()}
+    files = "captioner.keras features.json recipe.toml training-photos.json vocabulary.json"
+    assert names == {".lock", "history.csv", "curves.png", *files.split()}
+    assert (trained.model / "curves.png").read_bytes().startswith(b"\x89PNG")
+    model = load_model(trained.model)
+    assert len(model.training_photos) == 8
+    for name in ("vocabulary.json", "features.json"):
+        copy = json.loads((trained.model / name).read_text())
+        assert copy == json.loads((trained.data / name).read_text())
+    recipe = tomllib.loads((trained.model / "recipe.toml").read_text())
+    assert (recipe["train"]["epochs"], recipe["train"]["min_steps"]) == (2, 1)
+    assert recipe["prepare_text"]["min_word_count"] == 1
+    assert recipe["prepare_photos"]["encoder"] == "VGG16"
+    assert recipe["made_with"]["data"] == str(trained.data)
+
+
+def test_what_is_printed(trained):
+    printed = trained.printed
+    # As people wrote it, not cleaned.
+    assert printed.count("  reference: A blue ball lies in the snow .\n") == 3
+    for line in ("Epoch 1/2 in ", "Epoch 3/3 in ", ", best so far\n", " left\n", "  model:     "):
+        assert line in printed
+    assert "  training:   loss " in printed
+    assert "  validation: CIDEr-D " in printed
+    assert "settings changed by recipe or flag: units 8, epochs 2" in printed
+    assert f"{load_model(trained.model).captioner.count_params():,d} parameters" in printed
+    assert "best before reward fine-tuning: epoch 2: validation loss " in printed
+    assert "the last epoch was the best: try --batch-size 4 --epochs 4, or a higher" in printed
+    assert f"next: python evaluate.py --data {trained.data} --model {trained.model}\n" in printed
+
+
+@pytest.fixture(scope="module")
+def interrupted(trained, tmp_path_factory):
+    """Returns the model folder of a run that was stopped after its first epoch."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    recipe = str(trained.model / "recipe.toml")
+    arguments = ["--data", str(trained.data), "--model", str(folder), "--recipe", recipe]
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, callbacks.ShowCaptions, "on_epoch_end", 2)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(arguments)
+    return folder
+
+
+def test_a_run_that_is_stopped_again_and_again_ends_as_an_undisturbed_one(
+    trained, history, interrupted, start, tmp_path, monkeypatch
+):
+    """Before its second epoch is saved, and in fine-tuning after the model has been replaced."""
+    folder = tmp_path / "model"
+    shutil.copytree(interrupted, folder)
+    with monkeypatch.context() as patch:
+        # Two calls come before an epoch: where training and fine-tuning start.
+        stop_at(patch, callbacks, "write_checkpoint", 4)
+        status, printed, errors = start("--resume")
+    assert status == 130
+    assert "resuming after epoch 1\n" in printed
+    assert f"to resume: python train.py --data {trained.data} --model {folder} --rec" in errors
+    assert " --resume\n" in errors
+    status, printed, errors = start("--resume")
+    assert status == 0, errors
+    assert "resuming after epoch 2\n" in printed
+    resumed = pd.read_csv(folder / "history.csv")
+    pd.testing.assert_frame_equal(resumed[REPRODUCIBLE], history[REPRODUCIBLE], check_exact=True)
+    weights = [load_model(one).captioner.get_weights() for one in (folder, trained.model)]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not (folder / "checkpoint.npz").exists()
+
+
+# ---- What is refused ----
+
+
+def assert_refused(start, flags, *words, **folders):
+    status, _, errors = start(*flags, **folders)
+    assert status == 2
+    # The warning on photos that could not be compared stands before it.
+    line = errors.splitlines()[-1]
+    for word in words:
+        assert str(word) in line
+
+
+def test_resume_is_refused_under_changed_settings_all_of_which_are_named(start, interrupted):
+    changed = {"units": (8, 4), "word_dropout": (0.5, 0.3), "patience": (3, 4), "seed": (1, 2)}
+    flags = [
+        item
+        for name, (_, value) in changed.items()
+        for item in (f"--{name.replace('_', '-')}", value)
+    ]
+    words = [f"{name} {earlier}, not {value}" for name, (earlier, value) in changed.items()]
+    refused = ("is of a run with", "resume it with the same settings, or", *words, "; network ")
+    assert_refused(start, ("--resume", *flags), *refused, model=interrupted)
+
+
+def test_resume_is_refused_on_other_features(trained, start, interrupted, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained.data, other)
+    write_features_of(other, scale=2)
+    assert_refused(start, ("--resume",), "a run with inputs ", data=other, model=interrupted)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "flipped", "of an earlier version"])
+def test_a_damaged_checkpoint_is_refused(start, interrupted, tmp_path, damage):
+    folder = tmp_path / "copy"
+    shutil.copytree(interrupted, folder)
+    path = folder / "checkpoint.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "of an earlier version":
+        np.savez(path, np.zeros(2), run=np.array(json.dumps({"settings": {}, "history": []})))
+    else:
+        path.write_bytes(content if damage == "flipped" else content[:900])
+    assert_refused(start, ("--resume",), path, "without --resume", model=folder)
+
+
+def test_mistakes_are_told_before_training(trained, start, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "file").write_text("")
+    assert_refused(start, ("--resume",), tmp_path / "model", "run the same without --resume")
+    assert_refused(start, (), "is not a folder", model=tmp_path / "file")
+    assert_refused(start, (), "vocabulary.json", "python prepare_text.py --data", data=empty)
+    for name in ("vocabulary.json", "descriptions.txt", "split-captions.tsv"):
+        shutil.copy(trained.data / name, empty)
+    assert_refused(start, (), "features", "python prepare_photos.py --data", data=empty)
+    assert not (tmp_path / "model").exists()
