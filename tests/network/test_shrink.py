@@ -1,13 +1,10 @@
-"""Making a model smaller, and counting which of its words people confirm."""
+"""models/shrink.py: weights of 16 bits, all else as it was."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import shrink
-from support import ENCODER_RECORD
-from test_decoding import VOCABULARY, random_captioner
+from support import ENCODER_RECORD, VOCABULARY, random_captioner
 
-from benchmarks import words
 from captioning.cli import UserError
 from captioning.network.model_folder import SavedModel, load_model, save_model
 
@@ -49,28 +46,3 @@ def test_a_model_is_not_made_smaller_in_its_place(model, tmp_path):
     assert (model / "captioner.keras").read_bytes() == before
     with pytest.raises(UserError, match=r"captioner\.keras is missing"):
         shrink.main([str(tmp_path / "nowhere"), str(tmp_path / "smaller")])
-
-
-def test_words_are_confirmed_by_one_reference_and_missed_after_two():
-    captions = [{"a", "man"}, {"a", "dog"}, {"a", "dog"}, {"snow"}]
-    references = [
-        [{"a", "guy"}, {"nobody"}],
-        [{"a", "man"}, {"men"}],
-        [{"a", "man"}, {"cat"}],
-        [{"snow"}, {"dog"}],
-    ]
-    assert words.count({"man", "men", "guy"}, captions, references) == (1, 1, 1)
-    assert words.count({"dog"}, captions, references) == (2, 0, 0)
-
-
-def test_words_are_counted_in_what_evaluate_writes(tmp_path, capsys):
-    table = pd.DataFrame(
-        {"beam 3": ["a red dog", "a man"], "references": ["A dog . | Red dog .", "A dog . | Dog ."]}
-    )
-    table.to_csv(tmp_path / "captions.csv", index=False)
-    assert words.main(["--model", str(tmp_path)]) == 0
-    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
-    assert lines["dog"] == ["1", "1", "100%", "1"]
-    assert lines["man"] == ["1", "0", "0%", "0"]
-    with pytest.raises(UserError, match="has no column 'beam 5'"):
-        words.main(["--model", str(tmp_path), "--decoding", "beam 5"])
