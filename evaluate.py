@@ -60,7 +60,7 @@ from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked, write_json
-from captioning.text.prepared import PreparedText, read_prepared_text
+from captioning.text.vocabulary import PreparedText, read_prepared_text
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote

@@ -29,13 +29,11 @@ from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.photos.listing import path_of, photo_folders
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.storage import TEXT_LOCK, locked
-from captioning.text.captions import IGNORED_FILES, find_captions, read_captioned_photos
-from captioning.text.languages import ENGLISH, language_code
-from captioning.text.prepared import PreparedText, write_prepared_text
+from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.splits import decide_splits, has_split_files
-from captioning.text.summary import summarize_photos, summarize_text, warn_of_cleaning
-from captioning.text.vocabulary import build_vocabulary
-from captioning.text.words import clean_captions
+from captioning.text.summary import summarize, warn_of_cleaning
+from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
+from captioning.text.words import ENGLISH, language_code, word_cleaner
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
@@ -77,25 +75,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         splits, origin = decide_splits(data, captioned, shares, options.split_seed)
         names = ("language", "min_word_length", "min_word_count")
         cleaning = {name: getattr(options, name) for name in names}
-        descriptions = clean_captions(captioned.captions, options.min_word_length, options.language)
+        clean = word_cleaner(options.min_word_length, options.language)
+        captions = captioned.captions
+        # A caption that cleans to nothing stays, empty.
+        descriptions = {photo: [clean(text) for text in captions[photo]] for photo in captions}
         training = chain.from_iterable(descriptions.get(photo, []) for photo in splits["train"])
         vocabulary = build_vocabulary(list(training), cleaning)
-        text = PreparedText(vocabulary, descriptions, captioned.captions, splits, data)
+        text = PreparedText(vocabulary, descriptions, captions, splits, data)
         # Nothing is written before everything is checked.
         write_prepared_text(text)
 
     print(parser.describe(options))
     for path, kind in captioned.kinds.items():
         print(wrapped(one_line(f"captions: {path}, taken for {kind}")))
-    print(summarize_photos(text, folders))
     print(wrapped(f"splits: {origin}"))
-    print(summarize_text(text))
+    print(summarize(text, folders))
     if warning := warn_of_cleaning(text.captions, text.descriptions):
         print(warning, file=sys.stderr)
-    if ignored := [name for name in IGNORED_FILES if (data / name).exists()]:
-        print(
-            wrapped(f"{' and '.join(ignored)} of an earlier version in {data}: not read any more")
-        )
+    earlier = [name for name in ("places.json", "splits.json") if (data / name).exists()]
+    if earlier:
+        print(wrapped(f"{' and '.join(earlier)} of an earlier version: not read any more"))
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     print(f"next: python train.py --data {quoted(data)}")
     print(f"(once python prepare_photos.py --data {quoted(data)} has run too)")

@@ -33,7 +33,7 @@ from captioning.photos.features import read_encoder_record, read_features
 from captioning.photos.lookalikes import warn_of_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
-from captioning.text.prepared import PreparedText, read_prepared_text
+from captioning.text.vocabulary import PreparedText, read_prepared_text
 
 # Keras takes seconds to load: what needs it is imported after the arguments are read.
 if TYPE_CHECKING:

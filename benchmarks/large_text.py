@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, UserError, run
 from captioning.settings import SettingsParser
-from captioning.text.prepared import read_prepared_text
+from captioning.text.vocabulary import read_prepared_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

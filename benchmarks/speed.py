@@ -32,8 +32,7 @@ from captioning.network.model_folder import load_model
 from captioning.network.training import CaptionTrainer, compile_trainer
 from captioning.photos.features import read_features
 from captioning.settings import SettingsParser
-from captioning.text.prepared import read_prepared_text
-from captioning.text.vocabulary import Vocabulary
+from captioning.text.vocabulary import Vocabulary, read_prepared_text
 
 DATA = Path("data/flickr8k")  # what prepare_photos.py and prepare_text.py wrote
 BATCH_SIZE = 128  # captions a step of train.py

@@ -20,8 +20,7 @@ from captioning.network.model_folder import SavedModel, doubts_about, load_model
 from captioning.photos.encoders import Encoder
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError, encode_photos
-from captioning.text.languages import ENGLISH
-from captioning.text.words import as_sentence, join_words
+from captioning.text.words import ENGLISH, as_sentence, join_words
 
 # Photos that the encoder takes at once; more need more memory and gain little.
 BATCH_SIZE = 6

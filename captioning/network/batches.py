@@ -11,7 +11,7 @@ from captioning.keras_setup import keras
 from captioning.network.model import halves
 from captioning.network.model_folder import SavedModel
 from captioning.photos.features import Features
-from captioning.text.prepared import PreparedText, usable_photos
+from captioning.text.vocabulary import PreparedText, usable_photos
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from captioning.photos.features import ENCODER_KEYS, EncoderRecord, read_encoder
 from captioning.photos.features import check_same_encoder as check_same
 from captioning.settings import MADE_WITH
 from captioning.storage import Record, atomic_path, read_json, write_json, write_text
-from captioning.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from captioning.text.vocabulary import Vocabulary
 
 # Scripts ask for folders before they load Keras.
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None
     """Writes a model to a folder that holds none; `recipe` is what `make_recipe` returns."""
     from captioning.keras_setup import keras
 
-    write_vocabulary(folder, model.vocabulary)
+    write_json(folder / VOCABULARY, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record)
     write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=model.training_photos))
     write_recipe(folder / RECIPE, recipe)
@@ -220,7 +220,7 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     from captioning.network.model import check_captioner
 
     path = find_captioner(folder, data)
-    vocabulary, record = read_vocabulary(folder), read_encoder_record(folder)
+    vocabulary, record = read_json(folder / VOCABULARY, Vocabulary), read_encoder_record(folder)
     photos = ()
     # Models of earlier versions have no such file.
     if (folder / TRAINING_PHOTOS).exists():

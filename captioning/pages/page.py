@@ -22,9 +22,8 @@ from captioning.cli import counted
 from captioning.network.decoding import TokenProbability, mean_probability
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, to_rgb
 from captioning.storage import write_text
-from captioning.text.languages import ENGLISH
 from captioning.text.vocabulary import END_TOKEN
-from captioning.text.words import full_stop, sentence_parts
+from captioning.text.words import ENGLISH, full_stop, sentence_parts
 
 # The probability at which each shade of a word begins.
 SHADES = (0, 0.1, 0.25, 0.5, 0.75)

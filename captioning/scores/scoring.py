@@ -19,8 +19,13 @@ from captioning.files import GENERATED_CAPTIONS, SCORES, command_for, damaged, r
 from captioning.scores import metrics
 from captioning.scores.metrics import Captions, PhotoStatistics
 from captioning.storage import Record, cell_of, digest_of_file, read_json, write_table
-from captioning.text.prepared import PreparedText, usable_photos
-from captioning.text.vocabulary import END_TOKEN, START_TOKEN, Vocabulary
+from captioning.text.vocabulary import (
+    END_TOKEN,
+    START_TOKEN,
+    PreparedText,
+    Vocabulary,
+    usable_photos,
+)
 from captioning.text.words import join_words, word_splitter
 
 # The titles of the rows.

@@ -1,18 +1,21 @@
-"""The vocabulary: the words that the decoder knows, and the token id of each."""
+"""The vocabulary, and the text of a data folder that was prepared with it."""
 
+import hashlib
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote, unquote
 
 import msgspec
 
-from captioning.cli import UserError, one_line
-from captioning.files import VOCABULARY
-from captioning.storage import Record, read_json, write_json
-from captioning.text.languages import ENGLISH
+from captioning.cli import UserError, one_line, quoted
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY, command_for, require
+from captioning.storage import Record, digest_of_file, read_json, write_json, write_text
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
@@ -34,9 +37,9 @@ class Vocabulary(Record, frozen=True, dict=True):
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end
     cleaning: dict[str, str | int]  # the settings that the words were cleaned with
-    padding_id: int = PADDING_ID
-    # Name -> SHA-256 of the files that were made with it.
-    files: dict[str, str] = msgspec.field(default_factory=dict)
+    files: dict[str, str] = msgspec.field(
+        default_factory=dict
+    )  # that belong to it: name -> SHA-256
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for what no vocabulary is, as a file of a stranger may be."""
@@ -47,17 +50,13 @@ class Vocabulary(Record, frozen=True, dict=True):
             raise ValueError("a word is repeated")
         if START_TOKEN not in self.words or END_TOKEN not in self.words:
             raise ValueError(f"{START_TOKEN} or {END_TOKEN} is missing from words")
-        longest = 2 + MAXIMUM_WORDS
-        if not 2 <= self.maximum_length <= longest:
-            raise ValueError(f"maximum_length is not a whole number from 2 to {longest}")
-        if self.padding_id != PADDING_ID:
-            raise ValueError(f"padding_id is not {PADDING_ID}")
+        if not 2 <= self.maximum_length <= 2 + MAXIMUM_WORDS:
+            raise ValueError(f"maximum_length is not from 2 to {2 + MAXIMUM_WORDS}")
 
     @property
     def language(self) -> str:
-        """Code of the language of the words."""
-        # Vocabularies that do not say so are of a time when all were cleaned as English is.
-        return str(self.cleaning.get("language", ENGLISH))
+        """Code of the language of the words; English where the settings name none."""
+        return str(self.cleaning.get("language", "en"))
 
     @property
     def size(self) -> int:
@@ -105,35 +104,113 @@ def build_vocabulary(
         UserError: if no word is left, or a description is too long.
     """
     # Counter.most_common keeps the order of first appearance among equals.
-    counts = Counter(
-        chain.from_iterable([START_TOKEN, *words, END_TOKEN] for words in descriptions)
-    )
-    words = tuple(
-        word
-        for word, count in counts.most_common()
-        if count >= cleaning["min_word_count"] or word in (START_TOKEN, END_TOKEN)
-    )
-    if len(words) == len((START_TOKEN, END_TOKEN)):
+    counts = Counter(word for words in descriptions for word in (START_TOKEN, *words, END_TOKEN))
+    least, markers = cleaning["min_word_count"], (START_TOKEN, END_TOKEN)
+    words = [word for word, count in counts.most_common() if count >= least or word in markers]
+    if len(words) == len(markers):
         raise UserError(
             "no word of the training captions is left: run python prepare_text.py with less than "
-            f"--min-word-length {cleaning['min_word_length']} or --min-word-count "
-            f"{cleaning['min_word_count']}, or write captions that have words"
+            f"--min-word-length {cleaning['min_word_length']} or --min-word-count {least}, or write"
+            " captions that have words"
         )
-    longest = max(map(len, descriptions))
-    # A caption in a script without blanks has more words than can be told before it is split.
-    if longest > MAXIMUM_WORDS:
+    longest = max(descriptions, key=len)
+    if len(longest) > MAXIMUM_WORDS:
         raise UserError(
-            f"a training caption has {longest:,d} words, more than the {MAXIMUM_WORDS} that "
-            "MAXIMUM_WORDS in captioning/text/vocabulary.py allows: shorten it in the captions file"
+            f"the training caption {' '.join(longest[:8])} … has {len(longest):,d} words, of which "
+            f"MAXIMUM_WORDS in captioning/text/vocabulary.py allows {MAXIMUM_WORDS}: shorten it in "
+            "the captions file, then run python prepare_text.py again"
         )
-    return Vocabulary(words, 2 + longest, cleaning)
+    return Vocabulary(tuple(words), 2 + len(longest), cleaning)
 
 
-def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """Writes `vocabulary.json` to a data or model folder."""
-    write_json(folder / VOCABULARY, vocabulary)
+@dataclass(frozen=True)
+class PreparedText:
+    """Captions, splits and vocabulary of a data folder, which belong together."""
+
+    vocabulary: Vocabulary
+    descriptions: dict[str, list[list[str]]]  # photo id -> the words of each cleaned caption
+    captions: dict[str, list[str]]  # photo id -> captions as people wrote them
+    splits: dict[str, list[str]]  # train, dev, test -> photo ids
+    data: Path = Path()  # the folder, for messages
 
 
-def read_vocabulary(folder: Path) -> Vocabulary:
-    """Reads and checks `vocabulary.json` of a data or model folder; see `read_json`."""
-    return read_json(folder / VOCABULARY, Vocabulary)
+def write_prepared_text(text: PreparedText) -> None:
+    """Writes the captions, the descriptions, and the vocabulary with the digests of both.
+
+    The vocabulary comes last: while it is of another run than the others, nothing is read.
+    """
+    data, in_splits = text.data, set(chain.from_iterable(text.splits.values()))
+    others = [photo for photo in text.captions if photo not in in_splits]
+    rows = [
+        f"{photo}\t{split}\t{caption}\n"
+        for split, photos in {**text.splits, "": others}.items()
+        for photo in photos
+        for caption in text.captions.get(photo, ())
+    ]
+    write_text(data / SPLIT_CAPTIONS, "photo\tsplit\tcaption\n" + "".join(rows))
+    # The first blank of a line ends the photo id.
+    lines = [
+        f"{quote(photo)} {' '.join(words)}\n"
+        for photo, of_photo in text.descriptions.items()
+        for words in of_photo
+    ]
+    write_text(data / DESCRIPTIONS, "".join(lines))
+    digests = {name: digest_of_file(data / name) for name in (SPLIT_CAPTIONS, DESCRIPTIONS)}
+    write_json(data / VOCABULARY, msgspec.structs.replace(text.vocabulary, files=digests))
+
+
+def read_prepared_text(data: Path) -> PreparedText:
+    """Reads what `write_prepared_text` wrote, each file once.
+
+    Photos without captions are in no split.
+
+    Raises:
+        UserError: if a file is missing or damaged, or the files are not of the same run.
+    """
+    vocabulary = read_json(data / VOCABULARY, Vocabulary)
+    captions: dict[str, list[str]] = {}
+    splits: dict[str, dict[str, None]] = {split: {} for split in (*SPLITS, "")}
+    descriptions: dict[str, list[list[str]]] = {}
+    for line in _read_lines(data / SPLIT_CAPTIONS, vocabulary)[1:]:
+        photo, split, caption = line.split("\t", 2)
+        splits[split][photo] = None
+        captions.setdefault(photo, []).append(caption)
+    for line in _read_lines(data / DESCRIPTIONS, vocabulary):
+        photo, *words = line.split(" ")
+        # The same word of all descriptions is one object.
+        of_photo = descriptions.setdefault(unquote(photo), [])
+        of_photo.append([sys.intern(word) for word in words if word])
+    in_splits = {split: list(splits[split]) for split in SPLITS}
+    return PreparedText(vocabulary, descriptions, captions, in_splits, data)
+
+
+def _read_lines(path: Path, vocabulary: Vocabulary) -> list[str]:
+    content = require(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != vocabulary.files.get(path.name):
+        raise UserError(
+            f"{path} has changed since {path.with_name(VOCABULARY)} was made: {command_for(path)} "
+            "again; to change a caption, edit the captions file"
+        )
+    return content.decode("utf-8").split("\n")[:-1]
+
+
+def usable_photos(text: PreparedText, split: str, features: Collection[str]) -> list[str]:
+    """Selects the photos of a split that have features, in the order of the split.
+
+    How many have none is said on stderr; prepare_text.py has said how many have no captions.
+
+    Raises:
+        UserError: if there are no features of any of them.
+    """
+    photos = text.splits[split]
+    usable = [photo for photo in photos if photo in features]
+    if not usable:
+        data = quoted(text.data)
+        raise UserError(
+            f"no {split} photo of {text.data} has both features and captions: run python "
+            f"prepare_photos.py --data {data} and python prepare_text.py --data {data} again"
+        )
+    if missing := len(photos) - len(usable):
+        count = f"{missing:,d} of {len(photos):,d} photos left out"
+        print(f"{split} split: {count}, which have no features", file=sys.stderr)
+    return usable

@@ -1,26 +1,95 @@
 """Splits captions into words, cleans them, and joins words to texts and sentences again.
 
 Words are split the same way wherever that is done: in descriptions, in references, in the captions
-that scores are computed from. `languages.py` has what differs between languages.
+that scores are computed from. To add a language, add its line to `LANGUAGES`; one without a line
+has the general rules: the signs within a word are removed, so that its parts become one word, as
+English does it (`t-shirt`, `tshirt`).
+
+Sources: Unicode Standard Annex 29, "Word Boundaries", on languages that tailor the apostrophe and
+the hyphen; `SpecialCasing.txt` of the Unicode Character Database on the Turkish i; the exemplar
+characters and punctuation of the Unicode CLDR.
 """
 
+import argparse
 import functools
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
+from typing import NamedTuple
 
 import regex
 
-from captioning.text.languages import ENGLISH, LANGUAGES, Language, rules_of
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN
+
+ENGLISH = "en"
+
+
+class Language(NamedTuple):
+    """The rules of a language; `'` stands for every apostrophe, `-` for every hyphen."""
+
+    parting: str = ""  # signs within a word after which another begins: l'école, l' école
+    kept: str = ""  # signs within a word that are letters of it: п'ять
+    dotted_i: bool = False  # whether i and ı are two letters, with the capitals İ and I
+    full_stop: str | None = None  # where it is not that of the script
+
+    def lower(self, text: str) -> str:
+        """Returns a text in lower case."""
+        if self.dotted_i:
+            text = unicodedata.normalize("NFC", text).replace("İ", "i").replace("I", "ı")
+        return text.lower()
+
+    def capitalize(self, text: str) -> str:
+        """Returns a text whose first letter is in upper case."""
+        if self.dotted_i and text.startswith("i"):
+            return f"İ{text[1:]}"
+        # Titlecase, since Georgian has capitals, but does not begin sentences with them.
+        return text[:1].title() + text[1:]
+
+
+LANGUAGES = {
+    "az": Language(dotted_i=True),
+    "be": Language(kept="'"),  # сям'я
+    "bo": Language(parting="་"),  # ཁྱི་ནག་པོ: it stands after every syllable
+    "br": Language(kept="'"),  # marc'h
+    "ca": Language(parting="'-", kept="·"),  # l'aigua, col·lecció
+    "dz": Language(parting="་"),  # as Tibetan
+    "fr": Language(parting="'-"),  # l'école, est-il
+    "gl": Language(parting="-"),  # comprou-no
+    "he": Language(parting="־", kept="'׳״"),  # בית־ספר
+    "it": Language(parting="'"),  # dell'acqua
+    "lb": Language(parting="'"),  # d'Kand
+    "mr": Language(full_stop="."),  # unlike Hindi, which has the same script
+    "mt": Language(parting="-"),  # il-kelb
+    "nl": Language(kept="'"),  # foto's
+    "oc": Language(parting="'-", kept="·"),  # l'aiga
+    "pt": Language(parting="-"),  # senta-se
+    "ro": Language(parting="-"),  # într-o
+    "tr": Language(dotted_i=True),
+    "uk": Language(kept="'"),  # п'ять
+    "ur": Language(full_stop="۔"),  # unlike Arabic and Persian
+    "uz": Language(kept="'"),  # o'g'il
+}
+
+
+def rules_of(language: str) -> Language:
+    """Returns the rules of a language: its own, or the general ones."""
+    return LANGUAGES.get(language, Language())
+
+
+def language_code(text: str) -> str:
+    """Checks the form of a language's code, for `SettingsParser`."""
+    if not regex.fullmatch(r"[A-Za-z]{2,3}", text):
+        raise argparse.ArgumentTypeError(
+            f"expected the code of a language as ISO 639 has it, such as en, fr or hi, got {text!r}"
+        )
+    return text.lower()
+
 
 # A letter with its marks of a script that puts no blanks between words. The extensions of a script
 # are what it shares with others, such as the long-vowel mark of both kinds of kana.
 _UNSPACED_SCRIPTS = ("Han", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr")
 _SCRIPTS = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
 UNSPACED = regex.compile(rf"(?=\p{{L}})(?=[{_SCRIPTS}])\X")
-
-_ZERO_WIDTH_SPACE = "\u200b"
 
 # Of each sign within words, the one that stands for all of its kind.
 _SIGNS = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\uff07": "'"})
@@ -41,73 +110,34 @@ _ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'(?=\p{P}*$)"
 _JOINTS = frozenset(chain.from_iterable(rules.parting for rules in LANGUAGES.values()))
 
 # The scripts whose sentences end in another sign than a full stop, or in none.
-_FULL_STOPS = (
-    ("。", ("Han", "Hira", "Kana", "Bopo")),
-    ("", ("Thai", "Laoo")),
-    ("।", ("Deva", "Beng", "Guru", "Orya")),
-    ("།", ("Tibt",)),
-    ("။", ("Mymr",)),
-    ("។", ("Khmr",)),
-    ("።", ("Ethi",)),
-    ("։", ("Armn",)),
-)
-_FULL_STOP_OF_SCRIPT = [
-    (regex.compile("|".join(rf"\p{{scx={script}}}" for script in scripts)), sign)
-    for sign, scripts in _FULL_STOPS
+_FULL_STOPS = [
+    (regex.compile(rf"\p{{scx={script}}}"), sign)
+    for scripts, sign in {
+        "Han Hira Kana Bopo": "。",
+        "Thai Laoo": "",
+        "Deva Beng Guru Orya": "।",
+        "Tibt": "།",
+        "Mymr": "။",
+        "Khmr": "។",
+        "Ethi": "።",
+        "Armn": "։",
+    }.items()
+    for script in scripts.split()
 ]
 _LETTER = regex.compile(r"\p{L}")
 _ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
 
 
-def word_splitter(language: str = ENGLISH) -> Callable[[str], list[str]]:
+def word_splitter(
+    language: str = ENGLISH, is_kept: Callable[[str], bool] = bool
+) -> Callable[[str], list[str]]:
     """Returns a function that splits captions, in lower case, into words without punctuation.
 
     A word of nothing but punctuation is left out. Words are parted after the signs that do so in
-    the language, and each letter of a script that is written without blanks is a word.
+    the language, and each letter of a script that is written without blanks is a word. `is_kept`
+    tells which words stay.
     """
-    return _for_captions(_token_splitter(rules_of(language)))
-
-
-def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str], list[str]]:
-    """Returns a function that reduces captions to words of letters, none below the minimum.
-
-    A letter has its combining marks with it. The minimum, in characters, is not for scripts that
-    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
-    already, are left out.
-    """
-    split = _token_splitter(rules_of(language))
-
-    def clean(token: str) -> list[str]:
-        return [word for word in split(token) if _is_clean(word, min_word_length)]
-
-    return _for_captions(clean)
-
-
-def clean_captions(
-    captions: dict[str, list[str]], min_word_length: int, language: str = ENGLISH
-) -> dict[str, list[list[str]]]:
-    """Cleans the captions of each photo id; one that cleans to nothing stays, empty."""
-    clean = word_cleaner(min_word_length, language)
-    return {photo: [clean(text) for text in of_photo] for photo, of_photo in captions.items()}
-
-
-def _for_captions(split: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    """Makes of a function that splits a token one that splits a caption.
-
-    Each different token is split once, and its words are the same strings in all captions.
-    """
-    known = functools.cache(split)
-
-    def split_caption(caption: str) -> list[str]:
-        if not caption.isascii():
-            caption = UNSPACED.sub(r" \g<0> ", caption.replace(_ZERO_WIDTH_SPACE, " "))
-        return [word for token in caption.split() for word in known(token)]
-
-    return split_caption
-
-
-def _token_splitter(rules: Language) -> Callable[[str], list[str]]:
-    """Returns a function that splits what stands between blanks into words without punctuation."""
+    rules = rules_of(language)
     kept = [_JOINERS]
     if rules.parting or rules.kept:
         signs = regex.escape(rules.parting + rules.kept)
@@ -117,22 +147,37 @@ def _token_splitter(rules: Language) -> Callable[[str], list[str]]:
     removed = regex.compile(rf"(?!{'|'.join(kept)}){_REMOVED}")
     parting = regex.compile(f"[{regex.escape(rules.parting)}]" if rules.parting else r"(?!)")
 
-    def split(token: str) -> list[str]:
+    # Each different token is split once, and its words are the same strings in all captions.
+    @functools.cache
+    def split_token(token: str) -> list[str]:
         # Composed: an accent that is a character of its own, as some systems write it, is one
         # letter with its base. Once more, since what is removed may have stood between them.
         text = unicodedata.normalize("NFC", rules.lower(token)).translate(_SIGNS)
         text = unicodedata.normalize("NFC", removed.sub("", text))
-        return parting.sub(r"\g<0> ", text).split()
+        return [word for word in parting.sub(r"\g<0> ", text).split() if is_kept(word)]
 
-    return split
+    def split_caption(caption: str) -> list[str]:
+        if not caption.isascii():
+            # A zero-width space parts words.
+            caption = UNSPACED.sub(r" \g<0> ", caption.replace("\u200b", " "))
+        return [word for token in caption.split() for word in split_token(token)]
+
+    return split_caption
 
 
-def _is_clean(word: str, min_word_length: int) -> bool:
-    return (
-        _LETTERS.fullmatch(word) is not None
-        and (len(word) >= min_word_length or UNSPACED.match(word) is not None)
-        and word not in (START_TOKEN, END_TOKEN)
-    )
+def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str], list[str]]:
+    """Returns a function that reduces captions to words of letters, none below the minimum.
+
+    A letter has its combining marks with it. The minimum, in characters, is not for scripts that
+    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
+    already, are left out.
+    """
+
+    def is_clean(word: str) -> bool:
+        is_long = len(word) >= min_word_length or UNSPACED.match(word)
+        return bool(_LETTERS.fullmatch(word) and is_long) and word not in (START_TOKEN, END_TOKEN)
+
+    return word_splitter(language, is_clean)
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -140,19 +185,19 @@ def join_words(words: Sequence[str]) -> str:
     return "".join(chain.from_iterable(zip(_blanks_before(words), words, strict=True)))
 
 
-def _blanks_before(words: Sequence[str]) -> Iterator[str]:
-    """Yields the blank that stands before each word of a text, or nothing."""
-    yield from [""] * bool(words)
-    for word, following in pairwise(words):
-        is_joined = word[-1:] in _JOINTS or UNSPACED.match(word) or UNSPACED.match(following)
-        yield "" if is_joined else " "
+def _blanks_before(words: Sequence[str]) -> list[str]:
+    """Returns the blank that stands before each word of a text, or nothing."""
+    blanks = []
+    for before, word in pairwise(["", *words]):
+        is_joined = before[-1:] in _JOINTS or UNSPACED.match(before) or UNSPACED.match(word)
+        blanks.append(" " if before and not is_joined else "")
+    return blanks
 
 
 def as_sentence(text: str, language: str = ENGLISH) -> str:
     """Returns a text with its first letter in upper case and the full stop of its script.
 
-    A text that ends in a full stop already gets no other, and an empty one stays empty. Scores are
-    computed from the words alone.
+    A text that ends in a full stop already gets no other, and an empty one stays empty.
     """
     stop = "" if _ENDED.search(text) else full_stop(text, language)
     return rules_of(language).capitalize(text) + stop
@@ -175,6 +220,6 @@ def full_stop(text: str, language: str = ENGLISH) -> str:
     letters = _LETTER.findall(text)
     if not letters:
         return ""
-    signs = (sign for script, sign in _FULL_STOP_OF_SCRIPT if script.match(letters[-1]))
+    signs = (sign for script, sign in _FULL_STOPS if script.match(letters[-1]))
     own = rules_of(language).full_stop
     return next(signs, ".") if own is None else own

@@ -14,7 +14,7 @@ from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
 from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.photos.features import read_features
-from captioning.text.vocabulary import read_vocabulary
+from captioning.text.vocabulary import read_prepared_text
 
 # Trains for two epochs on the engine, and decodes with a model that another engine saved.
 ON_THE_ENGINE = """
@@ -45,7 +45,7 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
         )
     data, mine, theirs = tmp_path / "data", tmp_path / "tensorflow", tmp_path / engine
     make_prepared_data(data)
-    vocabulary = read_vocabulary(data)
+    vocabulary = read_prepared_text(data).vocabulary
     keras.utils.set_random_seed(3)
     captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length)
     # Large weights, so that photos differ in their captions.

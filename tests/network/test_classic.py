@@ -11,7 +11,7 @@ from captioning.network.model import build_captioner
 from captioning.network.training import CaptionTrainer
 from captioning.text.captions import read_captioned_photos
 from captioning.text.vocabulary import build_vocabulary
-from captioning.text.words import clean_captions
+from captioning.text.words import word_cleaner
 
 MAXIMUM_LENGTH = 34
 NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
@@ -20,9 +20,8 @@ NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
 @pytest.fixture(scope="module")
 def real(flickr8k):
     """Returns the vocabulary, and captions and features of real photos."""
-    captions = clean_captions(
-        read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions, min_word_length=2
-    )
+    written = read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions
+    captions = {name: list(map(word_cleaner(2), written[name])) for name in written}
     training = [
         words
         for name in (flickr8k / SPLITS["train"]).read_text().split()

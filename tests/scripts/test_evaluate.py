@@ -17,7 +17,7 @@ from captioning.photos.features import read_features
 from captioning.scores import metrics, scoring
 from captioning.scores.scoring import Scores
 from captioning.storage import read_json
-from captioning.text.prepared import read_prepared_text
+from captioning.text.vocabulary import read_prepared_text
 
 METRICS = (*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D")
 FLAGS = ["--beam", "3", "--consensus", "4"]

