@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -170,17 +169,16 @@ def test_a_caption_may_hold_what_separates_columns_elsewhere(tmp_path, marks):
     assert captions_of(tmp_path)["a"] == [f"A dog{other} a cat"]
 
 
+BY_NUMBER = ["--photo-column", "1", "--caption-column", "3"]
+
+
 @pytest.mark.parametrize(
     ("header", "flags", "photos"),
     [
-        (("Nr", "Frage", "Antwort"), ["--photo-column", "1", "--caption-column", "antwort"], "123"),
+        (("Nr", "Frage", "Antwort"), BY_NUMBER, "123"),
         (("image_id", "x", "text"), [], "123"),
         # Without a header: the first row is one like the others.
-        (
-            ("7", "Was ist das?", "Ein Hund"),
-            ["--photo-column", "1", "--caption-column", "3"],
-            "7123",
-        ),
+        (("7", "Was ist das?", "Ein Hund"), BY_NUMBER, "7123"),
     ],
 )
 def test_photos_may_be_named_by_numbers(tmp_path, header, flags, photos):
@@ -192,11 +190,7 @@ def test_photos_may_be_named_by_numbers(tmp_path, header, flags, photos):
 @pytest.mark.parametrize(
     ("header", "flags", "words"),
     [
-        (
-            ("image", "caption", "caption"),
-            [],
-            ["'image', 'caption', 'caption'", "--caption-column"],
-        ),
+        (("image", "caption", "caption"), [], ["'image', 'caption', 'caption'", "--caption-col"]),
         (("image", "image", "caption"), [], ["--photo-column"]),
         (("image", "number"), ["--caption-column", "text"], ["'image', 'number'"]),
         (("image", "caption"), ["--photo-column", "Foto"], ["'image', 'caption'"]),
@@ -217,9 +211,8 @@ def test_a_name_of_the_official_form_may_differ_in_case_or_be_numbered(tmp_path,
     assert captions_of(tmp_path)["a"] == ["A dog .", "B .", "C .", "D\twith a tab ."]
     # The same name in another folder may be another photo.
     write(tmp_path, {CAPTIONS: f"{rest}below/a.jpg#1\tE .\n"})
-    assert_nothing_done(
-        tmp_path, capsys, "line 5 names 'below/a.jpg', which has the photo id of 'a.jpg'"
-    )
+    fault = "line 5 names 'below/a.jpg', which has the photo id of 'a.jpg'"
+    assert_nothing_done(tmp_path, capsys, fault)
 
 
 # ---- Where they are ----
@@ -239,10 +232,7 @@ def test_captions_that_are_named_win_and_are_not_remembered(tmp_path, capsys):
 
 def test_several_files_that_may_hold_the_captions_are_named(tmp_path, capsys):
     write(tmp_path, {name: "a.jpg,A dog\n" + name for name in ("a.csv", "b.csv", "c.tsv")})
-    words = [
-        "3 files that may be the captions, such as a.csv and b.csv",
-        f"run python prepare_text.py --data {tmp_path} --captions",
-    ]
+    words = "3 files that may be the captions, such as a.csv and b.csv", "--captions FILE"
     assert_nothing_done(tmp_path, capsys, *words)
     # One of a usual name is taken before the others, and of several the nearest.
     write(tmp_path, dict.fromkeys(("captions.txt", "below/captions.txt"), table(*ROWS)))
@@ -260,14 +250,3 @@ def test_files_of_earlier_versions_are_ignored_and_that_is_said(tmp_path, capsys
     assert prepare(tmp_path) == 0
     printed = capsys.readouterr().out
     assert printed.count("places.json and splits.json") == 1
-
-
-@pytest.mark.parametrize("name", ["captions.txt", CAPTIONS, SPLITS["dev"], "photo 1.txt"])
-def test_a_pipe_is_not_waited_for(tmp_path, capsys, name):
-    write(tmp_path, BESIDE if name == "photo 1.txt" else {"mine.csv": table(*ROWS)})
-    (tmp_path / name).unlink(missing_ok=True)
-    os.mkfifo(tmp_path / name)
-    if name == SPLITS["dev"]:
-        assert_nothing_done(tmp_path, capsys, "trainImages.txt is missing")
-    else:
-        assert prepare(tmp_path) == 0

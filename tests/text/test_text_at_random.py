@@ -47,23 +47,18 @@ values = st.recursive(
 
 
 def records(**fields):
-    """Gives objects of these fields, of which some may be missing or of another type."""
+    """Gives lists of objects of these fields, of which some may be missing or of another type."""
     optional = {name: kind | values for name, kind in fields.items()}
-    return st.fixed_dictionaries({}, optional=optional)
+    return st.lists(st.fixed_dictionaries({}, optional=optional), max_size=4)
 
 
-photos = st.sampled_from(["a.jpg", "b.jpg", "c.jpg"])
-sentences = st.lists(records(raw=pieces), max_size=3)
-images = records(filename=photos, split=st.sampled_from(["train", "val"]), sentences=sentences)
-karpathys = st.lists(images, max_size=4).map(lambda found: {"images": found})
-keys = st.integers(0, 3)
-cocos = st.fixed_dictionaries(
-    {
-        "images": st.lists(records(id=keys, file_name=photos), max_size=4),
-        "annotations": st.lists(records(id=keys, image_id=keys, caption=pieces), max_size=4),
-    }
+keys, photos = st.integers(0, 3), st.sampled_from(["a.jpg", "b.jpg", "c.jpg"])
+images = records(
+    id=keys, file_name=photos, filename=photos, split=pieces, sentences=records(raw=pieces)
 )
-jsons = st.one_of(values, karpathys, cocos).map(json.dumps)
+annotations = records(image_id=keys, caption=pieces)
+lists = st.fixed_dictionaries({"images": images}, optional={"annotations": annotations})
+jsons = (values | lists).map(json.dumps)
 
 
 def attempt(action):
