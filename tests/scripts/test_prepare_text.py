@@ -2,11 +2,9 @@
 
 import hashlib
 import shutil
-import subprocess
-import sys
 
 import pytest
-from support import ROOT, assert_nothing_done, contents, prepare
+from support import assert_nothing_done, contents, prepare
 
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.storage import TEXT_LOCK, locked
@@ -77,9 +75,6 @@ def test_what_is_written(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-2] == f"next: python train.py --data {data}"
     assert printed.err.splitlines()[1:4] == ["  A dog is on a mat . -> dog mat"] * 3
-    written = contents(data)
-    assert prepare(data, "--min-word-length", "3") == 0
-    assert contents(data) == written
 
 
 def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
@@ -97,10 +92,6 @@ def test_photos_and_captions_that_miss_each_other_are_counted(tmp_path, capsys):
         f"without a file 2 files without captions 1 in {data / 'photos'} descriptions",
     ):
         assert line in printed
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "a.jpg").touch()
-    assert prepare(data, "--photos", str(tmp_path / "elsewhere")) == 0
-    assert "without a file 3 files without captions 0" in " ".join(capsys.readouterr().out.split())
 
 
 # ---- Languages ----
@@ -142,12 +133,9 @@ def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language
     warning = warn_of_cleaning({"photo": captions}, {"photo": cleaned})
     assert bool(warning) == bool(damaged)
     if damaged:
-        lines = warning.splitlines()
-        share = f"{damaged} of {len(captions)} caption"
-        assert lines[0].startswith(f"warning: {share}")
-        assert sum(" -> " in line for line in lines) == damaged
+        assert warning.startswith(f"warning: {damaged} of {len(captions)} caption")
+        assert warning.count(" -> ") == damaged
         assert "--language" in warning
-        assert "--min-word-length 1" in " ".join(warning.split())
 
 
 # ---- Mistakes ----
@@ -160,34 +148,21 @@ def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language
         (["--min-word-count", "2"], ["no word", "--min-word-count 2"]),
         (["--min-word-count", "9" * 30], ["no word"]),
         (["--data", "CAPTIONS"], ["is not a folder", "--data"]),
-        (["--data", "CAPTIONS/below"], ["missing"]),
         (["--data", "nowhere"], ["nowhere", "missing", "captions"]),
         (["--data", "x" * 300], ["x" * 300]),
         (["--photos", "nowhere"], ["nowhere is not a folder"]),
         (["--language", "french"], ["language as ISO 639 has it, such as en, fr or hi, got 'fren"]),
-        (["--language", "12"], ["language as ISO 639 has it"]),
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(tmp_path, capsys, flags, words):
     data = write_data(tmp_path)
     flags = [flag.replace("CAPTIONS", str(data / CAPTIONS)) for flag in flags]
     assert_nothing_done(data, capsys, *words, flags=flags)
-    # Random splits neither.
-    for name in SPLITS.values():
-        (data / name).unlink()
-    assert_nothing_done(data, capsys, *words, flags=flags)
 
 
 def test_a_caption_of_too_many_characters_is_refused(tmp_path, capsys):
     data = write_data(tmp_path, ["狗" * 201, "A cat .", "A cow ."])
     assert_nothing_done(data, capsys, "has 201 words", flags=["--language", "zh"])
-
-
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, capsys):
-    data = write_data(tmp_path)
-    (data / VOCABULARY).mkdir()
-    assert prepare(data) == 2
-    assert str(data / VOCABULARY) in capsys.readouterr().err
 
 
 # ---- Runs at the same time ----
@@ -200,10 +175,3 @@ def test_a_second_run_is_refused(tmp_path, capsys):
     # In two terminals, as people do.
     with locked(data, "prepare_photos.py"):
         assert prepare(data) == 0
-
-
-def test_text_is_prepared_without_loading_a_network():
-    heavy = "{'keras', 'tensorflow', 'pandas', 'upath'}"
-    code = f"import sys, prepare_text; sys.exit(len({heavy} & set(sys.modules)))"
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
-    assert process.returncode == 0

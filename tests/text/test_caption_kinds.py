@@ -66,57 +66,31 @@ SPLIT_FILES = {
 FROM_FILE, AT_RANDOM = "from the captions file", "dev and test at random, with seed 1"
 FORM = "the official form, name.jpg#0<TAB>caption"
 
+LEMMAS = {"Flickr8k.lemma.token.txt": OFFICIAL}
+BARE = "".join(f"{name}\t{text}\n" for name, text in ROWS)
+TSV = table(*((text, name) for name, text in ROWS), mark="\t")
+SEMICOLONS = "\ufeff" + table(("Datei", "caption"), *ROWS, mark=";")
+WITH_SPLITS = [(7, f"photos/{name}", text, SPLIT_OF[name]) for name, text in ROWS]
+WITH_SPLITS = table(("Reviewer", "File_Name", "Description", "Split"), *WITH_SPLITS)
+ANSWERS = [(Path(name).stem, "This is no caption .", text) for name, text in ROWS]
+ANSWERS = table(("Bild", "Frage", "Antwort"), *ANSWERS)
+BARS_FILES = dict.fromkeys(("flickr30k/results.csv", "flickr30k/flickr30k/results.csv"), BARS)
+CSV = {"captions.txt": table(("image", "caption"), *ROWS)}
+
 # Files, what they are said to be taken for, and where the splits come from.
 KINDS = {
-    "official": (
-        {CAPTIONS: OFFICIAL, "Flickr8k.lemma.token.txt": OFFICIAL, **SPLIT_FILES},
-        *(FORM, "from Flickr_8k.trainImages.txt"),
-    ),
-    "without numbers": (
-        {CAPTIONS: "".join(f"{name}\t{text}\n" for name, text in ROWS)},
-        *("TSV, columns 1 and 2", AT_RANDOM),
-    ),
+    "official": ({CAPTIONS: OFFICIAL, **LEMMAS, **SPLIT_FILES}, FORM, f"from {SPLITS['train']}"),
+    "without numbers": ({CAPTIONS: BARE}, "TSV, columns 1 and 2", AT_RANDOM),
     "Flickr30k": ({"results_20130124.token": OFFICIAL}, FORM, AT_RANDOM),
-    "Kaggle's Flickr8k": (
-        {"captions.txt": table(("image", "caption"), *ROWS)},
-        *("CSV, columns 1 and 2", AT_RANDOM),
-    ),
-    "Kaggle's Flickr30k": (
-        {"flickr30k/results.csv": BARS, "flickr30k/flickr30k/results.csv": BARS},
-        *("Kaggle's Flickr30k, name.jpg| 0| caption", AT_RANDOM),
-    ),
+    "Kaggle's Flickr8k": (CSV, "CSV, columns 1 and 2", AT_RANDOM),
+    "Kaggle's Flickr30k": (BARS_FILES, "Kaggle's Flickr30k, name.jpg| 0| caption", AT_RANDOM),
     "Karpathy": ({"dataset_flickr8k.json": karpathy()}, "Karpathy's JSON", FROM_FILE),
     "COCO": (COCO_FILES, "COCO's captions", f"{FROM_FILE}; test at random"),
-    "CSV with splits": (
-        {
-            "mine.csv": table(
-                ("Reviewer", "File_Name", "Description", "Split"),
-                *((7, f"photos/{name}", text, SPLIT_OF[name]) for name, text in ROWS),
-            )
-        },
-        *("CSV, columns 2 and 3", FROM_FILE),
-    ),
-    "TSV without a header": (
-        {"mine.tsv": table(*((text, name) for name, text in ROWS), mark="\t")},
-        *("TSV, columns 2 and 1", AT_RANDOM),
-    ),
-    "semicolons": (
-        {"x.csv": "\ufeff" + table(("Datei", "caption"), *ROWS, mark=";")},
-        *("CSV with semicolons, columns 1 and 2", AT_RANDOM),
-    ),
-    "columns by flag": (
-        {
-            "x.csv": table(
-                ("Bild", "Frage", "Antwort"),
-                *((Path(name).stem, "This is no caption .", text) for name, text in ROWS),
-            )
-        },
-        *("CSV, columns 1 and 3", AT_RANDOM),
-    ),
-    "texts beside photos": (
-        BESIDE,
-        *("photos with a .txt beside each", AT_RANDOM),
-    ),
+    "CSV with splits": ({"mine.csv": WITH_SPLITS}, "CSV, columns 2 and 3", FROM_FILE),
+    "TSV without a header": ({"mine.tsv": TSV}, "TSV, columns 2 and 1", AT_RANDOM),
+    "semicolons": ({"x.csv": SEMICOLONS}, "CSV with semicolons, columns 1 and 2", AT_RANDOM),
+    "columns by flag": ({"x.csv": ANSWERS}, "CSV, columns 1 and 3", AT_RANDOM),
+    "texts beside photos": (BESIDE, "photos with a .txt beside each", AT_RANDOM),
 }
 FLAGS = {"columns by flag": ["--photo-column", "1", "--caption-column", "antwort"]}
 

@@ -76,7 +76,6 @@ def attempt(action):
     columns=st.sampled_from([("", ""), ("1", "2"), ("image", "caption"), ("x", "")]),
 )
 @example(name="captions.csv", content=b'a.jpg,"', columns=("", ""))
-@example(name="dataset_x.json", content=b'{"images": [], "annotations": []}', columns=("", ""))
 @example(
     name=CAPTIONS, content=b"\xef\xbb\xbfa.jpg#0\tA dog .\r\n\r\nb.jpg.1#0\t", columns=("", "")
 )
