@@ -29,8 +29,8 @@ from captioning.network.model_folder import (
     save_model,
     write_recipe,
 )
-from captioning.storage import write_json
-from captioning.text.vocabulary import read_vocabulary, write_vocabulary
+from captioning.storage import read_json, write_json
+from captioning.text.vocabulary import Vocabulary
 
 RESULTS = ("scores.json", "captions.csv", "captions.html")
 RECORD = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH)
@@ -219,10 +219,8 @@ def cut_off(path):
 
 def change_json(path, **changes):
     """Changes a record as someone could who computes its digest anew."""
-    if path.name == "vocabulary.json":
-        write_vocabulary(path.parent, structs.replace(read_vocabulary(path.parent), **changes))
-    else:
-        write_json(path, structs.replace(RECORD, **changes))
+    record = read_json(path, Vocabulary) if path.name == "vocabulary.json" else RECORD
+    write_json(path, structs.replace(record, **changes))
 
 
 def save_other(path, captioner):
