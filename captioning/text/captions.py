@@ -90,6 +90,8 @@ class CaptionedPhotos:
                 raise KindError(f"{place} has the split {row.split!r:.40}, none of {known}")
             if self.split_of.setdefault(photo, split) != split:
                 raise KindError(f"{place} has {row.name!r} in another split than an earlier row")
+        if re.search(r"#[0-9]+\t", row.caption):
+            raise KindError(f"{place} holds two captions, since a line end is missing")
         self.captions.setdefault(photo, []).append(row.caption)
 
 

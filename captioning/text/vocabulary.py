@@ -1,6 +1,7 @@
 """The vocabulary, and the text of a data folder that was prepared with it."""
 
 import hashlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -149,8 +150,9 @@ def write_prepared_text(text: PreparedText) -> None:
     ]
     write_text(data / SPLIT_CAPTIONS, "photo\tsplit\tcaption\n" + "".join(rows))
     # The first blank of a line ends the photo id.
+    ids = {photo: re.sub(r"[\s%]", lambda found: quote(found[0]), photo) for photo in text.captions}
     lines = [
-        f"{quote(photo)} {' '.join(words)}\n"
+        f"{ids[photo]} {' '.join(words)}\n"
         for photo, of_photo in text.descriptions.items()
         for words in of_photo
     ]

@@ -40,6 +40,7 @@ LINES = [
     ("#1\tno name", "is not of the official form"),
     ("no#1number.jpg\ta caption", "is not of the official form"),
     (".jpg#0\tno name", "no name of a file"),
+    ("a.jpg#1\tA dog .b.jpg#1\tA cat .", "holds two captions"),
     ("a.png#1\tOf another photo .", "the photo id of 'a.jpg'"),
     ("b.jpg#1\tcaf\udce9", "or save the file as UTF-8"),
     ("b.jpg#1\tA d\0g .", "is not UTF-8 text"),
