@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 import pytest
 from support import ROOT
@@ -26,22 +25,16 @@ from captioning.storage import (
 )
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", '=HYPERLINK("x","y")', "\n+1"]
-)
-def test_a_table_carries_no_formula(tmp_path, text):
-    write_table(tmp_path / "out.csv", pd.DataFrame({"photo": [text], "caption": ["a dog"]}))
-    row = pd.read_csv(tmp_path / "out.csv", dtype=str).iloc[0]
-    assert (row["photo"], row["caption"]) == (f"'{text}", "a dog")
-
-
-def test_numbers_and_ordinary_texts_are_left_alone(tmp_path):
-    texts = ["a dog", 'a "big" dog, here', "1 = 1", "", "café", "two\nlines"]
-    numbers = np.array([-1.5, 0, 2, -3, 1e-7, 5])
-    write_table(tmp_path / "out.csv", pd.DataFrame({"text": texts, "number": numbers}))
-    table = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
-    assert list(table["text"]) == texts
-    assert list(table["number"]) == list(numbers)
+def test_a_table_carries_no_formula_and_leaves_the_rest_alone(tmp_path):
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", '=HYPERLINK("x","y")', "\n+1"]
+    texts = ["a dog", 'a "big" dog, here', "1 = 1", "", "café", "two\nlines", "a\udcffb"]
+    numbers = [-1.5, 0, 2, -3, 1e-7, 5, 1]
+    table = pd.DataFrame({"formula": formulas, "text": texts, "number": numbers})
+    write_table(tmp_path / "out.csv", table)
+    written = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert list(written["formula"]) == [f"'{text}" for text in formulas]
+    assert list(written["text"]) == [*texts[:-1], r"a\udcffb"]
+    assert list(written["number"]) == numbers
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -82,12 +75,10 @@ def _edited(path, **changes):
     [
         (lambda path: path.unlink(), ["is missing", "first"]),
         (lambda path: path.write_text("{"), ["is damaged", "again"]),
-        (lambda path: path.write_bytes(b"\xff\xfe"), ["is damaged"]),
         (lambda path: path.write_text("[" * 100_000), ["is damaged"]),
         (lambda path: path.write_text("[]"), ["is damaged", "no JSON object"]),
         (lambda path: _edited(path, text="another"), ["is damaged", "edited"]),
         (lambda path: _edited(path, format=2), ["has format version 2, not 3", "again"]),
-        (lambda path: _edited(path, format=None), ["has format version None, not 3"]),
     ],
 )
 def test_a_damaged_record_is_one_sentence_with_the_command(tmp_path, damage, words):
@@ -102,13 +93,7 @@ def test_a_damaged_record_is_one_sentence_with_the_command(tmp_path, damage, wor
 
 
 def test_a_record_of_other_types_is_damaged(tmp_path):
-    class Other(Record):
-        """The same keys with other values."""
-
-        FORMAT: ClassVar[int] = 3
-        text: list[str]
-
-    write_json(tmp_path / "word.json", Other(text=["dog"]))
+    write_json(tmp_path / "word.json", Word(text=["dog"], counts={}))
     with pytest.raises(UserError, match=r"word.json is damaged \(Expected `str`"):
         read_json(tmp_path / "word.json", Word)
 
@@ -117,11 +102,8 @@ def test_a_record_of_other_types_is_damaged(tmp_path):
     ("name", "command"),
     [
         ("features.pkl", "prepare_photos.py --data {}"),
-        ("features-cache.sqlite", "prepare_photos.py --data {}"),
         ("split-captions.tsv", "prepare_text.py --data {}"),
-        ("vocabulary.json", "prepare_text.py --data {}"),
         ("captioner.keras", "train.py --model {}"),
-        ("checkpoint.npz", "train.py --model {}"),
         ("scores.json", "evaluate.py --model {}"),
     ],
 )
@@ -145,21 +127,11 @@ def test_a_model_names_the_data_that_it_was_trained_on(tmp_path):
     assert command in str(missing(tmp_path / "captions.csv"))
 
 
-@pytest.mark.parametrize(
-    ("name", "photo"),
-    [
-        ("dog.jpg", "dog"),
-        ("2258277193_586949ec62.jpg.1", "2258277193_586949ec62"),
-        ("a.b.c.png", "a.b.c"),
-        ("train/x/dog.jpeg", "dog"),
-        ("C:\\photos\\dog.JPG", "dog"),
-        ("img.001", "img.001"),
-        ("cafe\u0301.jpg", "caf\u00e9"),
-        (".jpg", ""),
-    ],
-)
-def test_photo_ids(name, photo):
-    assert photo_id(name) == photo
+def test_photo_ids():
+    photos = {"dog.jpg": "dog", "train/x/a.b.jpeg": "a.b", "C:\\photos\\dog.JPG": "dog", ".jpg": ""}
+    photos |= {"258_586949ec62.jpg.1": "258_586949ec62", "img.001": "img.001"}
+    photos["cafe\u0301.jpg"] = "caf\u00e9"
+    assert {name: photo_id(name) for name in photos} == photos
 
 
 def test_a_killed_process_holds_no_lock(tmp_path):
