@@ -19,13 +19,13 @@ Writes  DATA/photo-folders.json what --photos named, for later runs
                                 from, for the next run, and with hashes that
                                 tell which photos look alike
 Takes   with VGG16 on two cores ten to twenty minutes for the 8,091 photos of
-        Flickr8k, after a download of its ImageNet weights (528 MB); with
-        EfficientNetLite2, whose weights come with requirements.txt, a fraction
-        of that.
+        Flickr8k, after a download of its weights (528 MB); a fraction of that
+        with EfficientNetLite2, whose weights come with requirements.txt.
 Next    python prepare_text.py, then python train.py.
 """
 
 import argparse
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -33,28 +33,12 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from captioning.cli import (
-    DONE,
-    DONE_IN_PART,
-    announce_loading,
-    counted,
-    one_line,
-    quoted,
-    run,
-    wrapped,
-)
-from captioning.files import ENCODER_RECORD, FEATURES_CACHE
-from captioning.photos import encoders
+from captioning.cli import DONE, DONE_IN_PART, announce_loading, counted, one_line, run, wrapped
+from captioning.files import ENCODER_RECORD
+from captioning.photos import encoders, listing
 from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED
-from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, open_cache
+from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, connected
 from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, read_encoder_record
-from captioning.photos.listing import (
-    describe_left_out,
-    list_photos,
-    path_of,
-    photo_folders,
-    write_photo_folders,
-)
 from captioning.photos.ray_encoding import NO_CLUSTER, cluster, encode_here
 from captioning.photos.reading import limit_pixels
 from captioning.settings import SettingsParser, whole_number
@@ -71,40 +55,38 @@ DTYPE = FLOAT32  # or bfloat16: faster on processors with avx512_bf16 or amx, a 
 BATCH_SIZE = 6  # photos that the network takes at once; more need more memory and gain little
 RAY = NO_CLUSTER  # auto: encode by workers on all processors or GPUs here; or a cluster's HOST:PORT
 
-# The features.
-FORMAT = AUTOMATIC  # pickle, or mapped or mapped-half, which need not fit in memory; see docs/scale
-
-# The photos.
+# The photos and the features.
 MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fill the memory
+FORMAT = AUTOMATIC  # pickle, or mapped, which need not fit in memory; see docs/scale.md
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the photos, encodes those that are new, writes the features, says what was skipped."""
-    batch_size = whole_number(1, PHOTOS_AT_RISK)
-    types = {"BATCH_SIZE": batch_size, "DTYPE": (FLOAT32, BFLOAT16), "FORMAT": FORMS}
-    parser = SettingsParser(globals(), {**types, "PHOTOS": path_of})
+    types = {"BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK), "DTYPE": (FLOAT32, BFLOAT16)}
+    parser = SettingsParser(globals(), {**types, "FORMAT": FORMS, "PHOTOS": listing.path_of})
     parser.epilog = wrapped(f"encoders: {', '.join(encoders.ENCODERS)}")
     options = parser.parse_settings(arguments)
     encoders.split_name(options.encoder, options.weights)
     limit_pixels(options.max_pixels)
     data, skipped, left_out = options.data, {}, Counter()
     # Where there are no photos no lock should be left.
-    photos = list_photos(photo_folders(data, options.photos), skipped, left_out)
-    with locked(data, PHOTO_SCRIPTS), open_cache(data, photos) as cache:
+    photos = listing.list_photos(listing.photo_folders(data, options.photos), skipped, left_out)
+    with locked(data, PHOTO_SCRIPTS), connected(data) as connection:
+        cache = FeatureCache(data, connection, photos)
         if options.photos:
-            write_photo_folders(data, options.photos)
-        missing = cache.missing(skipped)
+            listing.write_photo_folders(data, options.photos)
+        missing = [photos[photo] for photo in cache.missing]
         is_local = options.ray == NO_CLUSTER or not missing
         with nullcontext(encode_here) if is_local else cluster(options.ray) as encode:
-            encoder, record = load_encoder(options, cache, is_needed=bool(missing))
+            encoder, record = load_encoder(options, cache)
             # Printed last, so that a run that is refused prints one sentence and no other.
             print(parser.describe(options))
             if left_out:
-                print(describe_left_out(left_out))
-            print_found(data, cache, len(missing))
+                print(wrapped(listing.describe_left_out(left_out)))
+            print_found(data, cache)
             if missing:
-                results = encode([photos[name] for name in missing], encoder, options.batch_size)
-                skipped |= cache.add(missing, results, record, options.batch_size)
+                results = encode(missing, encoder, options.batch_size)
+                skipped |= cache.add(results, record, options.batch_size)
         for path, reason in skipped.items():
             print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
         cache.write_features(record, skipped, options.format)
@@ -113,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load_encoder(
-    options: argparse.Namespace, cache: FeatureCache, is_needed: bool
+    options: argparse.Namespace, cache: FeatureCache
 ) -> tuple[encoders.Encoder | None, EncoderRecord]:
     """Loads the encoder, unless there is nothing to encode and its record is known without.
 
@@ -127,7 +109,7 @@ def load_encoder(
         asked = {"encoder": options.encoder, "dtype": options.dtype}
         cache.check_encoder(replace(known, weights=options.weights, **asked))
         # These two words always mean the same weights; of a file only its digest tells.
-        if not is_needed and known.weights == options.weights in (IMAGENET, UNTRAINED):
+        if not cache.missing and known.weights == options.weights in (IMAGENET, UNTRAINED):
             return None, known
     announce_loading(options.encoder)
     encoder = encoders.Encoder(options.encoder, options.weights, options.dtype)
@@ -136,12 +118,11 @@ def load_encoder(
     return encoder, record
 
 
-def print_found(data: Path, cache: FeatureCache, missing: int) -> None:
+def print_found(data: Path, cache: FeatureCache) -> None:
     """Says what earlier runs have left."""
-    if cache.damaged:
-        print(f"{FEATURES_CACHE} has {counted(cache.damaged, 'damaged row')}, to be made again")
-    if cache.encoded and missing:
-        print(f"found {len(cache.encoded):,d} features of earlier runs, {missing:,d} to go")
+    encoded, missing = len(cache.encoded), len(cache.missing)
+    if encoded and missing:
+        print(f"found {encoded:,d} features of earlier runs, {missing:,d} to go")
     if not cache.record:
         if (data / "features-cache").exists():
             print(wrapped(f"{data / 'features-cache'} of an earlier version: not read any more"))
@@ -154,12 +135,13 @@ def print_result(data: Path, cache: FeatureCache, skipped: int) -> None:
     record = read_encoder_record(data)
     count = counted(record.count, "photo")
     print(wrapped(f"{count}, {record.length:,d} features each, by {record.encoder}"))
-    if cache.earlier:
-        print(wrapped(f"since the last run: {cache.summary()}"))
+    if earlier := cache.earlier:
+        new, gone = cache.encoded.items() - earlier.items(), earlier.keys() - cache.encoded.keys()
+        print(f"since the last run: {len(new):,d} new or changed, {len(gone):,d} gone")
     if skipped:
         print(f"{counted(skipped, 'photo')} skipped; {data / ENCODER_RECORD} says why")
     print(wrapped(f"wrote {data / record.file} and {data / ENCODER_RECORD}"))
-    print(f"next: python prepare_text.py --data {quoted(data)}, then train.py")
+    print(f"next: python prepare_text.py --data {shlex.quote(str(data))}, then train.py")
 
 
 command = partial(run, main)

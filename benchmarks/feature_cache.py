@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, run
 from captioning.files import FEATURES_CACHE
-from captioning.photos.feature_cache import open_cache
+from captioning.photos.feature_cache import FeatureCache, connected
 from captioning.photos.features import MAPPED, EncoderRecord
 from captioning.settings import SettingsParser
 
@@ -49,17 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = Path(folder)
         print(f"{'':24s}{'seconds':>9s}{'peak MB':>9s}{'file MB':>9s}")
         for title, count in (("fill", options.photos), ("add", options.photos + options.new)):
-            names = [f"made_up_photo_{index:09d}.jpg" for index in range(count)]
-            photos = {name: data / "photos" / name for name in names}
+            photo_ids = [f"made_up_photo_{index:09d}" for index in range(count)]
+            photos = {photo: data / "photos" / f"{photo}.jpg" for photo in photo_ids}
             started = time.perf_counter()
-            with open_cache(data, photos) as cache:
+            with connected(data) as connection:
+                cache = FeatureCache(data, connection, photos)
                 print_row(f"open before: {title}", started, data)
                 started = time.perf_counter()
-                missing = cache.missing({})
-                rows = (generator.random(options.length, dtype=np.float32) for _ in missing)
-                results = ((name, row, "0" * 64) for name, row in zip(missing, rows, strict=True))
-                cache.add(missing, results, record, options.batch_size)
-                print_row(f"{title} {len(missing):,d}", started, data)
+                rows = (generator.random(options.length, dtype=np.float32) for _ in cache.missing)
+                results = ((data, row, "0" * 64) for row in rows)
+                cache.add(results, record, options.batch_size)
+                print_row(f"{title} {len(cache.missing):,d}", started, data)
                 started = time.perf_counter()
                 cache.write_features(record, {}, MAPPED)
                 print_row("write features.npy", started, data)

@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The data.
 PHOTOS = (8091, 32364, 129456)  # photos with captions and features: 1, 4, 16 times Flickr8k's
 LENGTH = 4096  # features of a photo
-FORMS = (PICKLE, MAPPED)  # what the features are written as: pickle, mapped, mapped-half
+FORMS = (PICKLE, MAPPED)  # what the features are written as
 CAPTIONS_EACH = 1  # captions of a photo
 WORDS = 1000  # different words of the captions
 

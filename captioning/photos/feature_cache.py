@@ -8,168 +8,110 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from captioning.cli import UserError, counted, quoted
-from captioning.files import FEATURES_CACHE, photo_id, require
-from captioning.photos.features import (
-    EncoderRecord,
-    SkippedPhoto,
-    check_same_encoder,
-    write_features,
-)
-from captioning.photos.reading import Photo, PhotoError, read_photo
+from captioning.cli import UserError, quoted
+from captioning.files import FEATURES_CACHE
+from captioning.photos import features
+from captioning.photos.features import EncoderRecord, SkippedPhoto
+from captioning.photos.reading import PhotoError
 
 # Photos that a kill can cost.
 PHOTOS_AT_RISK = 256
 
-# A name need not be UTF-8; `made_of` is the size and the time of the file. Without features, a
-# photo could not be read.
+# A photo's id need not be UTF-8; `made_of` is the size and the time of its file. Without features,
+# it could not be read.
 _TABLES = """
-CREATE TABLE IF NOT EXISTS encoder (record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS encoder (record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS photos (
-    name BLOB PRIMARY KEY, made_of TEXT NOT NULL, hash TEXT NOT NULL, features BLOB, crc INTEGER
+    id BLOB PRIMARY KEY, made_of TEXT NOT NULL, hash TEXT NOT NULL, features BLOB, crc INTEGER
 );
 """
 
 
 class FeatureCache:
-    """Which photos have features that were made of them as they are now, and those features.
+    """Which photos have features that were made of them as they are now, and those features."""
 
-    A photo's name is its path below the folder of photos. `open_cache` makes it.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, data: Path, photos: Mapping[str, Path]):
-        self.data = data
-        self.photos = photos  # by name, in the order of the features
-        self.made_of = {name: _made_of(path) for name, path in photos.items()}
-        self.encoded: set[str] = set()  # names of those photos
-        self.earlier: dict[str, str] = {}  # what each was made of in earlier runs
-        self.unreadable: set[str] = set()  # in earlier runs
-        self.damaged = 0  # rows
-        self._connection = connection
+    def __init__(self, data: Path, connection: sqlite3.Connection, photos: Mapping[str, Path]):
+        self._data, self._database = data, connection
+        self._photos = photos  # by photo id, in the order of the features
         record = connection.execute("SELECT record FROM encoder").fetchone()
         self.record = msgspec.json.decode(record[0], type=EncoderRecord) if record else None
-        for name, made_of, digits, features, crc in connection.execute("SELECT * FROM photos"):
-            if crc != _crc(name, made_of, digits, features):
-                self.damaged += 1
-            elif features is None:
-                self.unreadable.add(os.fsdecode(name))
+        self.earlier: dict[str, str] = {}  # ids of encoded photos -> what each was made of
+        unreadable = set()
+        for photo, made_of, digits, row, crc in connection.execute("SELECT * FROM photos"):
+            if crc != _crc(photo, made_of, digits, row):
+                continue
+            if row is None:
+                unreadable.add(os.fsdecode(photo))
             else:
-                self.earlier[os.fsdecode(name)] = made_of
-        self.encoded = {
-            name for name, made_of in self.earlier.items() if self.made_of.get(name) == made_of
-        }
-
-    def missing(self, skipped: dict[str, str]) -> list[str]:
-        """Lists the photos to encode; of those that no earlier run could read, what now can be.
-
-        These come last, so that the batches of a resumed run are those of an undisturbed one; the
-        paths of the others are added to `skipped` with why. What prevented the reading, say a
-        permission, may leave no trace in a file's size and time.
-        """
-        again = []
-        for name in filter(self.unreadable.__contains__, self.photos):
-            try:
-                read_photo(self.photos[name], size=(1, 1))
-                again.append(name)
-            except PhotoError as error:
-                skipped[str(self.photos[name])] = str(error)
-        known = self.encoded | self.unreadable
-        return [name for name in self.photos if name not in known] + again
+                self.earlier[os.fsdecode(photo)] = made_of
+        self._made_of = {photo: _made_of(path) for photo, path in photos.items()}
+        self.encoded = dict(self.earlier.items() & self._made_of.items())
+        # Those that could not be read are tried again after the others, which so make the batches
+        # of an undisturbed run.
+        missing = (photo for photo in photos if photo not in self.encoded)
+        self.missing = sorted(missing, key=unreadable.__contains__)
 
     def check_encoder(self, record: EncoderRecord) -> None:
         """Raises `UserError`, which names both, if another encoder made the features."""
         if self.record:
-            path = self.data / FEATURES_CACHE
+            path = f"{self._data / FEATURES_CACHE} (remove it to begin anew)"
             asked = f"--encoder {record.encoder} --weights {record.weights}"
-            remedy = f", or remove {path} to begin anew"
-            check_same_encoder(self.record, path, record, asked, remedy)
+            features.check_same_encoder(self.record, path, record, asked)
 
-    def summary(self) -> str:
-        """Says how many photos were added, have changed or are gone since the earlier runs."""
-        known = [name for name in self.encoded if name in self.earlier]
-        kept = sum(self.earlier[name] == self.made_of[name] for name in known)
-        gone = sum(name not in self.encoded for name in self.earlier)
-        return (
-            f"{counted(len(self.encoded) - len(known), 'photo')} added, "
-            f"{len(known) - kept:,d} changed, {gone:,d} gone, {kept:,d} unchanged"
-        )
+    def add(self, results: Iterable[tuple], record: EncoderRecord, batch_size: int) -> dict:
+        """Keeps what was made of the missing photos; returns the paths of the bad ones, and why.
 
-    def add(
-        self,
-        names: Sequence[str],
-        results: Iterable[tuple[Photo, np.ndarray | PhotoError, str]],
-        record: EncoderRecord,
-        batch_size: int,
-    ) -> dict[str, str]:
-        """Keeps what was made of photos; returns the paths of the unreadable ones, and why.
-
-        The results are photos in the order of their names, each with its features or an error, and
-        its hash.
+        A result is the path of a photo, its features or `PhotoError`, and its hash.
         """
         errors = {}
         if not self.record:
-            text = msgspec.json.encode(record).decode()
-            self._connection.execute("INSERT INTO encoder VALUES (?)", (text,))
+            self._database.execute("INSERT INTO encoder VALUES (?)", (msgspec.json.encode(record),))
         portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
-        pairs = zip(names, results, strict=True)
-        for count, (name, (path, result, digits)) in enumerate(pairs, 1):
-            features = None
+        pairs = zip(self.missing, results, strict=True)
+        for count, (photo, (path, result, digits)) in enumerate(pairs, 1):
+            made_of, row = self._made_of[photo], None
             if isinstance(result, PhotoError):
                 errors[str(path)] = str(result)
             else:
-                features = result.astype("<f4").tobytes()
-                self.encoded.add(name)
-            row = os.fsencode(name), self.made_of[name], digits, features
+                self.encoded[photo], row = made_of, result.astype("<f4").tobytes()
+            values = os.fsencode(photo), made_of, digits, row
             command = "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)"
-            self._connection.execute(command, (*row, _crc(*row)))
+            self._database.execute(command, (*values, _crc(*values)))
             if count % portion == 0:
-                self._connection.commit()
-        self._connection.commit()
+                self._database.commit()
+        self._database.commit()
         return errors
 
     def write_features(self, record: EncoderRecord, skipped: dict[str, str], form: str) -> None:
         """Writes the features of all photos that have some, and forgets photos that have gone."""
-        names = [name for name in self.photos if name in self.encoded]
-        if not names:
-            raise UserError(
-                f"none of the {counted(len(skipped), 'photo')} of {self.data} can be read: name "
-                "others with --photos"
-            )
-        # A data folder that was moved meanwhile has its cache; a new one should not be made.
-        require(self.data / FEATURES_CACHE)
-        query = "SELECT features FROM photos WHERE name = ?"
-        rows = (self._connection.execute(query, (os.fsencode(name),)) for name in names)
-        features = (np.frombuffer(row.fetchone()[0], "<f4") for row in rows)
-        photo_ids = [photo_id(self.photos[name].name) for name in names]
+        photo_ids = [photo for photo in self._photos if photo in self.encoded]
+        if not photo_ids:
+            raise UserError(f"no photo of {self._data} can be read: name others with --photos")
+        query = "SELECT features FROM photos WHERE id = ?"
+        found = (self._database.execute(query, (os.fsencode(photo),)) for photo in photo_ids)
+        rows = (np.frombuffer(row.fetchone()[0], "<f4") for row in found)
         # In an order that does not depend on when a photo was tried.
-        in_order = tuple(SkippedPhoto(path, skipped[path]) for path in sorted(skipped))
+        in_order = tuple(SkippedPhoto(*item) for item in sorted(skipped.items()))
         record = msgspec.structs.replace(record, skipped=in_order)
-        write_features(self.data, photo_ids, features, record, form)
-        gone = [(os.fsencode(name),) for name in self.earlier if name not in self.photos]
-        self._connection.executemany("DELETE FROM photos WHERE name = ?", gone)
-        self._connection.commit()
+        features.write_features(self._data, photo_ids, rows, record, form)
+        gone = [(os.fsencode(photo),) for photo in self.earlier if photo not in self._photos]
+        self._database.executemany("DELETE FROM photos WHERE id = ?", gone)
+        self._database.commit()
 
 
 @contextlib.contextmanager
-def open_cache(data: Path, photos: Mapping[str, Path]) -> Iterator[FeatureCache]:
-    """Opens the cache of a data folder that the caller has locked."""
-    with _connected(data) as connection:
-        connection.executescript(_TABLES)
-        yield FeatureCache(connection, data, photos)
-
-
-@contextlib.contextmanager
-def _connected(data: Path) -> Iterator[sqlite3.Connection]:
-    """Connects with the file, and says in one sentence what is wrong with it."""
+def connected(data: Path) -> Iterator[sqlite3.Connection]:
+    """Connects with the file of a data folder, and says in one sentence what is wrong with it."""
     path = data / FEATURES_CACHE
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript(_TABLES)
             yield connection
     except (sqlite3.Error, msgspec.DecodeError) as error:
         raise UserError(
@@ -178,13 +120,13 @@ def _connected(data: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def read_hashes(data: Path) -> dict[str, str | None]:
-    """Reads the hash of each photo in the cache: photo id -> hash, or None if it has none."""
+def read_hashes(data: Path) -> dict[str, str]:
+    """Reads the hash of each photo in the cache: photo id -> hash."""
     if not (data / FEATURES_CACHE).is_file():
         return {}
-    with _connected(data) as connection:
-        rows = connection.execute("SELECT name, hash FROM photos WHERE features IS NOT NULL")
-        return {photo_id(os.fsdecode(name)): digits or None for name, digits in rows}
+    with connected(data) as connection:
+        rows = connection.execute("SELECT id, hash FROM photos WHERE features IS NOT NULL")
+        return {os.fsdecode(photo): digits for photo, digits in rows}
 
 
 def _made_of(path: Path) -> str:
@@ -198,5 +140,5 @@ def _made_of(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _crc(name: bytes, made_of: str, digits: str, features: bytes | None) -> int:
-    return zlib.crc32(features or b"", zlib.crc32(name + f" {made_of} {digits}".encode()))
+def _crc(photo: bytes, made_of: str, digits: str, row: bytes | None) -> int:
+    return zlib.crc32(row or b"", zlib.crc32(photo + f" {made_of} {digits}".encode()))

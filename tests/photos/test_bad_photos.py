@@ -71,8 +71,8 @@ BAD = {
     "huge.png": (png_that_claims(20_000, 20_000), f"it has more than 178,956,970 pixels, {LIMIT}"),
     "thin.png": (png_that_claims(1, 100_001), f"it has 1 x 100,001 pixels, {LONGEST}"),
     "long.png": (png_that_claims(100_001, 800), f"it has 100,001 x 800 pixels, {LONGEST}"),
-    "large.heic": (heic_that_claims(10_000, 10_000), f"it has 10,000 x 10,000 pixels, {LIMIT}"),
-    "huge.heic": (heic_that_claims(20_000, 20_000), f"more than 178,956,970 pixels, {LIMIT}"),
+    "large too.heic": (heic_that_claims(10_000, 10_000), f"it has 10,000 x 10,000 pixels, {LIMIT}"),
+    "huge too.heic": (heic_that_claims(20_000, 20_000), f"more than 178,956,970 pixels, {LIMIT}"),
     "no pixels.heic": (heic_that_claims(0, 0), ""),
 }
 
