@@ -64,10 +64,8 @@ class History(keras.callbacks.Callback):
         scores = f"validation loss {loss:.4f}, accuracy {accuracy:.4f}"
         print(wrapped(f"{kept} epoch {best['epoch']}: {scores}"))
         if best["epoch"] == epochs:
-            longer = f"--batch-size {self.settings.batch_size} --epochs {2 * epochs}"
-            print(
-                wrapped(f"the last epoch was the best: try {longer}, or a higher --learning-rate")
-            )
+            longer = f"--batch-size {self.settings.batch_size} --epochs {2 * epochs}, or a higher"
+            print(wrapped(f"the last epoch was the best: try {longer} --learning-rate"))
         if rewarded:
             scored = [logs for logs in self.logs if VALIDATION_CIDER in logs]
             best = max(scored, key=lambda logs: logs[VALIDATION_CIDER])

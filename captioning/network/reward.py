@@ -112,11 +112,9 @@ def fine_tune(
 ) -> None:
     """Trains a captioner by rewards, from the model in the folder or from a checkpoint.
 
-    The splits are those of training and validation, and the checkpoint holds the logs of all epochs
-    so far, to which a callback adds those of this function. The callbacks see `reward`, the mean
-    CIDEr-D of the sampled captions, and `val_cider_d`, that of the captions that greedy decoding
-    writes of the validation split. The epoch with the lowest validation loss, whose model is in the
-    folder, is given the latter too.
+    The splits are those of training and validation. The callbacks see `reward`, the mean CIDEr-D of
+    the sampled captions, and `val_cider_d`, that of the captions that greedy decoding writes of the
+    validation split. The epoch with the lowest loss, whose model is in the folder, gets it too.
 
     Raises `UserError` if the loss is not finite any more.
     """
