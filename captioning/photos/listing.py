@@ -128,9 +128,13 @@ def expand_paths(
 def list_photos(
     folders: Sequence[Path], skipped: dict[str, str], left_out: Counter[str]
 ) -> dict[str, Path]:
-    """Lists photos as `expand_paths` does, one of each photo id: photo id -> path."""
+    """Lists photos as `expand_paths` does, one of each photo id: photo id -> path.
+
+    Features are found by the photo id alone, so that another photo of the same id is skipped.
+    """
     photos: dict[str, Path] = {}
     for path in expand_paths(folders, skipped, left_out):
-        if photos.setdefault(photo_id(path.name), path) is not path:
-            left_out["with the photo id of another"] += 1
+        kept = photos.setdefault(photo_id(path.name), path)
+        if kept is not path:
+            skipped[str(path)] = f"{kept} has the same photo id"
     return photos

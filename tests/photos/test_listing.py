@@ -107,10 +107,11 @@ def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 
 def test_of_photos_of_one_id_the_first_counts(tmp_path):
     touch(tmp_path, "one/a.png", "two/a.png", "two/below/a.JPG", "two/b.png")
-    left_out = Counter()
-    found = list_photos([tmp_path / "one", tmp_path / "two"], {}, left_out)
-    assert found == {"a": tmp_path / "one" / "a.png", "b": tmp_path / "two" / "b.png"}
-    assert describe_left_out(left_out) == "left out: 2 with the photo id of another"
+    first, skipped = tmp_path / "one" / "a.png", {}
+    found = list_photos([tmp_path / "one", tmp_path / "two"], skipped, Counter())
+    assert found == {"a": first, "b": tmp_path / "two" / "b.png"}
+    others = [tmp_path / "two" / "a.png", tmp_path / "two" / "below" / "a.JPG"]
+    assert skipped == dict.fromkeys(map(str, others), f"{first} has the same photo id")
 
 
 def test_folders_are_those_named_now_or_before_or_in_the_data_folder(tmp_path):
@@ -155,8 +156,8 @@ def test_photos_at_an_address_are_listed_as_those_of_a_folder_are(bucket):
     photos = list_photos([address], skipped, left_out)
     assert list(photos) == ["b", "a"]
     assert str(photos["a"]) == "memory://bucket/photos/sub/a.PNG"
-    assert skipped == {}
-    assert left_out == {".txt": 1, "with the photo id of another": 1}
+    assert skipped == {f"{address}/sub/b.jpg": f"{photos['b']} has the same photo id"}
+    assert left_out == {".txt": 1}
 
 
 def test_a_photo_at_an_address_is_read_as_from_a_file(bucket):
