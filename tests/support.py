@@ -1,9 +1,13 @@
 """What several tests need: running scripts, and a tiny data set drawn on the spot."""
 
+import contextlib
+import importlib
+import io
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -33,6 +37,22 @@ def run_script(script, *arguments):
         timeout=300,
         check=False,
     )
+
+
+class Ended(NamedTuple):
+    """How a script ended that ran in the tests' own process; named as in `subprocess`."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run_here(script, *arguments):
+    """Runs a script, named as a module, in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run(importlib.import_module(script).main, list(map(str, arguments)))
+    return Ended(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 def assert_refused(process, *words):

@@ -1,166 +1,147 @@
-"""Bad arguments of every script: one sentence, exit status 2, and nothing written."""
+"""--help and wrong arguments of every script, run as a user does: an answer at once.
 
-import importlib
+All of them run in one process, which loads nothing slow: whoever made a mistake reads one sentence
+about it before anything is loaded, and nothing is written.
+"""
+
+import json
+import os
+import subprocess
+import sys
 
 import pytest
+from support import ROOT, make_prepared_data
 
-from captioning.cli import one_line, run
+from captioning.cli import one_line
+from captioning.settings import SCRIPTS
 
-# The flags of each script that take a whole number, with the least one allowed; the flags that take
-# a folder; and others, each with what is wrong and words of the sentence.
+PATHS = {name: ROOT / f"{name}.py" for name in SCRIPTS}
+PATHS["download"] = ROOT / "data" / "flickr8k" / "download.py"
+
+# The flags that each script explains besides others.
+FLAGS = {
+    "prepare_photos": ["--data", "--encoder", "--batch-size", "--recipe"],
+    "prepare_text": ["--data", "--min-word-length", "--min-word-count", "--recipe"],
+    "train": ["--data", "--model", "--epochs", "--seed", "--resume", "--recipe"],
+    "evaluate": ["--data", "--model", "--split", "--beam", "--consensus", "--compare", "--models"],
+    "generate": ["--model", "--beam", "--consensus", "--csv", "--json", "--html", "--serve"],
+}
+# The flags that take a whole number, with the greatest that is too small.
 NUMBERS = {
-    "prepare_photos": {"--batch-size": 1},
-    "prepare_text": {
-        "--min-word-length": 1,
-        "--min-word-count": 1,
-        "--split-seed": 0,
-    },
-    "train": {"--epochs": 1, "--batch-size": 1, "--seed": 0, "--shown-photos": 0},
-    "evaluate": {
-        "--beam": 1,
-        "--consensus": 1,
-        "--no-repeat-ngram-size": 0,
-        "--shown-photos": 0,
-    },
-    "generate": {"--beam": 1, "--no-repeat-ngram-size": 0, "--batch-size": 1},
+    "prepare_photos": {"--batch-size": 0},
+    "prepare_text": {"--min-word-length": 0, "--min-word-count": 0, "--split-seed": -1},
+    "train": {"--epochs": 0, "--batch-size": 0, "--seed": -1, "--shown-photos": -1},
+    "evaluate": {"--beam": 0, "--consensus": 0, "--no-repeat-ngram-size": -1, "--shown-photos": -1},
+    "generate": {"--beam": 0, "--no-repeat-ngram-size": -1, "--batch-size": 0, "--port": -1},
 }
-FOLDERS = {
-    "prepare_photos": ["--data"],
-    "prepare_text": ["--data"],
-    "train": ["--data", "--model"],
-    "evaluate": ["--data", "--model"],
-    "generate": ["--model"],
-    "download": ["--data", "--archives"],
-}
-OTHERS = [
-    # Not more photos than may be lost at once.
-    ("prepare_photos", ["--batch-size", "257"], ["--batch-size", "256"]),
-    ("prepare_photos", ["--encoder", "VGG99", "--weights", "none"], ["VGG99", "MobileNetV2"]),
-    ("prepare_text", ["--split-seed", str(2**31)], ["--split-seed", 2**31]),
-    ("train", ["--epochs", "2", "--data"], ["--data", "--help"]),
-    ("train", ["--epochs", "2", "--model"], ["--model", "--help"]),
-    ("evaluate", ["--beam", "3", "-5"], ["--beam"]),
-    ("generate", ["/no/such/photo.jpg"], ["/no/such/photo.jpg does not exist"]),
-    # The flag takes the only photo for its value.
-    ("generate", ["--weights"], ["PHOTO_OR_FOLDER", "--help"]),
-    ("download", ["--base-url"], ["--base-url", "--help"]),
-]
-BAD_NUMBERS = ["1.5", "one"]
-
-# The scripts whose flags come from `SettingsParser`.
-WITH_RECIPE = ["prepare_photos", "prepare_text", "train", "evaluate", "generate", "download"]
-
-
-@pytest.fixture
-def refuse(prepared_data, capsys):
-    """Gives a function that runs a script and checks that it refuses, and leaves all as it was."""
-
-    def files():
-        # A lock that stays is no result.
-        found = [path for path in prepared_data.rglob("*") if path.is_file()]
-        return {path: path.read_bytes() for path in found if path.name != ".lock"}
-
-    def check(script, arguments, *words):
-        before = files()
-        places = {"--data": prepared_data, "--model": prepared_data / "model"}
-        given = [str(part) for part in arguments]
-        for flag in {"--data", "--model"}.intersection(FOLDERS[script]).difference(given):
-            given = [flag, str(places[flag]), *given]
-        if script == "generate":
-            given.append(str(prepared_data / "photos" / "red_ball_snow.png"))
-        assert run(importlib.import_module(script).main, given) == 2
-        captured = capsys.readouterr()
-        # train.py has said by then what it has read.
-        assert captured.out == "" or script == "train"
-        assert len(captured.err.splitlines()) == 1
-        for word in words:
-            assert str(word) in captured.err
-        assert files() == before
-
-    return check
-
-
-@pytest.mark.parametrize(
-    ("script", "flag", "value"),
-    [
-        (script, flag, value)
+# What each was told, and words of its sentence. They run in a folder where `data/flickr8k` is
+# prepared and nothing is trained; `a file` is one there, `absent` is not.
+MISTAKES = [
+    *[
+        (script, [f"{flag}={value}"], f"{flag}: expected a whole number")
         for script, flags in NUMBERS.items()
-        for flag, least in flags.items()
-        for value in (*BAD_NUMBERS, str(least - 1))
+        for flag, value in flags.items()
     ],
-)
-def test_what_is_no_number_of_the_wanted_kind_is_refused(refuse, script, flag, value):
-    refuse(script, [f"{flag}={value}"], flag, "expected a whole number")
+    *[(script, ["--da", "x"], "unrecognized arguments: --da") for script in PATHS],
+    *[(script, ["--recipe", "absent.toml"], "absent.toml cannot be read") for script in PATHS],
+    ("prepare_photos", ["--data", "absent"], "absent"),
+    ("prepare_photos", ["--data", "a file"], "a file"),
+    ("prepare_photos", ["--batch-size", "257"], "256"),
+    ("prepare_photos", ["--encoder", "VGG17"], "MobileNetV2"),
+    ("prepare_photos", ["--weights", "absent.h5"], "absent.h5"),
+    ("prepare_text", ["--data", "absent"], "absent"),
+    ("prepare_text", ["--data", "a file"], "a file is not a folder"),
+    ("prepare_text", ["--data", "a\nb"], r"a\nb"),
+    ("prepare_text", ["--captions", "absent.csv"], "absent.csv"),
+    ("train", ["--data", "my absent"], "is missing: run python prepare_text.py --data 'my absent'"),
+    ("train", ["--data", "a file"], "a file"),
+    ("train", ["--model", "a file"], "a file"),
+    ("train", ["--model", "absent", "--resume"], "absent holds nothing to resume: run the same"),
+    ("evaluate", ["--data", "absent"], "absent"),
+    ("evaluate", ["--model", "absent"], "absent"),
+    ("evaluate", ["--models", "models", "--split", "dev"], "--split"),
+    ("evaluate", ["--beam", "3", "-5"], "--beam"),
+    ("generate", ["absent.jpg"], "absent.jpg does not exist"),
+    # The flag takes the only photo for its value.
+    ("generate", ["--weights", "a file"], "PHOTO_OR_FOLDER is missing"),
+    ("download", ["--base-url"], "--base-url: expected one argument; see"),
+    ("download", ["--data", "a file"], "a file"),
+    ("download", ["--archives", "absent"], "absent is not a folder"),
+]
+
+# What takes seconds to load.
+SLOW = ["tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk", "ray", "fsspec"]
+
+# Runs scripts as a user does, and says of each what it printed, how it ended, what it has loaded
+# and what it has written.
+RUN_AND_WATCH = f"""
+import contextlib, io, json, runpy, sys
+from pathlib import Path
+def files():
+    found = [path for path in Path().rglob("*") if path.is_file() and path.name != ".lock"]
+    return sorted([str(path), path.stat().st_mtime_ns] for path in found)
+for path, *flags in json.load(sys.stdin):
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    before, sys.argv = files(), [path, *flags]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = runpy.run_path(path, run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code
+    slow = [name for name in {SLOW} if name in sys.modules]
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    print(json.dumps([status, *texts, slow, files() != before]))
+"""
 
 
-@pytest.mark.parametrize(
-    ("script", "flag", "kind"),
-    [
-        (script, flag, kind)
-        for script, flags in FOLDERS.items()
-        for flag in flags
-        for kind in ("file", "missing", "below a file")
-        # These folders are made.
-        if (script, flag, kind)
-        not in (("train", "--model", "missing"), ("download", "--data", "missing"))
-    ],
-)
-def test_what_is_no_folder_is_refused(refuse, tmp_path, script, flag, kind):
-    place = tmp_path / "elsewhere"
-    if kind != "missing":
-        place.write_text("no folder")
-    refuse(script, [flag, place / "below" if kind == "below a file" else place], place)
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory):
+    """Gives a function that runs commands in one process, and returns what it saw of each."""
+    folder = tmp_path_factory.mktemp("arguments")
+    make_prepared_data(folder / "data" / "flickr8k")
+    (folder / "a file").write_text("no folder")
+
+    def run_all(commands):
+        given = json.dumps([[str(PATHS[script]), *flags] for script, flags in commands])
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        options = {"capture_output": True, "text": True, "timeout": 300, "check": True}
+        command = [sys.executable, "-c", RUN_AND_WATCH]
+        process = subprocess.run(command, input=given, env=environment, cwd=folder, **options)
+        return [json.loads(line) for line in process.stdout.splitlines()]
+
+    return run_all
 
 
-@pytest.mark.parametrize("script", FOLDERS)
-@pytest.mark.parametrize("arguments", [["--no-such-flag"], ["--da", "x"], ["--split", "dog"]])
-def test_flags_that_there_are_not_are_refused(refuse, script, arguments):
-    refuse(script, arguments, "--help")
+def test_help_teaches_at_once(watch):
+    seen = watch([(script, ["--help"]) for script in SCRIPTS])
+    for script, (status, out, *others) in zip(SCRIPTS, seen, strict=True):
+        assert (script, status, *others) == (script, 0, "", [], False)
+        for part in ("Reads", "Writes", "Takes", "default", *FLAGS[script]):
+            assert part in out
+        assert max(map(len, out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("script", WITH_RECIPE)
-@pytest.mark.parametrize(
-    ("recipe", "word"),
-    [
-        (None, "cannot be read"),
-        ("[train", "not a TOML file"),
-        ("[nothing]\nseed = 1\n", "nothing"),
-        ("[{script}]\nno_such_setting = 1\n", "no_such_setting"),
-        ("[{script}]\n{folder} = 1\n", "expected a "),
-    ],
-    ids=["missing", "no TOML", "unknown table", "unknown setting", "wrong type"],
-)
-def test_a_wrong_recipe_is_refused(refuse, tmp_path, script, recipe, word):
-    path = tmp_path / "wrong.toml"
-    if recipe is not None:
-        folder = FOLDERS[script][0].removeprefix("--")
-        path.write_text(recipe.replace("{script}", script).replace("{folder}", folder))
-    refuse(script, ["--recipe", path], path, word)
+def test_a_mistake_is_one_sentence_at_once(watch):
+    seen = watch([(script, flags) for script, flags, _ in MISTAKES])
+    for (script, flags, words), (status, out, err, *others) in zip(MISTAKES, seen, strict=True):
+        command = [script, *flags]
+        assert (command, status, out, *others) == (command, 2, "", [], False)
+        (line,) = err.splitlines()
+        assert line.startswith(f"{script}.py: ")
+        assert words in line
 
 
-@pytest.mark.parametrize(("script", "arguments", "words"), OTHERS)
-def test_other_wrong_values_are_refused(refuse, script, arguments, words):
-    refuse(script, arguments, *words)
+def test_without_its_packages_a_script_names_the_virtual_environment():
+    # -S: as Python is where the environment is not active.
+    command = [sys.executable, "-S", PATHS["train"], "--help"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr.count("\n")) == (2, 1)
+    assert "activate it by . .venv/bin/activate" in process.stderr
 
 
-def test_line_breaks_of_a_name_do_not_make_two_sentences(refuse, tmp_path):
-    refuse("prepare_text", ["--data", tmp_path / "a\nb"], r"a\nb")
-
-
-@pytest.mark.parametrize(
-    "text", ["a\nb", "a\x1b[2Jb", "a\u202eb", "a\u2028b", "a\u2066b", "a\x9bb"]
-)
-def test_what_would_not_print_in_one_line_is_escaped(text):
-    assert one_line(text) == text.encode("unicode_escape").decode("ascii")
-
-
-@pytest.mark.parametrize(
-    "text", ["می\u200cخواهم", "क्\u200dष", "un chien\u00a0!", "犬\u3000猫", "é"]
-)
-def test_the_spelling_of_languages_is_not_escaped(text):
-    assert one_line(text) == text
-
-
-def test_paths_with_blanks_are_quoted_in_commands(refuse, tmp_path):
-    place = tmp_path / "my folder"
-    refuse("train", ["--data", place], f"prepare_photos.py --data '{place}'")
+def test_what_would_not_print_in_one_line_is_escaped():
+    for text in ("a\nb", "a\x1b[2Jb", "a\u202eb", "a\u2028b", "a\u2066b", "a\x9bb"):
+        assert one_line(text) == text.encode("unicode_escape").decode("ascii")
+    # Joiners and blanks that belong to the spelling of a language are not.
+    for text in ("می\u200cخواهم", "क्\u200dष", "un chien\u00a0!", "犬\u3000猫", "é"):
+        assert one_line(text) == text
