@@ -1,16 +1,18 @@
-"""What several tests need: running scripts, and a tiny data set drawn on the spot."""
+"""What several tests need: running scripts, and a tiny data set made on the spot."""
 
 import contextlib
 import importlib
 import io
-import shutil
 import subprocess
 import sys
+from collections import Counter
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from zlib import crc32
 
 import numpy as np
+from msgspec import structs
 from PIL import Image, ImageDraw
 
 import prepare_text
@@ -24,19 +26,14 @@ from captioning.text.vocabulary import Vocabulary
 ROOT = Path(__file__).resolve().parent.parent
 
 COLOURS = {"red": (200, 30, 30), "green": (20, 150, 40), "blue": (30, 60, 200)}
-SHAPES = ("ball", "box")
 GROUNDS = {"snow": (240, 240, 245), "grass": (90, 160, 60)}
+SCENES = list(product(COLOURS, ("ball", "box"), GROUNDS))
 
 
 def run_script(script, *arguments):
     """Runs a script as a user does and returns the finished process."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 class Ended(NamedTuple):
@@ -58,10 +55,9 @@ def run_here(script, *arguments):
 def assert_refused(process, *words):
     """Checks what every user's mistake must give: status 2, one sentence, no traceback."""
     assert process.returncode == 2, process.stderr
-    lines = process.stderr.strip().splitlines()
-    assert len(lines) == 1, process.stderr
+    (line,) = process.stderr.strip().splitlines()
     for word in words:
-        assert str(word) in lines[0]
+        assert str(word) in line
     assert process.stdout == ""
 
 
@@ -72,22 +68,16 @@ def prepare(data, *flags):
 
 def contents(folder):
     """Reads the files of a folder and of those below it, without locks: path -> bytes."""
-    paths = (
-        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(LOCK)
-    )
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    paths = [path for path in paths if not path.name.startswith(LOCK)]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def assert_nothing_done(data, capsys, *words, flags=()):
-    """Checks what a user's mistake must give: status 2, one sentence, no file touched."""
+    """Checks that prepare_text.py refuses a mistake, and touches no file."""
     before = contents(data)
     capsys.readouterr()
-    assert prepare(data, *flags) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    for word in words:
-        assert str(word) in line
+    assert_refused(Ended(prepare(data, *flags), *capsys.readouterr()), *words)
     assert contents(data) == before
 
 
@@ -118,19 +108,14 @@ def iptc_around(content):
 def write_tiny_data(folder):
     """Writes photos, captions and splits: 8 training, 2 validation and 2 test photos."""
     (folder / "photos").mkdir(parents=True)
-    captions, names = [], []
-    for colour in COLOURS:
-        for shape in SHAPES:
-            for ground in GROUNDS:
-                name = f"{colour}_{shape}_{ground}.png"
-                draw_photo(folder / "photos" / name, colour, shape, ground)
-                captions.append(f"{name}#0\tA {colour} {shape} lies in the {ground} .")
-                captions.append(f"{name}#1\tThere 's one {colour} {shape} , on {ground} !")
-                names.append(name)
+    captions, names = [], ["_".join(scene) + ".png" for scene in SCENES]
+    for name, (colour, shape, ground) in zip(names, SCENES, strict=True):
+        draw_photo(folder / "photos" / name, colour, shape, ground)
+        captions.append(f"{name}#0\tA {colour} {shape} lies in the {ground} .")
+        captions.append(f"{name}#1\tThere 's one {colour} {shape} , on {ground} !")
     (folder / "Flickr8k.token.txt").write_text("\n".join(captions) + "\n")
     for split, part in (("train", names[:8]), ("dev", names[8:10]), ("test", names[10:])):
-        path = folder / f"Flickr_8k.{split}Images.txt"
-        path.write_text("\n".join(part) + "\n")
+        (folder / f"Flickr_8k.{split}Images.txt").write_text("\n".join(part) + "\n")
 
 
 ENCODER_RECORD = EncoderRecord(
@@ -157,17 +142,14 @@ def make_prepared_data(folder):
 def write_features_of(folder, scale=1):
     """Writes the features of tiny data, as they are or other ones."""
     vectors = {}
-    for colour in COLOURS:
-        for shape in SHAPES:
-            for ground in GROUNDS:
-                flags = [colour == name for name in COLOURS]
-                flags += [shape == "ball", ground == "snow", True]
-                vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32) * scale
+    for colour, shape, ground in SCENES:
+        flags = [*(colour == name for name in COLOURS), shape == "ball", ground == "snow", True]
+        vectors[f"{colour}_{shape}_{ground}"] = np.array(flags, dtype=np.float32) * scale
     write_features(folder, list(vectors), vectors.values(), ENCODER_RECORD)
 
 
 class StandIn:
-    """An encoder of a few lines, quick to start.
+    """An encoder of a few lines, quick to start, that counts what it does.
 
     Its features depend a little on the other photos of the batch, as a network's do in the last
     bits, so that batches that are composed differently are noticed.
@@ -175,11 +157,12 @@ class StandIn:
 
     length = 6
     input_sizes = ((8, 8),)
+    digest = "0" * 64
+    counts: ClassVar = Counter()
 
-    def __init__(self, name="MobileNetV2", weights="none", dtype="float32", digest="0" * 64):
-        self.name = name
-        self.weights = weights
-        self.digest = digest
+    def __init__(self, name="MobileNetV2", weights="none", dtype="float32"):
+        self.name, self.weights = name, weights
+        self.counts["loaded"] += 1
 
     def preprocess(self, photo):
         """Leaves the pixels as they are."""
@@ -187,21 +170,16 @@ class StandIn:
 
     def encode(self, photos, batch_size=0):
         """Takes means of halves, and a little of the whole batch."""
+        self.counts["encoded"] += len(photos)
         images = np.stack([pixels for (pixels,) in photos])
         halves = np.concatenate(np.split(images.mean(axis=2), 2, axis=1), axis=-1)
         return (halves.mean(axis=1) + images.mean() / 1000).astype(np.float32)
 
     def record(self):
         """Describes itself as an encoder does."""
-        return EncoderRecord(
-            encoder=self.name,
-            layer="avg_pool",
-            weights=self.weights,
-            weights_sha256=self.digest,
-            input_size=list(self.input_sizes[0]),
-            resizing="bilinear",
-            length=self.length,
-        )
+        names = {"encoder": self.name, "weights": self.weights, "weights_sha256": self.digest}
+        form = {"input_size": list(self.input_sizes[0]), "length": self.length}
+        return structs.replace(ENCODER_RECORD, layer="avg_pool", **names, **form)
 
 
 def draw_photos(folder, count):
@@ -220,57 +198,26 @@ PHOTO_RESULTS = ("features.pkl", "features.json")
 
 
 class PhotoBench:
-    """Runs prepare_photos.py in the tests' own process, and counts what its encoder encodes."""
+    """Runs prepare_photos.py on some photos, and tells what its encoder did in the last run."""
 
-    def __init__(self, folder, capsys, monkeypatch):
-        import prepare_photos
-        from captioning.photos import feature_cache
-
-        self.main = prepare_photos.main
+    def __init__(self, folder, monkeypatch):
         self.folder = folder
         self.photos = folder / "photos"
-        self.capsys = capsys
-        self.encoded = self.loaded = 0
-        self.digest = "0" * 64
-        bench = self
-
-        class Encoder(StandIn):
-            def __init__(self, name, weights, dtype):
-                bench.loaded += 1
-                super().__init__(name, weights, dtype, bench.digest)
-
-            def encode(self, photos, batch_size=0):
-                bench.count_batch(len(photos))
-                return super().encode(photos)
-
-        monkeypatch.setattr("captioning.photos.encoders.Encoder", Encoder)
-        monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 8)
+        monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
+        monkeypatch.setattr("captioning.photos.feature_cache.PHOTOS_AT_RISK", 8)
         draw_photos(self.photos, PHOTO_COUNT)
 
     def run(self, *flags, encoder="MobileNetV2", weights="none"):
-        """Runs prepare_photos.py and gives status, output and errors; counts what it encodes."""
-        self.encoded = self.loaded = 0
-        arguments = ["--data", str(self.folder), "--encoder", encoder, "--weights", weights]
-        status = run(self.main, [*arguments, "--batch-size", "4", *flags])
-        captured = self.capsys.readouterr()
-        return status, captured.out, captured.err
-
-    def count_batch(self, photos):
-        """Counts the photos of a batch."""
-        self.encoded += photos
+        """Runs prepare_photos.py and gives status, output and errors."""
+        StandIn.counts.clear()
+        flags = ["--encoder", encoder, "--weights", weights, "--batch-size", "4", *flags]
+        ended = run_here("prepare_photos", "--data", self.folder, *flags)
+        self.encoded, self.loaded = StandIn.counts["encoded"], StandIn.counts["loaded"]
+        return ended
 
     def results(self):
         """Reads what the script has written."""
         return {name: (self.folder / name).read_bytes() for name in PHOTO_RESULTS}
-
-    def state(self):
-        """Reads everything but the photos, for `restore`."""
-        paths = [path for path in self.folder.rglob("*") if path.is_file()]
-        return {
-            path.relative_to(self.folder): path.read_bytes()
-            for path in paths
-            if self.photos not in path.parents
-        }
 
     def photo(self, number):
         """Gives the path of a photo."""
@@ -278,28 +225,23 @@ class PhotoBench:
 
     def stop_at(self, patch, owner, name, count, before=True):
         """Makes the count-th call of a function a stop, before or after its work."""
-        ordinary = getattr(owner, name)
-        calls = []
+        ordinary, calls = getattr(owner, name), []
 
         def stop(*arguments, **options):
             calls.append(1)
-            if len(calls) == count and before:
-                raise KeyboardInterrupt
-            result = ordinary(*arguments, **options)
-            if len(calls) == count:
+            is_last = len(calls) == count
+            result = None if is_last and before else ordinary(*arguments, **options)
+            if is_last:
                 raise KeyboardInterrupt
             return result
 
         patch.setattr(owner, name, stop)
 
-    def restore(self, state):
-        """Makes all but the photos what it was."""
+    def clear(self):
+        """Removes all but the photos."""
         for path in self.folder.iterdir():
             if path != self.photos:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for name, content in state.items():
-            (self.folder / name).parent.mkdir(exist_ok=True)
-            (self.folder / name).write_bytes(content)
+                path.unlink()
 
 
 def generate_desc(captioner, vocabulary, features, beam_width=1, *, consensus=False, **options):

@@ -21,8 +21,8 @@ READABLE = PHOTO_COUNT - 1
 
 
 @pytest.fixture
-def bench(tmp_path, capsys, monkeypatch):
-    return PhotoBench(tmp_path / "data", capsys, monkeypatch)
+def bench(tmp_path, monkeypatch):
+    return PhotoBench(tmp_path / "data", monkeypatch)
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def test_a_run_says_what_it_did_and_what_to_run_next(bench):
 
 def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, monkeypatch):
     """Stops before and after everything that a run keeps or encodes."""
-    bench.restore({})
+    bench.clear()
     stops = [(feature_cache.FeatureCache, "add", 1, True)]
-    stops += [(bench, "count_batch", count, True) for count in (1, 4, 8)]
+    stops += [(StandIn, "encode", count, True) for count in (1, 4, 8)]
     stops += [(features, "write_features", 1, before) for before in (True, False)]
     stops += [(os, "replace", count, before) for count in (1, 2) for before in (True, False)]
     for owner, name, count, before in stops:
@@ -69,7 +69,7 @@ def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, mo
         assert (status, bench.results()) == (1, undisturbed)
         if stopped_after >= 8:
             assert "features of earlier runs" in output or bench.encoded == 0
-        bench.restore({})
+        bench.clear()
 
 
 def test_only_new_and_changed_photos_are_encoded_and_told(bench, undisturbed):
@@ -136,13 +136,13 @@ def test_another_encoder_is_refused_before_it_is_loaded(bench, undisturbed, flag
 
 
 def test_other_weights_of_the_same_name_are_refused_and_the_same_under_another_go_on(
-    bench, undisturbed, tmp_path
+    bench, undisturbed, tmp_path, monkeypatch
 ):
     weights = tmp_path / "weights.h5"
     weights.touch()
     bench.photo(4).unlink()
     assert bench.run(weights=str(weights))[0] == 1
-    bench.digest = "1" * 64
+    monkeypatch.setattr(StandIn, "digest", "1" * 64)
     status, output, errors = bench.run(weights=str(weights))
     assert (status, output) == (2, "")
     assert "weights_sha256 is " in errors
