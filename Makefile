@@ -29,14 +29,14 @@ STEPS := $(SAMPLE_CAPTIONS) $(SAMPLE)/features.json $(SAMPLE)/vocabulary.json \
 
 help:
 	@echo "make venv      the virtual environment, with what the scripts and tests need"
-	@echo "make demo      everything on a small data set drawn on the spot, in minutes"
+	@echo "make demo      everything on a small data set painted on the spot, in minutes"
 	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run"
 	@echo "               everything on them; with RECIPE=best encoders that need no"
 	@echo "               download in place of VGG16 (1.1 GB)"
 	@echo "make test      lint and run the tests, in minutes"
 	@echo "make check     the long tests: browser, Ray, JAX, packaging, notebook"
-	@echo "make stress    disturb the scripts at random: kills, full disks, damaged"
-	@echo "               files, two runs at once"
+	@echo "make stress    disturb the scripts at random, a quarter of an hour: kills, full"
+	@echo "               disks, damaged files, two runs at once"
 	@echo "make clean     remove .venv, the demo's results and every cache"
 
 demo: .venv/installed
@@ -58,7 +58,7 @@ demo: .venv/installed
 	@echo "python generate.py --serve; to train on real photos, make flickr8k"
 
 $(SAMPLE_CAPTIONS): $(filter-out $(SAMPLE)/check.py,$(wildcard $(SAMPLE)/*.py)) | .venv/installed
-	@echo; echo "== data/sample/draw.py draws captioned scenes to learn from =="
+	@echo; echo "== data/sample/draw.py paints captioned scenes to learn from =="
 	$(RUN) data/sample/draw.py --data $(SAMPLE)
 
 $(SAMPLE)/features.json: $(SAMPLE_CAPTIONS) prepare_photos.py $(LIBRARY) $(SAMPLE_RECIPE)

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from support import contents
+from support import assert_refused, contents, run_here
 
-from captioning.cli import run
 from captioning.files import CAPTIONS, GENERATED_CAPTIONS, PAINTED_SCENES
 
 WORDS = {"dog": ["dog", "puppy"], "cat": ["cat"], "bird": ["bird"]}
@@ -51,15 +50,14 @@ def folder(painted, tmp_path):
 
 
 def check_captions(folder, decoding="greedy"):
-    """Runs check.py in this process and returns its exit status."""
+    """Runs check.py."""
     flags = ["--decoding", decoding, "--shuffles", "20"]
-    folders = ["--data", str(folder / "data"), "--model", str(folder / "model")]
-    return run(check.main, [*folders, *flags])
+    return run_here("check", "--data", folder / "data", "--model", folder / "model", *flags)
 
 
-def test_true_captions_are_right_and_fall_to_chance_when_shuffled(folder, capsys):
-    assert check_captions(folder) == 0
-    printed = capsys.readouterr().out
+def test_true_captions_are_right_and_fall_to_chance_when_shuffled(folder):
+    status, printed, _ = check_captions(folder)
+    assert status == 0
     truth = json.loads((folder / "model" / "truth.json").read_text())
     assert truth["captions"] == 40
     for name, shares in truth["properties"].items():
@@ -72,37 +70,30 @@ def test_true_captions_are_right_and_fall_to_chance_when_shuffled(folder, capsys
 
 GARBAGE = {
     "missing": None,
-    "empty": b"",
     "binary": bytes(range(256)) * 8,
     "open quote": b'photo,split\n"scene_0001.jpg,train\n',
-    "fewer and more": b"photo,greedy\na\na,b,c,d\n",
 }
 
 
 @pytest.mark.parametrize("name", [f"data/{PAINTED_SCENES}", f"model/{GENERATED_CAPTIONS}"])
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_is_refused_in_a_sentence(folder, capsys, name, garbage):
+def test_garbage_is_refused_in_a_sentence(folder, name, garbage):
     path = folder / name
     path.unlink() if GARBAGE[garbage] is None else path.write_bytes(GARBAGE[garbage])
     before = contents(folder)
-    assert check_captions(folder) == 2
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert str(path) in line
-    assert "draw.py" in line or "evaluate.py" in line or "choose one of" in line
-    assert len(line) < 1000
-    assert printed.out == ""
+    ended = check_captions(folder)
+    assert_refused(ended, path)
+    assert any(part in ended.stderr for part in ("draw.py", "evaluate.py", "choose one of"))
     assert contents(folder) == before
 
 
-def test_what_does_not_fit_is_refused(folder, capsys):
+def test_what_does_not_fit_is_refused(folder):
     path = folder / "data" / PAINTED_SCENES
     table = pd.read_csv(path)
+    no_such = "has no captions by beam 3: choose one of greedy"
+    assert_refused(check_captions(folder, "beam 3"), no_such)
     table.drop(columns="colour").to_csv(path, index=False)
-    assert check_captions(folder) == 2
-    assert f"{path} has no column colour: run python data/sample/draw.py" in capsys.readouterr().err
+    remedy = "run python data/sample/draw.py"
+    assert_refused(check_captions(folder), f"{path} has no column colour: {remedy}")
     table[table["split"] == "dev"].to_csv(path, index=False)
-    assert check_captions(folder) == 2
-    assert f"{path} has no training scene" in capsys.readouterr().err
-    assert check_captions(folder, "beam 3") == 2
-    assert "has no captions by beam 3: choose one of greedy" in capsys.readouterr().err
+    assert_refused(check_captions(folder), f"{path} has no training scene: {remedy}")
