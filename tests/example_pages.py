@@ -54,9 +54,9 @@ def hostile_page(photo):
 class SizeCaptioner:
     """Captions a photo with its size, as `Captioner.caption_all` does, and keeps the options."""
 
-    def __init__(self, *doubts):
+    def __init__(self, *doubts, words="{} by {}"):
         self.doubts = doubts
-        self.words = "{} by {}"
+        self.words = words
         self.options = None
         self.fault = None
         self.captioned = 0

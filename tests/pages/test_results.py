@@ -85,7 +85,5 @@ def test_page_of_captioned_photos():
     assert [(section.title, section.notes) for section in page.sections] == [
         ("1 photo left out", ["album/clip.jpg: it is no file"])
     ]
-    for beam, name in ((1, "greedy"), (5, "beam 5")):
-        page = make_captions_page(captions, {}, beam=beam, consensus=False)
-        assert page.cards[0].captions[0].decodings == (name,)
-        assert page.sections == []
+    page = make_captions_page(captions, {}, beam=1, consensus=False)
+    assert (page.cards[0].captions[0].decodings, page.sections) == (("greedy",), [])

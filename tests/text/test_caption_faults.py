@@ -9,7 +9,6 @@ from captioning.files import CAPTIONS
 from captioning.text.vocabulary import read_prepared_text
 
 PHOTOS = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
-GOOD = "".join(f"{photo}#0\tA good dog .\n" for photo in PHOTOS)
 
 
 def write(data, name, *lines, end="\n"):
@@ -37,11 +36,8 @@ def coco(*annotations, images=()):
 # Line after a good one of the official form -> words of the sentence.
 LINES = [
     ("b.jpg#1 no tab", "is not of the official form"),
-    ("#1\tno name", "is not of the official form"),
-    ("no#1number.jpg\ta caption", "is not of the official form"),
     (".jpg#0\tno name", "no name of a file"),
     ("a.jpg#1\tA dog .b.jpg#1\tA cat .", "holds two captions"),
-    ("a.png#1\tOf another photo .", "the photo id of 'a.jpg'"),
     ("b.jpg#1\tcaf\udce9", "or save the file as UTF-8"),
     ("b.jpg#1\tA d\0g .", "is not UTF-8 text"),
     ("b.jpg" + " " * 1_000_000, "is not of the official form"),
@@ -49,32 +45,28 @@ LINES = [
 
 
 @pytest.mark.parametrize(("line", "fault"), LINES)
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_a_bad_line_is_named(tmp_path, capsys, line, fault, line_end):
+def test_a_bad_line_is_named(tmp_path, capsys, line, fault):
     lines = ["", "a.jpg#0\tA good dog .", line, "b.jpg#0\tA cat .", "c.jpg#0\tA cow ."]
-    path = write(tmp_path, CAPTIONS, *lines, end=line_end)
+    path = write(tmp_path, CAPTIONS, *lines)
     assert_nothing_done(tmp_path, capsys, f"{path} line 3 ", fault)
 
 
+# Rows after the good one, or after the header of another table -> words of the sentence.
 ROWS = [
-    ("x.jpg", ["line 2 has 1 columns, the first row 2"]),
-    ("x.jpg,A dog, and a cat", ["line 2 has 3 columns", "must stand in quotes"]),
-    (",A dog", ["line 2 names the photo ''"]),
-    ('x.jpg,"A dog', ["line 2", "quote"]),
-    ('x.jpg,"A dog\nruns', ["line 2", "quote"]),
-    ('x.jpg,"A dog\nb.jpg,runs"', ["line 2 opens a quote that is not closed"]),
-    ('x.jpg,"A "good" dog"', ["line 2 is no row of a table", "stand twice within quotes"]),
-    (f"x.jpg,{'x' * 10_000_000}", ["line 2", "field larger than field limit"]),
-    ("a.png,Of another photo", ["line 3 names 'a.jpg'", "the photo id of 'a.png'"]),
-    ('"x\nz.jpg",A dog', ["line 2", "quote"]),
-    ("x.jpg,caf\udce9", ["line 2 is not UTF-8"]),
+    ("x.jpg,A dog, and a cat", ["line 6 has 3 columns, the first row 2", "must stand in quotes"]),
+    (",A dog", ["line 6 names the photo ''"]),
+    ('x.jpg,"A dog', ["line 6", "quote"]),
+    ('x.jpg,"A dog\nb.jpg,runs"', ["line 6 opens a quote that is not closed"]),
+    ('x.jpg,"A "good" dog"', ["line 6 is no row of a table", "stand twice within quotes"]),
+    (f"x.jpg,{'x' * 140_000}", ["line 6", "field larger than field limit"]),
+    ("a.png,Of another photo", ["line 6 names 'a.png'", "the photo id of 'a.jpg'"]),
 ]
 
 
 @pytest.mark.parametrize(("row", "words"), ROWS)
 def test_a_damaged_row_of_a_table_is_named(tmp_path, capsys, row, words):
     good = [f"{photo},A good dog ." for photo in PHOTOS]
-    path = write(tmp_path, "captions.csv", "image,caption", row, *good)
+    path = write(tmp_path, "captions.csv", "image,caption", *good, row)
     assert_nothing_done(tmp_path, capsys, path, *words)
 
 
@@ -87,14 +79,8 @@ TSV = ('a.jpg\tA "good" dog', 'x.jpg\t"A dog', "b.jpg\tA cat")
     ("name", "lines", "fault"),
     [
         ("mine.tsv", TSV, "line 2 opens a quote that is not closed"),
-        ("mine.tsv", (*TSV, 'c.jpg\tA "good" cow'), "line 2 opens a quote that is not closed"),
-        (
-            "results.csv",
-            (*RESULTS, "x.jpg A dog"),
-            "line 6 is not of Kaggle's Flickr30k",
-        ),
+        ("results.csv", (*RESULTS, "x.jpg A dog"), "line 6 is not of Kaggle's Flickr30k"),
         ("x.csv", (*SPLIT_HEADER, "b.jpg,A,eval"), "line 3 has the split 'eval', none of train"),
-        ("x.csv", (*SPLIT_HEADER, "b.jpg,A,"), "line 3 has the split ''"),
         ("x.csv", (*SPLIT_HEADER, "a.jpg,A,test"), "line 3 has 'a.jpg' in another split"),
     ],
 )
@@ -105,27 +91,17 @@ def test_damaged_rows_of_other_tables_are_named(tmp_path, capsys, name, lines, f
 
 JSONS = [
     (json.dumps(karpathy(1))[:150], ["cannot be read as JSON", "truncated"]),
-    ('{"images":\n[}', ["cannot be read as JSON"]),
     ("[" * 100_000, ["cannot be read as JSON", "recursion"]),
-    ('{"images": [{"filename": "\\ud800"}]}', ["cannot be read as JSON"]),
     ("null", ["begins with 'null'", "of no known kind", "Karpathy"]),
-    ('{"images": 7}', ["begins with", "of no known kind"]),
     (karpathy(7), ["images[0] has no filename"]),
-    (karpathy({"filename": "x.jpg"}), ["images[0] has no sentences"]),
     (
         karpathy({"filename": "x.jpg", "sentences": [{"raw": "A"}, {"raw": None}]}),
         ["a sentence of images[0] has no raw"],
     ),
-    (karpathy({"filename": "x.jpg", "split": 7, "sentences": [{"raw": "A"}]}), ["the split 7"]),
-    (
-        karpathy({"filename": "x\ny.jpg", "sentences": [{"raw": "A"}]}),
-        ["images[0] names the photo", "no name of a file"],
-    ),
-    (coco(None), ["annotations[0] has no image_id"]),
+    (karpathy({"filename": "x\ny.jpg", "sentences": [{"raw": "A"}]}), ["no name of a file"]),
     (coco({"image_id": 9, "caption": "A"}), ["annotations[0] is of the image 9, which"]),
     (coco({"image_id": [1], "caption": "A"}), ["annotations[0] has no image_id, or none"]),
     (coco(images=[{"id": 1, "file_name": "x.jpg"}]), ["has two images of the same id"]),
-    (coco(images=[{"id": 9, "file_name": None}]), ["images[0] has no file_name"]),
 ]
 
 
@@ -152,7 +128,6 @@ def test_damaged_texts_beside_photos_are_named(tmp_path, capsys, texts, words):
     assert_nothing_done(tmp_path, capsys, tmp_path, *words)
 
 
-@pytest.mark.parametrize("name", [CAPTIONS, "captions.txt", "mine.tsv"])
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -161,20 +136,12 @@ def test_damaged_texts_beside_photos_are_named(tmp_path, capsys, texts, words):
         (b"x" * 900_000, [f"begins with '{'x' * 60}'", "prepare_text.py --data"]),
         (b"image,caption\n", ["holds no captions"]),
         ("a.jpg,Ein Mädchen".encode("latin-1"), ["line 1 is not UTF-8", "save the file as UTF-8"]),
-        ("a.jpg,A dog\n".encode("utf-16"), ["line 1 is not UTF-8"]),
         ("a.jpg,A dog\n".encode("utf-16-be"), ["line 1 is not UTF-8"]),
     ],
 )
-def test_what_is_no_text_is_refused(tmp_path, capsys, name, content, words):
-    (tmp_path / name).write_bytes(content)
-    assert_nothing_done(tmp_path, capsys, tmp_path / name, *words)
-
-
-def test_captions_that_stand_twice_stay(tmp_path):
-    """Two people may write the same."""
-    (tmp_path / CAPTIONS).write_text(f"a.jpg#1\tA good dog .\n{GOOD}")
-    assert prepare(tmp_path) == 0
-    assert read_prepared_text(tmp_path).captions["a"] == ["A good dog ."] * 2
+def test_what_is_no_text_is_refused(tmp_path, capsys, content, words):
+    (tmp_path / CAPTIONS).write_bytes(content)
+    assert_nothing_done(tmp_path, capsys, tmp_path / CAPTIONS, *words)
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\r\r\n"])

@@ -17,6 +17,8 @@ TEXTS = {
     name: [f'A dog, "number {number}", runs .' if number % 3 else "A dog .", f"Cat {'y' * number}."]
     for number, name in enumerate(NAMES)
 }
+# Two people may write the same.
+TEXTS[NAMES[0]] = ["A dog ."] * 2
 ROWS = [(name, text) for name, texts in TEXTS.items() for text in texts]
 SPLIT_OF = dict(zip(NAMES, ("train",) * 14 + ("dev",) * 3 + ("test",) * 3, strict=True))
 OFFICIAL = "".join(f"{name}#{number % 2}\t{text}\n" for number, (name, text) in enumerate(ROWS))
@@ -165,10 +167,7 @@ def test_photos_may_be_named_by_numbers(tmp_path, header, flags, photos):
     ("header", "flags", "words"),
     [
         (("image", "caption", "caption"), [], ["'image', 'caption', 'caption'", "--caption-col"]),
-        (("image", "image", "caption"), [], ["--photo-column"]),
-        (("image", "number"), ["--caption-column", "text"], ["'image', 'number'"]),
         (("image", "caption"), ["--photo-column", "Foto"], ["'image', 'caption'"]),
-        (("image", "caption"), ["--photo-column", "3"], ["by header or number"]),
         (("image", "caption"), ["--photo-column", "caption"], ["by header or number"]),
         (("a", "b", "c"), [], ["'a,b,c'", "'a', 'b', 'c'", "Karpathy"]),
     ],

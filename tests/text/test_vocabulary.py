@@ -39,9 +39,8 @@ def test_the_order_is_frequency_then_first_appearance():
 
 def test_rare_words_go_but_no_marker():
     rare = {**CLEANING, "min_word_count": 2}
-    assert set(build_vocabulary([["ant", "ant", "bee"]], rare).words) == {
-        *("ant", "startseq", "endseq")
-    }
+    vocabulary = build_vocabulary([["ant", "ant", "bee"]], rare)
+    assert vocabulary.words == ("ant", "startseq", "endseq")
     with pytest.raises(UserError, match=r"no word .* is left: .*--min-word-count 3"):
         build_vocabulary([["ant", "ant", "bee"]], {**CLEANING, "min_word_count": 3})
 
@@ -52,32 +51,17 @@ def test_a_description_of_too_many_words_is_refused():
         build_vocabulary([["a"] * (MAXIMUM_WORDS + 1)], CLEANING)
 
 
-@pytest.mark.parametrize("word", ["می\u200cخواهم", "क्\u200dष", "é", "o'clock", "e\u0301", "Ærø"])
-def test_a_vocabulary_survives_writing(tmp_path, word):
-    vocabulary = msgspec.structs.replace(
-        SMALL, words=("startseq", "endseq", word), files={"a.txt": "0" * 64}
-    )
-    write_json(tmp_path / VOCABULARY, vocabulary)
-    assert read_json(tmp_path / VOCABULARY, Vocabulary) == vocabulary
-
-
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
         ("words", ["startseq", "endseq", "startseq"], "repeated"),
         ("words", ["other", "endseq"], "startseq"),
         ("words", ["startseq"], "endseq"),
-        ("words", ["startseq", "endseq", ""], "blank"),
         ("words", ["startseq", "endseq", 7], "words"),
-        ("words", None, "words"),
-        ("words", ["startseq", "endseq", "red\nskipped all.jpg"], "a line break"),
         ("words", ["startseq", "endseq", "red\x1b[2J"], "a control character"),
-        ("words", ["startseq", "endseq", "red\u202e"], "a control character"),
         ("words", ["startseq", "endseq", "red ball"], "a blank"),
-        ("maximum_length", "5", "maximum_length"),
         ("maximum_length", 1, "maximum_length"),
         ("maximum_length", 203, "maximum_length"),
-        ("cleaning", None, "cleaning"),
         ("files", ["a"], "files"),
     ],
 )
@@ -115,7 +99,8 @@ def make_text(data, word="dog"):
     captions |= {"none": [f"In no {word}"], "\ufeff%20": ['"']}
     descriptions = {"b": [[word], []], "my dog 100%": [[word], [word]]}
     descriptions |= {"none": [["split"]], "\ufeff%20": [[]]}
-    vocabulary = Vocabulary(("startseq", "endseq", word), 3, {"language": "en"})
+    words = ("startseq", "endseq", word, "می\u200cخواهم", "e\u0301")
+    vocabulary = Vocabulary(words, 3, {"language": "en"})
     splits = {"train": ["my dog 100%"], "dev": ["x", "b"], "test": ["\ufeff%20"]}
     return PreparedText(vocabulary, descriptions, captions, splits, data)
 
@@ -129,6 +114,7 @@ def text(tmp_path):
 
 def test_what_is_written_is_read(text):
     found = read_prepared_text(text.data)
+    assert found.vocabulary.words == text.vocabulary.words
     assert found.captions == text.captions
     assert found.descriptions == text.descriptions
     # Photos without captions are in no split.
@@ -154,17 +140,12 @@ def test_the_form_of_the_files(text):
     assert digests.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS}
 
 
-# File, what is done to its content (None: it is removed), words of the sentence.
+# File, what is done to its content, words of the sentence.
 DAMAGES = [
-    (SPLIT_CAPTIONS, None, "is missing"),
     (SPLIT_CAPTIONS, lambda content: content.replace(b"dog", b"cat", 1), "has changed since"),
-    (SPLIT_CAPTIONS, lambda content: content[:-5], "has changed since"),
-    (DESCRIPTIONS, None, "is missing"),
     (DESCRIPTIONS, lambda content: content + b"b dog\n", "has changed since"),
-    (DESCRIPTIONS, lambda content: b"", "has changed since"),
-    (VOCABULARY, None, "is missing"),
     (VOCABULARY, lambda content: content.replace(b'"dog"', b'"cat"'), "sha256"),
-    (VOCABULARY, lambda content: content[:-5], "is damaged"),
+    *((name, None, "is missing") for name in WRITTEN),
 ]
 
 
