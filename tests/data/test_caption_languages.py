@@ -6,13 +6,8 @@ import json
 import pytest
 import regex
 from PIL import Image
-from support import StandIn
+from support import StandIn, run_here
 
-import generate
-import prepare_photos
-import prepare_text
-import train
-from captioning.cli import run
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLITS, VOCABULARY
 
 # Unicode's name of the script, who does what, and where; and the words of the first caption.
@@ -42,11 +37,10 @@ def is_in_script(text, language):
 
 
 @pytest.mark.parametrize(("language", "first"), [*zip(LANGUAGES, FIRST_WORDS, strict=True)])
-def test_the_words_of_a_language(tmp_path, capsys, language, first):
+def test_the_words_of_a_language(tmp_path, language, first):
     write_texts(tmp_path, language)
-    Image.new("RGB", (8, 8)).save(tmp_path / "train0.png")
-    assert run(prepare_text.main, ["--data", str(tmp_path), "--language", language]) == 0
-    assert capsys.readouterr().err == ""
+    status, _, errors = run_here("prepare_text", "--data", tmp_path, "--language", language)
+    assert (status, errors) == (0, "")
     descriptions = (tmp_path / DESCRIPTIONS).read_text(encoding="utf-8")
     assert descriptions.splitlines()[0] == f"train0 {first}"
     words = json.loads((tmp_path / VOCABULARY).read_text(encoding="utf-8"))["words"]
@@ -54,7 +48,7 @@ def test_the_words_of_a_language(tmp_path, capsys, language, first):
     assert all(is_in_script(word, language) for word in words if not word.endswith("seq"))
 
 
-def test_a_model_writes_sentences_of_its_language(tmp_path, capsys, monkeypatch):
+def test_a_model_writes_sentences_of_its_language(tmp_path, monkeypatch):
     data, model = tmp_path / "data", tmp_path / "model"
     (data / "photos").mkdir(parents=True)
     write_texts(data, "zh")
@@ -62,18 +56,16 @@ def test_a_model_writes_sentences_of_its_language(tmp_path, capsys, monkeypatch)
         Image.new("RGB", (32, 32), (80 * index, 0, 0)).save(data / "photos" / f"{split}{index}.png")
     for module in ("photos.encoders", "captioner"):
         monkeypatch.setattr(f"captioning.{module}.Encoder", StandIn, raising=False)
-    folder = ["--data", str(data)]
     flags = ["--encoder", "MobileNetV2", "--weights", "none"]
-    assert run(prepare_photos.main, [*folder, *flags]) == 0
-    assert run(prepare_text.main, [*folder, "--language", "zh"]) == 0
-    flags = ["--epochs", "8", "--units", "24", "--batch-size", "4", "--learning-rate", "0.02"]
-    flags += ["--model", str(model), "--shown-photos", "0"]
-    assert run(train.main, [*folder, *flags]) == 0
-    capsys.readouterr()
-    flags = ["--model", str(model), "--beam", "1", "--sentences"]
-    assert run(generate.main, [str(data / "photos" / "train0.png"), *flags]) == 0
-    _, caption = capsys.readouterr().out.strip().split("\t")
-    assert caption == caption.replace(" ", "")
+    assert run_here("prepare_photos", "--data", data, *flags).returncode == 0
+    assert run_here("prepare_text", "--data", data, "--language", "zh").returncode == 0
+    flags = "--epochs 8 --units 24 --batch-size 4 --learning-rate 0.02 --shown-photos 0"
+    ended = run_here("train", "--data", data, "--model", model, *flags.split())
+    assert ended.returncode == 0
+    photo = data / "photos" / "train0.png"
+    ended = run_here("generate", photo, "--model", model, "--beam", 1, "--sentences")
+    _, caption = ended.stdout.strip().split("\t")
+    assert " " not in caption
     assert len(caption) > 1
     assert caption.endswith("。")
     assert is_in_script(caption, "zh")
