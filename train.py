@@ -38,7 +38,6 @@ from captioning.text.vocabulary import PreparedText, read_prepared_text
 # Keras takes seconds to load: what needs it is imported after the arguments are read.
 if TYPE_CHECKING:
     from captioning.network.batches import CaptionedSplit
-    from captioning.network.callbacks import History
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -75,21 +74,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the inputs, trains, and writes after every epoch."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    if options.model.exists() and not options.model.is_dir():
-        raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume and not (options.model / CHECKPOINT).is_file():
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
     text, features = read_prepared_text(options.data), read_features(options.data)
     announce_loading("Keras")
     from captioning.keras_setup import keras
-    from captioning.network import batches, checkpoint, training
+    from captioning.network import batches, training
     from captioning.network.model import build_captioner
 
     scope = devices.scope(options.devices)
-    splits = batches.load_training(text, features)
-    planned = options.batch_size, options.epochs, options.min_steps
-    planned = training.plan_steps(len(splits[0].captions), *planned, fixed=options.typed)
-    options.batch_size, options.epochs, options.min_steps = planned
+    splits = [batches.load_split(text, split, features) for split in ("train", "dev")]
+    training.plan_steps(options, len(splits[0].captions))
     print(parser.describe(options))
     print(f"training   {splits[0]}\nvalidation {splits[1]}")
     settings = parser.settings_in_force(options)
@@ -102,9 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record, photos = read_encoder_record(options.data), tuple(splits[0].photo_ids)
         model = model_folder.SavedModel(captioner, text.vocabulary, record, photos)
         warn_of_lookalikes(options.data, text.splits)
-        with checkpoint.resumable(options.model, "train.py", arguments):
-            history = train(options, settings, model, text, splits)
-    history.print_best()
+        logs = train(options, settings, model, text, splits)
+    training.print_best(logs, options)
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
     print(f"next: python evaluate.py --data {quoted(options.data)} --model {quoted(options.model)}")
     return DONE
@@ -128,33 +122,28 @@ def train(
     model: model_folder.SavedModel,
     text: PreparedText,
     splits: "Sequence[CaptionedSplit]",
-) -> "History":
-    """Trains to the end, from the start or from a checkpoint."""
-    import msgspec
-
-    from captioning.network import batches, callbacks, checkpoint, reward, training
+) -> list[dict]:
+    """Trains to the end, from the start or from a checkpoint; returns the logs of all epochs."""
+    from captioning.network import batches, checkpoint, reward, training
 
     run_settings = settings | batches.digests(splits, model)
     start = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
-    how = msgspec.convert(settings, training.TrainingSettings)
-    history = callbacks.History(start.logs, how)
+    this_run = training.Run(model, splits, options, start)
     recipe = model_folder.recipe_of_training(settings, model, options.data)
-    write_best = partial(model_folder.write_model, model=model, recipe=recipe)
     shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
-    after_epoch = [
-        history,
-        callbacks.ShowCaptions(model, splits[1], shown),
-        callbacks.SaveEpoch(options.model, history, run_settings, write_best),
-    ]
+    after_epoch = training.AfterEpoch(this_run, recipe, shown)
     trainer = training.CaptionTrainer(model.captioner)
-    if not history.is_trained():
-        training.train_on_captions(trainer, splits, how, start, after_epoch)
-    if options.reward_epochs:
-        reward.fine_tune(
-            trainer, splits, how, start, after_epoch, model=model, folder=options.model
-        )
-    (options.model / CHECKPOINT).unlink(missing_ok=True)
-    return history
+    try:
+        if not training.is_trained(start.logs, options):
+            training.train_on_captions(trainer, this_run, after_epoch)
+        if options.reward_epochs:
+            reward.fine_tune(trainer, this_run, after_epoch)
+    except KeyboardInterrupt:
+        if start.path.exists():
+            print("\nto resume: run the same command with --resume", file=sys.stderr)
+        raise
+    start.path.unlink(missing_ok=True)
+    return start.logs
 
 
 command = partial(run, main)

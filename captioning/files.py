@@ -54,7 +54,7 @@ _OF_DATA = {
     "prepare_text.py": (SPLIT_CAPTIONS, DESCRIPTIONS),
 }
 _OF_BOTH = {ENCODER_RECORD: "prepare_photos.py", VOCABULARY: "prepare_text.py"}
-_OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
+OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
 
 # Of Unix and of Windows.
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
@@ -101,7 +101,7 @@ def command_for(path: Path, data: Path | None = None) -> str:
     recipe = _read_toml(folder / RECIPE)
     data = data or recipe.get("made_with", {}).get("data")
     flags = f"--data {quoted(data)} --model" if data else "--model"
-    if path.name in _OF_EVALUATION:
+    if path.name in OF_EVALUATION:
         # The results of averaged models have a folder of their own.
         models = recipe.get("evaluate", {}).get("model", [folder])
         return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}"

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -39,23 +38,13 @@ def load_split(text: PreparedText, split: str, features: Features) -> CaptionedS
     return CaptionedSplit(photo_ids, references, features.select(photo_ids), captions, rows)
 
 
-def load_training(text: PreparedText, features: Features) -> tuple[CaptionedSplit, CaptionedSplit]:
-    """Returns the training split and the validation split."""
-    return load_split(text, "train", features), load_split(text, "dev", features)
-
-
 def digests(splits: Sequence[CaptionedSplit], model: SavedModel) -> dict[str, str]:
     """Computes SHA-256 of all that training depends on besides its settings."""
     network = "".join(half.to_json() for half in halves(model.captioner))
-    inputs = hashlib.sha256(repr(model.vocabulary).encode())
-    for split in splits:
-        inputs.update(split.features.digest.encode())
-        for item in chain(split.photo_ids, split.captions):
-            inputs.update(repr(item).encode())
-    return {
-        "network": hashlib.sha256(network.encode()).hexdigest(),
-        "inputs": inputs.hexdigest(),
-    }
+    # The vocabulary holds the digests of the descriptions and the splits.
+    inputs = repr((model.vocabulary, [split.features.digest for split in splits]))
+    texts = {"network": network, "inputs": inputs}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 class CaptionBatches(keras.utils.PyDataset):

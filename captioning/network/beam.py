@@ -69,7 +69,9 @@ class Hypotheses:
         self.tokens[:, :, self.length] = ids
         self.length += 1
         parents = rows * hypotheses + parents
-        unfinished = self._drop_finished()
+        unfinished = self.ended < self.width
+        for name in ("rows", "tokens", "scores", "ended"):
+            setattr(self, name, getattr(self, name)[unfinished])
         return ids[unfinished].ravel(), parents[unfinished].ravel()
 
     def _repeats(self, likeliest: np.ndarray) -> np.ndarray:
@@ -91,13 +93,6 @@ class Hypotheses:
             caption = [*tokens.tolist(), self.end_id]
             self.finished[self.rows[row]].append((ranked[row, rank], caption))
         self.ended += ends.sum(axis=1)
-
-    def _drop_finished(self) -> np.ndarray:
-        """Drops finished photos; returns which were unfinished."""
-        unfinished = self.ended < self.width
-        for name in ("rows", "tokens", "scores", "ended"):
-            setattr(self, name, getattr(self, name)[unfinished])
-        return unfinished
 
     def captions(self) -> list[list[list[int]]]:
         """Returns the finished captions of each photo, best first, or its best unfinished one."""

@@ -10,7 +10,6 @@ probabilities, checkpoints and saving use what these two return, whatever layers
 however many states it has.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -99,44 +98,36 @@ def average_captioners(captioners: Sequence[keras.Model]) -> keras.Model:
 
     They must take the same features and have the same vocabulary; all else may differ.
     """
-    photo_halves, word_halves = zip(*map(halves, captioners), strict=True)
-    return join_halves(_join_photo_halves(photo_halves), _average_word_halves(word_halves))
+    # Keras wants the parts of a model to have names of their own.
+    named = [
+        [keras.Model(half.input, half.output, name=f"{half.name}_{index}") for half in halves(one)]
+        for index, one in enumerate(captioners)
+    ]
+    # The image embeddings of all photo halves, flattened, one after another.
+    features = keras.Input(captioners[0].inputs[0].shape[1:], name="features")
+    embeddings = [keras.layers.Flatten()(photo_half(features)) for photo_half, _ in named]
+    joined = keras.ops.concatenate(embeddings, axis=-1)
 
-
-def _join_photo_halves(photo_halves: Sequence[keras.Model]) -> keras.Model:
-    """Returns the image embeddings of all photo halves, flattened, one after another."""
-    features = keras.Input(photo_halves[0].inputs[0].shape[1:], name="features")
-    named = [_named(half, index) for index, half in enumerate(photo_halves)]
-    embeddings = [keras.layers.Flatten()(half(features)) for half in named]
-    return keras.Model(features, keras.ops.concatenate(embeddings, axis=-1), name=PHOTO_HALF)
-
-
-def _average_word_halves(word_halves: Sequence[keras.Model]) -> keras.Model:
-    """Runs all word halves, each on its part of what `_join_photo_halves` returns."""
-    shapes = [half.inputs[1].shape[1:] for half in word_halves]
-    ends = list(itertools.accumulate(map(math.prod, shapes)))
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    image_embeddings = keras.Input((ends[-1],), name="image_embeddings")
-
-    states, new_states, log_probabilities = [], [], []
-    for index, (half, shape, end) in enumerate(zip(word_halves, shapes, ends, strict=True)):
-        states_of_half = [keras.Input((size,)) for size in state_sizes(half)]
-        part = image_embeddings[:, end - math.prod(shape) : end]
-        embedding = keras.layers.Reshape(shape)(part)
-        logits, *left = _named(half, index)([token_ids, embedding, *states_of_half])
+    image_embeddings = keras.Input(joined.shape[1:], name="image_embeddings")
+    states, new_states, log_probabilities, start = [], [], [], 0
+    for _, word_half in named:
+        shape = word_half.inputs[1].shape[1:]
+        part = image_embeddings[:, start : start + math.prod(shape)]
+        start += math.prod(shape)
+        own_states = [keras.Input((size,)) for size in state_sizes(word_half)]
+        logits, *left = word_half([token_ids, keras.layers.Reshape(shape)(part), *own_states])
         log_probabilities.append(keras.ops.log_softmax(logits))
-        states += states_of_half
+        states += own_states
         new_states += left
     # The logarithm of the mean probability, computed so that small ones do not vanish.
     total = keras.ops.logsumexp(keras.ops.stack(log_probabilities), axis=0)
-    logits = total - math.log(len(word_halves))
-    inputs, outputs = [token_ids, image_embeddings, *states], [logits, *new_states]
-    return keras.Model(inputs, outputs, name=WORD_HALF)
-
-
-def _named(half: keras.Model, index: int) -> keras.Model:
-    """Returns the same half under a name of its own, as Keras wants it of the parts of a model."""
-    return keras.Model(half.input, half.output, name=f"{half.name}_{index}")
+    inputs = [token_ids, image_embeddings, *states]
+    outputs = [total - math.log(len(captioners)), *new_states]
+    return join_halves(
+        keras.Model(features, joined, name=PHOTO_HALF),
+        keras.Model(inputs, outputs, name=WORD_HALF),
+    )
 
 
 def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -148,7 +139,7 @@ def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
-    """Decodes two tokens of two captions, both at once and one after the other.
+    """Computes two tokens of two captions at once, and one token with states.
 
     Raises `ValueError` if the captioner was not made by `join_halves`, has another vocabulary, or
     anything is not finite. A layer that does not fit raises errors of its own.
@@ -156,18 +147,15 @@ def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
     photo_half, word_half = halves(captioner)
     features = keras.ops.ones((2, captioner.inputs[0].shape[-1]))
     token_ids = keras.ops.ones((2, 2), dtype="int32")
-    outputs = [captioner([features, token_ids])]
-    image_embedding = photo_half(features)
+    probabilities = captioner([features, token_ids])
     states = list(map(keras.ops.convert_to_tensor, zero_states(word_half, 2)))
-    for _ in range(2):
-        logits, *states = word_half([token_ids[:, :1], image_embedding, *states])
-        outputs.append(logits)
-    shapes = [tuple(output.shape) for output in (*outputs, *states)]
-    expected = [(2, tokens, vocabulary_size) for tokens in (2, 1, 1)]
-    expected += [(2, size) for size in state_sizes(word_half)]
+    logits, *new_states = word_half([token_ids[:, :1], photo_half(features), *states])
+    shapes = [tuple(output.shape) for output in (probabilities, logits, *new_states)]
+    expected = [(2, 2, vocabulary_size), (2, 1, vocabulary_size)]
+    expected += [tuple(state.shape) for state in states]
     if shapes != expected:
         raise ValueError(f"Expected the shapes {expected}. Received: {shapes}")
-    for values in (*captioner.weights, *outputs):
+    for values in (*captioner.weights, probabilities, logits):
         if not np.isfinite(keras.ops.convert_to_numpy(values)).all():
             raise ValueError(f"Expected finite weights and probabilities. Received: {values}")
 

@@ -16,7 +16,7 @@ import msgspec
 import tomli_w
 
 from captioning import files
-from captioning.cli import UserError, counted, is_out_of_memory, quoted
+from captioning.cli import UserError, counted, quoted
 from captioning.files import CAPTIONER, ENCODER_RECORD, RECIPE, TRAINING_PHOTOS, VOCABULARY
 from captioning.photos.encoders import JOIN, UNTRAINED
 from captioning.photos.features import ENCODER_KEYS, EncoderRecord, read_encoder_record
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 # Where new files are written, and what that folder is called as soon as all of them are complete.
 _UNFINISHED = ".next"
 _FINISHED = ".complete"
-
-# What may be among them; the network comes last, since it says that a model is replaced.
-_OF_TRAINING = (VOCABULARY, ENCODER_RECORD, TRAINING_PHOTOS, RECIPE, files.HISTORY, files.CURVES)
-_OF_TRAINING += (CAPTIONER,)
-_OF_EVALUATION = (files.SCORES, files.GENERATED_CAPTIONS, files.RESULTS_PAGE)
 
 # How many times its bytes a network may unpack to, and how many bytes besides; what
 # models/shrink.py writes unpacks to three times.
@@ -127,11 +122,12 @@ def _finish_replacing(folder: Path) -> None:
     if finished.is_symlink() or not finished.is_dir():
         return
     if (finished / CAPTIONER).exists():
-        for name in _OF_EVALUATION:
+        for name in files.OF_EVALUATION:
             (folder / name).unlink(missing_ok=True)
-    for name in _OF_TRAINING:
+    # The network comes last, since it says that a model is replaced.
+    for path in sorted(finished.iterdir(), key=lambda path: path.name == CAPTIONER):
         with contextlib.suppress(FileNotFoundError):
-            os.replace(finished / name, folder / name)
+            os.replace(path, folder / path.name)
     # Another process may have removed it.
     with contextlib.suppress(OSError):
         finished.rmdir()
@@ -198,8 +194,8 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
     for folder, other in zip(folders[1:], others, strict=True):
         own_record, record = folders[0] / ENCODER_RECORD, folder / ENCODER_RECORD
         check_same(first.encoder_record, own_record, other.encoder_record, record)
-        vocabularies = first.vocabulary, other.vocabulary
-        if len({(one.words, one.maximum_length) for one in vocabularies}) > 1:
+        one, two = first.vocabulary, other.vocabulary
+        if (one.words, one.maximum_length) != (two.words, two.maximum_length):
             raise UserError(
                 f"{folders[0] / VOCABULARY} and {folder / VOCABULARY} differ: average models that "
                 "were trained on the same words, with the same maximum length"
@@ -222,11 +218,9 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
     path = find_captioner(folder, data)
     vocabulary, record = read_json(folder / VOCABULARY, Vocabulary), read_encoder_record(folder)
     photos = ()
-    # Models of earlier versions have no such file.
+    # What comes with the project has no such file.
     if (folder / TRAINING_PHOTOS).exists():
         photos = read_json(folder / TRAINING_PHOTOS, TrainingPhotos).photos
-    # A file that cannot be opened is not damaged: the system says why.
-    path.open("rb").close()
     try:
         _check_archive(path)
         captioner = keras.models.load_model(path, compile=False, safe_mode=True)
@@ -236,12 +230,11 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
             command = files.command_for(path, data)
             raise UserError(f"{path} was not trained with {others} as they are: {command} again")
         check_captioner(captioner, vocabulary.size)
-    except UserError:
+    # A file that cannot be opened is not damaged.
+    except (UserError, PermissionError, MemoryError):
         raise
     # It fails in as many ways as there are layers.
     except Exception as error:
-        if is_out_of_memory(error):
-            raise
         raise files.damaged(path, "it holds no captioner that can be used") from error
     return model
 
@@ -259,16 +252,15 @@ def _check_archive(path: Path) -> None:
 
 def doubts_about(folder: Path) -> list[str]:
     """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
-    has_recipe = (folder / RECIPE).is_file()
-    recipe = files.read_recipe_of_model(folder) if has_recipe else {}
-    doubts = {
-        f"{folder} was trained on painted scenes and knows nothing else: its captions of "
-        "photographs are wrong": recipe.get(MADE_WITH, {}).get("painted_scenes"),
-        f"{folder} was trained with an encoder that was not trained itself: its captions have "
-        "little to do with the photos": UNTRAINED
-        in read_encoder_record(folder).weights.split(JOIN),
-    }
-    return [doubt for doubt, applies in doubts.items() if applies]
+    doubts = []
+    recipe = files.read_recipe_of_model(folder) if (folder / RECIPE).is_file() else {}
+    if recipe.get(MADE_WITH, {}).get("painted_scenes"):
+        scenes = "was trained on painted scenes and knows nothing else"
+        doubts.append(f"{folder} {scenes}: its captions of photographs are wrong")
+    if UNTRAINED in read_encoder_record(folder).weights.split(JOIN):
+        encoder = "was trained with an encoder that was not trained itself"
+        doubts.append(f"{folder} {encoder}: its captions have little to do with the photos")
+    return doubts
 
 
 def notes_on_training_photos(
@@ -288,7 +280,5 @@ def notes_on_training_photos(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
             f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"
         )
-    return [
-        f"warning: {which} have the names of photos that the model was trained on. Where they are "
-        "the same photos, it scores too high: train it anew on the splits as they are."
-    ]
+    same = "Where they are the same photos, it scores too high"
+    return [f"warning: {which} have the names of photos that the model was trained on. {same}."]

@@ -13,28 +13,33 @@ over words, so the reward is normalized by the length of the caption. Captions a
 dropout and trained on with it. The samples of a round of photos serve several steps.
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from captioning.cli import UserError
-from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
-from captioning.network.callbacks import REWARD, VALIDATION_CIDER, VALIDATION_LOSS
-from captioning.network.checkpoint import Checkpoint
 from captioning.network.decoding import CaptionDecoder
-from captioning.network.model_folder import SavedModel, load_model
-from captioning.network.training import CaptionTrainer, TrainingSettings, compile_trainer
+from captioning.network.model_folder import load_model
+from captioning.network.training import (
+    REWARD,
+    VALIDATION_CIDER,
+    VALIDATION_LOSS,
+    AfterEpoch,
+    CaptionTrainer,
+    Run,
+    best_epoch,
+    compile_trainer,
+)
 from captioning.scores.metrics import CiderD
 
 # CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
 _REWARD_UNIT = 100
 
 
-def steps_of_epoch(photos: int, settings: TrainingSettings) -> int:
+def steps_of_epoch(photos: int, settings: argparse.Namespace) -> int:
     """Returns how many steps an epoch takes on so many photos."""
     starts = range(0, photos, settings.reward_photos)
     rounds = [min(settings.reward_photos, photos - start) for start in starts]
@@ -72,7 +77,7 @@ class CaptionSampler:
         return float(self.score(greedy, np.arange(len(greedy))).mean())
 
     def sample_batches(
-        self, photos: np.ndarray, settings: TrainingSettings, generator: np.random.Generator
+        self, photos: np.ndarray, settings: argparse.Namespace, generator: np.random.Generator
     ) -> tuple[CaptionBatches, np.ndarray]:
         """Samples captions of some photos, rows of the features.
 
@@ -100,72 +105,58 @@ class CaptionSampler:
         return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards
 
 
-def fine_tune(
-    trainer: CaptionTrainer,
-    splits: tuple[CaptionedSplit, CaptionedSplit],
-    settings: TrainingSettings,
-    checkpoint: Checkpoint,
-    callbacks: list[keras.callbacks.Callback],
-    *,
-    model: SavedModel,
-    folder: Path,
-) -> None:
-    """Trains a captioner by rewards, from the model in the folder or from a checkpoint.
+def fine_tune(trainer: CaptionTrainer, run: Run, after_epoch: AfterEpoch) -> None:
+    """Trains a captioner by rewards, from the best model of its folder or from a checkpoint.
 
-    The splits are those of training and validation. The callbacks see `reward`, the mean CIDEr-D of
-    the sampled captions, and `val_cider_d`, that of the captions that greedy decoding writes of the
-    validation split. The epoch with the lowest loss, whose model is in the folder, gets it too.
+    The callback sees `reward`, the mean CIDEr-D of the sampled captions, and `val_cider_d`, that of
+    the captions that greedy decoding writes of the validation split. The epoch with the lowest
+    validation loss, whose model is in the folder, is given the latter too.
 
     Raises `UserError` if the loss is not finite any more.
     """
+    model, settings, history = run.model, run.settings, run.checkpoint.logs
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    training, validation = (CaptionSampler(decoder, split) for split in splits)
-    history = checkpoint.logs
+    training, validation = (CaptionSampler(decoder, split) for split in run.splits)
     steps = settings.reward_epochs * steps_of_epoch(len(training.split.photo_ids), settings)
     compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
     if any(VALIDATION_CIDER in logs for logs in history):
-        checkpoint.restore(trainer)
+        run.checkpoint.restore(trainer)
     else:
         # With new states of dropout, which Keras draws from the seed of the run.
-        best = load_model(folder).captioner
+        best = load_model(run.checkpoint.path.parent).captioner
         for variable, value in zip(model.captioner.variables, best.variables, strict=True):
             variable.assign(value)
-        best = min(history, key=lambda logs: logs[VALIDATION_LOSS])
-        best[VALIDATION_CIDER] = validation.score_greedy()
-        print(f"before reward fine-tuning: validation CIDEr-D {best[VALIDATION_CIDER]:.1f}")
-    calls = keras.callbacks.CallbackList(callbacks, model=trainer)
-    calls.on_train_begin()
+        score = best_epoch(history)[VALIDATION_CIDER] = validation.score_greedy()
+        print(f"before reward fine-tuning: validation CIDEr-D {score:.1f}")
+        # The model that it starts with may be replaced before the next epoch is done.
+        run.checkpoint.write(trainer)
+    after_epoch.set_model(trainer)
     epochs = sum(VALIDATION_LOSS in logs for logs in history) + settings.reward_epochs
     for epoch in range(len(history), epochs):
-        calls.on_epoch_begin(epoch)
-        reward = _train_epoch(trainer, training, settings, epoch)
+        reward = _train_epoch(trainer, training, after_epoch, epoch)
         score = validation.score_greedy()
-        calls.on_epoch_end(epoch, {REWARD: reward, VALIDATION_CIDER: score})
+        after_epoch.on_epoch_end(epoch, {REWARD: reward, VALIDATION_CIDER: score})
 
 
 def _train_epoch(
-    trainer: CaptionTrainer, sampler: CaptionSampler, settings: TrainingSettings, epoch: int
+    trainer: CaptionTrainer, sampler: CaptionSampler, after_epoch: AfterEpoch, epoch: int
 ) -> float:
     """Samples captions of some photos and trains on them, in one pass over all photos."""
+    settings = after_epoch.run.settings
     # Depends on nothing before the epoch, so that a resumed run sees the same.
     generator = np.random.default_rng([settings.seed, epoch])
     order = generator.permutation(len(sampler.split.photo_ids))
+    starts = range(0, len(order), settings.reward_photos)
+    after_epoch.set_params({"steps": len(starts)})
+    after_epoch.on_epoch_begin(epoch)
     rewards = []
-    with tqdm(total=len(order), unit=" photos", disable=None, leave=False) as progress:
-        for start in range(0, len(order), settings.reward_photos):
-            photos = order[start : start + settings.reward_photos]
-            batches, scores = sampler.sample_batches(photos, settings, generator)
-            for index in range(len(batches)):
-                inputs, targets, weight = batches[index]
-                logs = trainer.train_on_batch(
-                    inputs, targets, sample_weight=weight, return_dict=True
-                )
-                if not np.isfinite(logs["loss"]):
-                    raise UserError(
-                        "the loss of reward fine-tuning is not finite: run python train.py again "
-                        f"with a --reward-learning-rate below {settings.reward_learning_rate:g}"
-                    )
-            rewards.append(scores)
-            progress.update(len(photos))
-            progress.set_postfix(reward=f"{np.concatenate(rewards).mean():.1f}")
-    return float(np.concatenate(rewards).mean())
+    for round_, start in enumerate(starts):
+        photos = order[start : start + settings.reward_photos]
+        batches, scores = sampler.sample_batches(photos, settings, generator)
+        for index in range(len(batches)):
+            inputs, targets, weight = batches[index]
+            logs = trainer.train_on_batch(inputs, targets, sample_weight=weight, return_dict=True)
+        rewards.append(scores)
+        mean = float(np.concatenate(rewards).mean())
+        after_epoch.on_train_batch_end(round_, {"loss": logs["loss"], REWARD: mean})
+    return mean

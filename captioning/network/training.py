@@ -1,38 +1,48 @@
-"""Training on captions: loss and metrics, learning rate, number of steps, and Keras's loop."""
+"""Training on captions: loss, metrics, learning rate, Keras's loop, and what follows an epoch."""
 
+import argparse
 import math
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import msgspec
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from captioning.cli import UserError, wrapped
+from captioning.files import CURVES, HISTORY
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.checkpoint import Checkpoint
+from captioning.network.decoding import CaptionDecoder
+from captioning.network.model_folder import SavedModel, replacing, write_model
+from captioning.scores import report
+from captioning.storage import atomic_path, write_table
 from captioning.text.vocabulary import PADDING_ID
+from captioning.text.words import join_words
 
 ops = keras.ops
 
 # How far the batch size is halved for few captions.
 MIN_BATCH_SIZE = 32
 
+# Of the logs. Only epochs of reward fine-tuning have a mean REWARD.
+VALIDATION_LOSS = "val_loss"
+VALIDATION_CIDER = "val_cider_d"
+REWARD = "reward"
 
-class TrainingSettings(msgspec.Struct, frozen=True):
-    """How captions are trained on, and rewarded; the constants of train.py say what each is."""
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    weight_decay: float
-    patience: int
-    seed: int
-    reward_epochs: int
-    reward_learning_rate: float
-    reward_photos: int
-    reward_samples: int
-    caption_share: float
+@dataclass(frozen=True)
+class Run:
+    """A run of training: what is trained on what, and where it stands."""
+
+    model: SavedModel
+    splits: Sequence[CaptionedSplit]  # training and validation
+    settings: argparse.Namespace  # the constants of train.py, in lower case
+    checkpoint: Checkpoint
 
 
 class CaptionTrainer(keras.Model):
@@ -96,79 +106,153 @@ def compile_trainer(
     trainer.compile(optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay))
 
 
-def plan_steps(
-    captions: int, batch_size: int, epochs: int, min_steps: int, fixed: Collection[str] = ()
-) -> tuple[int, int, int]:
-    """Returns batch size, epochs and the least number of steps, such that training takes as many.
+def plan_steps(options: argparse.Namespace, captions: int) -> None:
+    """Changes batch size and epochs such that training takes at least `min_steps` steps.
 
     The batch size is halved as long as the steps are too few and half of it is at least
-    MIN_BATCH_SIZE; then there are more epochs. `fixed` names which of "batch_size" and "epochs"
-    stay as they are; if the steps are too few then, the least number becomes 1. It prints a change.
+    MIN_BATCH_SIZE; then there are more epochs. What was typed stays as it is; if the steps are too
+    few then, the least number becomes 1. It prints a change.
     """
-    given = batch_size, epochs
-
-    def steps() -> int:
-        return math.ceil(captions / batch_size) * epochs
-
-    if "batch_size" not in fixed:
-        while steps() < min_steps and batch_size >= 2 * MIN_BATCH_SIZE:
-            batch_size //= 2
-    if "epochs" not in fixed:
-        epochs = max(epochs, math.ceil(min_steps / math.ceil(captions / batch_size)))
-    if (batch_size, epochs) != given:
-        changed = f"batches of {batch_size} and {epochs} epochs"
+    given = options.batch_size, options.epochs
+    least_of_epoch = options.min_steps / options.epochs
+    if "batch_size" not in options.typed:
+        while math.ceil(captions / options.batch_size) < least_of_epoch:
+            if options.batch_size < 2 * MIN_BATCH_SIZE:
+                break
+            options.batch_size //= 2
+    steps = math.ceil(captions / options.batch_size)
+    if "epochs" not in options.typed:
+        options.epochs = max(options.epochs, math.ceil(options.min_steps / steps))
+    if (options.batch_size, options.epochs) != given:
+        changed = f"batches of {options.batch_size} and {options.epochs} epochs"
         kept = f"batches of {given[0]} and {given[1]} epochs"
         print(wrapped(f"few captions: {changed}; --min-steps 1 keeps {kept}"))
-    return batch_size, epochs, min_steps if steps() >= min_steps else 1
-
-
-class EpochBar(keras.callbacks.Callback):
-    """Shows how far an epoch is, in a bar that goes when it ends; there is none in a log file."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Shows the bar."""
-        steps = self.params["steps"]
-        self.bar = tqdm(total=steps, unit=" batches", leave=False, disable=None)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Moves the bar on; beside it stands the loss of the epoch so far."""
-        self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
-        self.bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Removes the bar."""
-        self.bar.close()
+    if steps * options.epochs < options.min_steps:
+        options.min_steps = 1
 
 
 def train_on_captions(
-    trainer: CaptionTrainer,
-    splits: tuple[CaptionedSplit, CaptionedSplit],
-    settings: TrainingSettings,
-    checkpoint: Checkpoint,
-    callbacks: Sequence[keras.callbacks.Callback],
+    trainer: CaptionTrainer, run: Run, after_epoch: keras.callbacks.Callback
 ) -> None:
     """Trains on the first split and validates on the second, from the start or a checkpoint."""
+    settings = run.settings
     training, validation = (
-        CaptionBatches(split, settings.batch_size, settings.seed) for split in splits
+        CaptionBatches(split, settings.batch_size, settings.seed) for split in run.splits
     )
     steps = len(training) * settings.epochs
     compile_trainer(
         trainer, settings.learning_rate, settings.weight_decay, steps, settings.warmup_steps
     )
-    checkpoint.restore(trainer)
+    run.checkpoint.restore(trainer)
     trainer.fit(
         training,
         validation_data=validation,
         epochs=settings.epochs,
-        initial_epoch=len(checkpoint.logs),
+        initial_epoch=len(run.checkpoint.logs),
         # The order must not depend on the epochs before, so that a resumed run sees the same.
         shuffle=False,
         # Keras's own bar is as long as its logs, and longer than most terminals are wide.
         verbose=0,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: training.shuffle(epoch)),
-            EpochBar(),
-            keras.callbacks.TerminateOnNaN(),
-            *callbacks,
+            after_epoch,
         ],
     )
+
+
+def is_trained(logs: Sequence[dict], settings: argparse.Namespace) -> bool:
+    """Tells whether no epoch before fine-tuning is left."""
+    losses = [of_epoch[VALIDATION_LOSS] for of_epoch in logs if VALIDATION_LOSS in of_epoch]
+    since_best = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+    return since_best >= settings.patience or len(losses) >= settings.epochs
+
+
+def best_epoch(logs: Sequence[dict]) -> dict:
+    """Returns the logs of the epoch with the highest CIDEr-D, or where none has that, least loss.
+
+    Fine-tuning starts from the latter, and gives it a CIDEr-D to compare with.
+    """
+    scored = [of_epoch for of_epoch in logs if VALIDATION_CIDER in of_epoch]
+    if scored:
+        return max(scored, key=lambda of_epoch: of_epoch[VALIDATION_CIDER])
+    return min(logs, key=lambda of_epoch: of_epoch[VALIDATION_LOSS])
+
+
+def print_best(logs: Sequence[dict], settings: argparse.Namespace) -> None:
+    """Prints which epoch was kept and, where the loss still fell, how to train longer."""
+    best, epochs = best_epoch(logs), settings.epochs
+    print(wrapped(f"kept epoch {best['epoch']}: {_described(best)}"))
+    if best_epoch([of_epoch for of_epoch in logs if REWARD not in of_epoch])["epoch"] == epochs:
+        longer = f"--batch-size {settings.batch_size} --epochs {2 * epochs}"
+        print(wrapped(f"the loss still fell: try {longer}, or a higher --learning-rate"))
+
+
+def _described(logs: dict) -> str:
+    others = ("epoch", "seconds", "learning_rate")
+    return ", ".join(f"{name} {logs[name]:.4g}" for name in logs if name not in others)
+
+
+class AfterEpoch(keras.callbacks.Callback):
+    """Keeps the logs of each epoch, prints them, and makes sure that nothing of it is lost.
+
+    `references` holds a caption of each of the first validation photos, as a person wrote it; what
+    the captioner says of them is printed, so that one sees it learn. `recipe` goes into the model.
+    """
+
+    def __init__(self, run: Run, recipe: dict[str, Any], references: Sequence[str]):
+        super().__init__()
+        self.run = run
+        self.logs = run.checkpoint.logs
+        self.folder: Path = run.checkpoint.path.parent
+        self.recipe = recipe
+        self.references = references
+        self.decoder = CaptionDecoder(run.model.captioner, run.model.vocabulary)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts the clock of the epoch, and a bar; there is none in a log file."""
+        self.started = time.monotonic()
+        self.bar = tqdm(total=self.params["steps"], unit=" steps", leave=False, disable=None)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves the bar on; raises `UserError` if the logs of the epoch so far are not finite."""
+        if not np.isfinite(list(logs.values())).all():
+            raise UserError(
+                "the loss is not finite: run python train.py again with a lower --learning-rate, "
+                "or in reward fine-tuning --reward-learning-rate"
+            )
+        self.bar.set_postfix({name: f"{logs[name]:.3f}" for name in logs}, refresh=False)
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Adds the logs, stops training when it is time, prints, and saves."""
+        self.bar.close()
+        seconds = round(time.monotonic() - self.started, 1)
+        rate = float(self.model.optimizer.learning_rate)
+        self.logs.append({"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate} | logs)
+        self.model.stop_training = is_trained(self.logs, self.run.settings)
+        best = ", best so far" if best_epoch(self.logs) is self.logs[-1] else ""
+        print(f"Epoch {epoch + 1} in {seconds:.0f} seconds{best}\n  {_described(self.logs[-1])}")
+        self._show_captions()
+        self._save()
+
+    def _show_captions(self) -> None:
+        features = self.run.splits[1].features[: len(self.references)]
+        captions = self.decoder.greedy(features)
+        for caption, reference in zip(captions, self.references, strict=True):
+            text = join_words(self.decoder.vocabulary.detokenize(caption))
+            report.print_example(text, [reference])
+            print()
+
+    def _save(self) -> None:
+        """Saves history, curves and, if it is the best so far, the model; the checkpoint last.
+
+        Only the checkpoint says how many epochs are done: a run that is killed before it is written
+        does the epoch again and writes the same files.
+        """
+        with replacing(self.folder) as new:
+            write_table(new / HISTORY, pd.DataFrame(self.logs))
+            with atomic_path(new / CURVES) as partial:
+                report.draw_curves(self.logs, partial)
+            if best_epoch(self.logs) is self.logs[-1]:
+                write_model(new, self.run.model, self.recipe)
+        self.run.checkpoint.write(self.model)

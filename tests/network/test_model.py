@@ -1,7 +1,5 @@
 """Whoever changes the network changes one place: a variant is trained, decoded and saved."""
 
-import functools
-
 import numpy as np
 import pytest
 from msgspec import structs
@@ -81,39 +79,6 @@ def test_the_saved_captioner_opens_with_keras_alone(tmp_path):
     loaded = keras.models.load_model(tmp_path / "captioner.keras", safe_mode=True)
     inputs = [np.ones((2, 4), np.float32), np.array([[1, 2], [3, 0]], np.int32)]
     np.testing.assert_array_equal(np.array(loaded(inputs)), np.array(captioner(inputs)))
-
-
-def test_padding_at_the_end_changes_nothing(monkeypatch):
-    """Neither the probabilities nor the gradient, compared with a mask: hence there is none."""
-    sizes = {"units": 5, "photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
-    captioner = build_captioner(9, 4, **sizes)
-    masking = functools.partial(layers.Embedding, mask_zero=True)
-    monkeypatch.setattr(layers, "Embedding", masking)
-    masked = build_captioner(9, 4, **sizes)
-    masked.set_weights(captioner.get_weights())
-    mask = [layer.mask_zero for layer in halves(masked)[1].layers if layer.name == "embedding"]
-    assert mask == [True]
-
-    features = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
-    short, padded = np.array([[1, 4, 5]], np.int32), np.array([[1, 4, 5, 0, 0]], np.int32)
-    np.testing.assert_allclose(
-        np.array(captioner([features[:1], padded]))[:, :3],
-        np.array(captioner([features[:1], short])),
-        atol=1e-6,
-    )
-    prefixes = np.array([[1, 4, 5, 0, 0], [1, 3, 6, 7, 8]], np.int32)
-    targets = np.array([[4, 5, 2, 0, 0], [3, 6, 7, 8, 2]], np.int32)
-    gradients = []
-    for model in (captioner, masked):
-        trainer = CaptionTrainer(model)
-        trainer.compile(keras.optimizers.SGD(1.0))
-        before = [weight.copy() for weight in model.get_weights()]
-        weight = (targets != 0).astype(np.float32)
-        trainer.train_on_batch([features, prefixes], targets, sample_weight=weight)
-        gradients.append([a - b for a, b in zip(before, model.get_weights(), strict=True)])
-    for without_mask, with_mask in zip(*gradients, strict=True):
-        np.testing.assert_allclose(without_mask, with_mask, atol=1e-6)
-        assert np.abs(with_mask).max() > 0
 
 
 def test_halves_and_states():

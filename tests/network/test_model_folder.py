@@ -108,10 +108,10 @@ def stop_at(patch, name, count, error, is_before=True):
 
 
 # Each of five files is flushed and moved when it is written; then the folder is renamed, and each
-# of the files moved to its place, of seven that there may be.
+# of the files moved to its place, the network last.
 KILLS = [
     *(("replace", 5, False, False), ("rename", 1, True, False), ("rename", 1, False, True)),
-    *(("replace", 8, True, True), ("replace", 12, True, True)),
+    *(("replace", 8, True, True), ("replace", 10, True, True)),
 ]
 
 

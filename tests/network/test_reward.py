@@ -1,8 +1,8 @@
 """Reward fine-tuning against slow versions: samples, advantages, batches, and the gradient."""
 
 import itertools
+from argparse import Namespace
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -12,22 +12,19 @@ from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
 from captioning.network.reward import CaptionSampler, advantages, steps_of_epoch
-from captioning.network.training import CaptionTrainer, TrainingSettings
+from captioning.network.training import CaptionTrainer
 from captioning.scores.metrics import CiderD
 from captioning.text.vocabulary import Vocabulary
 
 WORDS = ("startseq", "endseq", "red", "ball")
 START, END = 1, 2
 VOCABULARY = Vocabulary(words=WORDS, maximum_length=3, cleaning={})
-SETTINGS = TrainingSettings(
-    **dict.fromkeys(TrainingSettings.__struct_fields__, 1) | {"reward_samples": 4}
-)
 
 
 def settings(**changed):
     """Makes settings of which the tests change some."""
-    usual = {"reward_photos": 2, "caption_share": 0.5, "batch_size": 5}
-    return msgspec.structs.replace(SETTINGS, **usual | changed)
+    usual = {"reward_samples": 4, "reward_photos": 2, "caption_share": 0.5, "batch_size": 5}
+    return Namespace(**usual | changed)
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,21 @@
 """Loss, learning rate, number of steps, and which epoch is best and last."""
 
-import msgspec
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
 import train
 from captioning.cli import UserError
 from captioning.keras_setup import keras
-from captioning.network.callbacks import History, duration
 from captioning.network.model import build_captioner
 from captioning.network.training import (
+    AfterEpoch,
     CaptionTrainer,
-    TrainingSettings,
+    best_epoch,
     compile_trainer,
+    is_trained,
     plan_steps,
-)
-
-SETTINGS = TrainingSettings(
-    **dict.fromkeys(TrainingSettings.__struct_fields__, 0) | {"epochs": 6, "patience": 3}
 )
 
 
@@ -34,31 +32,22 @@ SETTINGS = TrainingSettings(
     ],
 )
 def test_training_stops_after_patience_or_the_last_epoch(losses, finished):
-    assert History([{"val_loss": loss} for loss in losses], SETTINGS).is_trained() is finished
+    logs = [{"val_loss": loss} for loss in losses]
+    assert is_trained(logs, Namespace(epochs=6, patience=3)) is finished
 
 
 def test_the_best_epoch_has_the_lowest_loss_or_in_fine_tuning_the_highest_cider_d():
     logs = [{"val_loss": 3.0}, {"val_loss": 2.0, "val_cider_d": 40.0}, {"val_loss": 2.5}]
-    rewarded = [{"val_cider_d": score} for score in (39.0, 41.0, 41.0, 45.0)]
-    found = [History((logs + rewarded)[:count], SETTINGS).is_best() for count in (1, 3, 4, 5, 6, 7)]
-    assert found == [True, False, False, True, False, True]
-    assert History([{"val_loss": 3.0}, {"val_loss": 2.0}], SETTINGS).is_best()
+    logs += [{"val_cider_d": score} for score in (39.0, 41.0, 41.0, 45.0)]
+    found = [logs.index(best_epoch(logs[:count])) for count in range(1, 8)]
+    assert found == [0, 1, 1, 1, 4, 4, 6]
+    losses = [{"val_loss": loss} for loss in (3.0, 2.0, 2.0)]
+    assert best_epoch(losses) is losses[1]
 
 
 def test_a_loss_that_is_not_finite_is_reported():
-    history = History([], SETTINGS)
-    history.on_epoch_begin(0)
-    with pytest.raises(UserError, match=r"epoch 1 is not finite.*lower --learning-rate"):
-        history.on_epoch_end(0, {"loss": np.nan, "val_loss": 2.0})
-    assert history.logs == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (9000, "2.5 hours")],
-)
-def test_lengths_of_time_are_said_as_people_do(seconds, text):
-    assert duration(seconds) == text
+    with pytest.raises(UserError, match=r"not finite.*lower --learning-rate"):
+        AfterEpoch.on_train_batch_end(None, 0, {"loss": np.nan, "accuracy": 0.5})
 
 
 @pytest.mark.parametrize(("warmup_steps", "steps"), [(0, 10), (4, 14)])
@@ -88,10 +77,12 @@ def test_weights_scale_the_loss_of_each_word_and_not_the_metrics():
     loss = trainer.compute_loss(None, targets, logits, weights)
     assert float(loss) == pytest.approx((losses * weights).sum() / 5, rel=1e-5)
     assert float(trainer.mean_loss.result()) == pytest.approx(losses[targets > 0].mean(), rel=1e-5)
+    right = (probabilities.argmax(axis=2) == targets)[targets > 0]
+    assert float(trainer.accuracy.result()) == pytest.approx(right.mean())
 
 
 @pytest.mark.parametrize(
-    ("captions", "fixed", "expected"),
+    ("captions", "typed", "expected"),
     [
         # All of Flickr8k, and as few as keep the batch size.
         (30_000, (), (128, 15)),
@@ -105,25 +96,25 @@ def test_weights_scale_the_loss_of_each_word_and_not_the_metrics():
         (1_000, ("batch_size", "epochs"), (128, 15)),
     ],
 )
-def test_few_captions_are_trained_in_smaller_batches_for_more_epochs(captions, fixed, expected):
-    batch_size, epochs, min_steps = plan_steps(captions, 128, 15, 1755, fixed)
-    assert (batch_size, epochs) == expected
-    steps = -(-captions // batch_size) * epochs
-    assert min_steps == (1755 if steps >= 1755 else 1)
+def test_few_captions_are_trained_in_smaller_batches_for_more_epochs(captions, typed, expected):
+    options = Namespace(batch_size=128, epochs=15, min_steps=1755, typed=typed)
+    plan_steps(options, captions)
+    assert (options.batch_size, options.epochs) == expected
+    steps = -(-captions // options.batch_size) * options.epochs
+    assert options.min_steps == (1755 if steps >= 1755 else 1)
     # The recipe of the run repeats it.
-    assert plan_steps(captions, batch_size, epochs, min_steps) == (batch_size, epochs, min_steps)
+    again = Namespace(**vars(options) | {"typed": ()})
+    plan_steps(again, captions)
+    assert vars(again) == vars(options) | {"typed": ()}
 
 
 def test_all_of_flickr8k_is_trained_as_the_constants_say():
-    constants = train.BATCH_SIZE, train.EPOCHS, train.MIN_STEPS
-    assert plan_steps(30_000, *constants) == constants == (128, 15, 2000)
+    constants = {"batch_size": 128, "epochs": 15, "min_steps": 2000}
+    assert tuple(constants.values()) == (train.BATCH_SIZE, train.EPOCHS, train.MIN_STEPS)
+    options = Namespace(**constants, typed=())
+    plan_steps(options, 30_000)
+    assert vars(options) == constants | {"typed": ()}
     # A batch size is not halved to less than the least, nor raised to it.
-    assert plan_steps(100, 63, 15, 1000) == (63, 500, 1000)
-
-
-def test_the_settings_of_training_are_constants_of_the_script():
-    names = {name.lower() for name in vars(train) if name.isupper()}
-    assert set(TrainingSettings.__struct_fields__) <= names
-    settings = {name.lower(): getattr(train, name) for name in vars(train) if name.isupper()}
-    settings = {name: value for name, value in settings.items() if isinstance(value, int | float)}
-    assert msgspec.convert(settings, TrainingSettings).epochs == train.EPOCHS
+    options = Namespace(batch_size=63, epochs=15, min_steps=1000, typed=())
+    plan_steps(options, 100)
+    assert (options.batch_size, options.epochs) == (63, 500)

@@ -11,8 +11,9 @@ from support import write_features_of
 
 import train
 from captioning.cli import run
-from captioning.network import callbacks
+from captioning.network.checkpoint import Checkpoint
 from captioning.network.model_folder import load_model
+from captioning.network.training import AfterEpoch
 
 REPRODUCIBLE = ["epoch", "learning_rate", "loss", "val_loss", "reward", "val_cider_d"]
 
@@ -74,14 +75,14 @@ def test_what_is_printed(trained):
     printed = trained.printed
     # As people wrote it, not cleaned.
     assert printed.count("  reference: A blue ball lies in the snow .\n") == 3
-    for line in ("Epoch 1/2 in ", "Epoch 3/3 in ", ", best so far\n", " left\n", "  model:     "):
+    for line in ("Epoch 1 in ", "  accuracy 0.", ", val_loss 2.", " seconds, best so far\n"):
         assert line in printed
-    assert "  training:   loss " in printed
-    assert "  validation: CIDEr-D " in printed
+    assert "\n  reward " in printed
+    assert ", val_cider_d " in printed
     assert "settings changed by recipe or flag: units 8, epochs 2" in printed
     assert f"{load_model(trained.model).captioner.count_params():,d} parameters" in printed
-    assert "best before reward fine-tuning: epoch 2: validation loss " in printed
-    assert "the last epoch was the best: try --batch-size 4 --epochs 4, or a higher" in printed
+    assert "kept epoch " in printed
+    assert "the loss still fell: try --batch-size 4 --epochs 4, or a higher" in printed
     assert f"next: python evaluate.py --data {trained.data} --model {trained.model}\n" in printed
 
 
@@ -92,7 +93,7 @@ def interrupted(trained, tmp_path_factory):
     recipe = str(trained.model / "recipe.toml")
     arguments = ["--data", str(trained.data), "--model", str(folder), "--recipe", recipe]
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, callbacks.ShowCaptions, "on_epoch_end", 2)
+        stop_at(patch, AfterEpoch, "_show_captions", 2)
         with pytest.raises(KeyboardInterrupt):
             train.main(arguments)
     return folder
@@ -105,13 +106,12 @@ def test_a_run_that_is_stopped_again_and_again_ends_as_an_undisturbed_one(
     folder = tmp_path / "model"
     shutil.copytree(interrupted, folder)
     with monkeypatch.context() as patch:
-        # Two calls come before an epoch: where training and fine-tuning start.
-        stop_at(patch, callbacks, "write_checkpoint", 4)
+        # The first call is after the second epoch, the next is where fine-tuning starts.
+        stop_at(patch, Checkpoint, "write", 3)
         status, printed, errors = start("--resume")
     assert status == 130
     assert "resuming after epoch 1\n" in printed
-    assert f"to resume: python train.py --data {trained.data} --model {folder} --rec" in errors
-    assert " --resume\n" in errors
+    assert "to resume: run the same command with --resume\n" in errors
     status, printed, errors = start("--resume")
     assert status == 0, errors
     assert "resuming after epoch 2\n" in printed
@@ -171,9 +171,7 @@ def test_a_damaged_checkpoint_is_refused(start, interrupted, tmp_path, damage):
 def test_mistakes_are_told_before_training(trained, start, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    (tmp_path / "file").write_text("")
     assert_refused(start, ("--resume",), tmp_path / "model", "run the same without --resume")
-    assert_refused(start, (), "is not a folder", model=tmp_path / "file")
     assert_refused(start, (), "vocabulary.json", "python prepare_text.py --data", data=empty)
     for name in ("vocabulary.json", "descriptions.txt", "split-captions.tsv"):
         shutil.copy(trained.data / name, empty)
