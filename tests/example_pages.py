@@ -57,24 +57,26 @@ class SizeCaptioner:
     def __init__(self, *doubts, words="{} by {}"):
         self.doubts = doubts
         self.words = words
-        self.options = None
-        self.fault = None
-        self.captioned = 0
+        self.options = self.fault = None
+        self.captioned = self.at_once = self.most_at_once = 0
 
     def caption_all(self, photos, **options):
-        """Yields each photo with its caption, or with the error that says why it has none."""
+        """Yields the one photo with its caption, or with the error that says why it has none."""
         self.options = options
-        for photo in photos:
-            self.captioned += 1
-            if self.fault:
-                raise self.fault
-            try:
-                with opened(photo) as image:
-                    image.load()
-                    words = self.words.format(*image.size)
-                    yield photo, PhotoCaption(words, tokens(f"{words} endseq"))
-            except PhotoError as error:
-                yield photo, error
+        self.captioned += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.fault:
+            raise self.fault
+        (photo,) = photos
+        try:
+            with opened(photo) as image:
+                image.load()
+                words = self.words.format(*image.size)
+                yield photo, PhotoCaption(words, tokens(f"{words} endseq"))
+        except PhotoError as error:
+            yield photo, error
+        self.at_once -= 1
 
 
 @contextlib.contextmanager

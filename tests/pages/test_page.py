@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
-import pytest
 from example_pages import ATTACK, caption, card, hostile_page, image_bytes
 from PIL import Image
 
@@ -114,9 +113,8 @@ def test_page_shows_everything_and_fetches_nothing(tmp_path, photo):
 
 def test_captions_are_sentences_of_their_language(tmp_path):
     shown = caption("l' école à l' endseq"), caption("endseq")
-    elements = written(
-        tmp_path, Page("Title", [card("a", *shown, references=("L’école.",))], language="fr")
-    )
+    cards = [card("a", *shown, references=("L’école.",))]
+    elements = written(tmp_path, Page("Title", cards, language="fr"))
     own = {"class": "words", "lang": "fr", "dir": "auto"}
     assert elements.named("p", **{"class": "words"}) == [(own, "L'école à l'.\xa0"), (own, "\xa0")]
     words = [text for attributes, text in elements.named("span") if "data-tooltip" in attributes]
@@ -155,19 +153,11 @@ def test_hostile_text_stays_text(tmp_path, photo):
 
 
 def test_cards_have_what_they_are_sorted_by(tmp_path):
-    cards = (
-        card("a", caption("dog", 0.5, ("greedy",), 8.0), caption("cat", 0.5, ("beam 3",), 9.0)),
-        card("b"),
-        card("c", caption("dog", 0.25, ("greedy", "beam 3"), 7.0)),
-    )
-    elements = written(tmp_path, Page("Title", cards))
+    both = caption("dog", 0.5, ("greedy",), 8.0), caption("cat", 0.5, ("beam 3",), 9.0)
+    one = caption("dog", 0.25, ("greedy", "beam 3"), 7.0)
+    elements = written(tmp_path, Page("Title", [card("a", *both), card("b"), card("c", one)]))
     values = [found["data-values"] for found, _ in elements.named("article")]
     assert values == ["[0, 0.5, 8.0, 9.0]", "[1, null, null, null]", "[2, 0.25, 7.0, 7.0]"]
-    orders = {text: found["value"] for found, text in elements.named("option")}
-    assert (orders["surest first"], orders["beam 3: worst first"]) == ("1 -1", "3 1")
-
-
-# ---- Thumbnails ----
 
 
 def opened(jpeg):
@@ -176,9 +166,8 @@ def opened(jpeg):
     return image
 
 
-def test_few_photos_have_large_thumbnails(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(image_bytes((1200, 900)))
-    few, many = ([tmp_path / "a.jpg", *[None] * others] for others in (99, 100))
+def test_few_photos_have_large_thumbnails():
+    few, many = ([io.BytesIO(image_bytes((1200, 900))), *[None] * more] for more in (99, 100))
     assert opened(make_thumbnails(few)[0]).size == (768, 576)
     assert opened(make_thumbnails(many)[0]).size == (256, 192)
 
@@ -198,12 +187,3 @@ def test_a_thumbnail_is_upright_no_larger_than_the_photo_and_without_metadata(tm
     np.testing.assert_allclose(upright.getpixel((20, 10)), red, atol=20)
     np.testing.assert_allclose(upright.getpixel((20, 70)), blue, atol=20)
     assert b"secret" not in jpeg
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_photo_without_thumbnail_says_why(tmp_path, monkeypatch):
-    (tmp_path / "bad.jpg").write_bytes(b"no photo at all")
-    assert "cannot identify image file" in make_thumbnail(tmp_path / "bad.jpg")
-    assert "No such file" in make_thumbnail(tmp_path / "missing.jpg")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert "the limit is 1,000: raise it" in make_thumbnail(io.BytesIO(image_bytes()))

@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from example_pages import card, image_bytes, tokens
 
 from captioning.captioner import PhotoCaption
@@ -14,15 +13,6 @@ from captioning.scores import scoring
 
 def row(*cider):
     return SimpleNamespace(statistics=SimpleNamespace(photo_scores={"CIDEr-D": np.array(cider)}))
-
-
-@pytest.fixture
-def scores(prepared_data):
-    """Gives scores of one photo of the data set's dev split."""
-    result = {"CIDEr-D": 12.0, "intervals": {"CIDEr-D": [11.5, 12.5]}, "mean_length": 6.0}
-    result |= {"distinct_captions": 1, "vocabulary_coverage": 4.0, "copied_from_training": 0.0}
-    given = {"split": "dev", "photos": 1, "results": {"greedy": result}, "notes": ["A note."]}
-    return {"data": str(prepared_data), **given}
 
 
 def test_cards_of_an_evaluation(tmp_path):
@@ -47,43 +37,41 @@ def test_cards_of_an_evaluation(tmp_path):
     assert cards[1].captions[1].tokens == tokens("bird endseq")
 
 
-def test_page_of_an_evaluation(scores, tmp_path):
-    model = tmp_path / "new"
-    model.mkdir()
-    references = SimpleNamespace(left_out=["lost"], language="de")
-    cards = [card("a")]
-    page = make_results_page(model, cards, scoring.Scores(**scores), references)
-    assert (page.title, page.language) == ("new: the dev split, 1 photo", "de")
-    assert [section.title for section in page.sections] == ["Scores", "1 photo left out"]
-    assert list(page.sections[0].notes) == ["A note."]
-    assert page.sections[0].table.loc["greedy", "CIDEr-D"] == "12.0 ±0.5"
-    assert page.sections[1].notes == ["lost: it has no features or no captions"]
+def test_page_of_an_evaluation(prepared_data, tmp_path):
+    result = {"CIDEr-D": 12.0, "intervals": {"CIDEr-D": [11.5, 12.5]}, "mean_length": 6.0}
+    result |= {"distinct_captions": 1, "vocabulary_coverage": 4.0, "copied_from_training": 0.0}
+    scores = {"data": str(prepared_data), "split": "dev", "photos": 1, "notes": ["A note."]}
     comparison = {"CIDEr-D": {"this": 12.04, "other": 9.0, "p_value": 0.0304}}
     scores |= {"compared_with": "models/old", "comparison": {"greedy": comparison}}
-    (model / "recipe.toml").write_bytes(b'name = "\xff"\n')
-    (model / "curves.png").write_bytes(image_bytes(kind="PNG"))
-    page = make_results_page(model, cards, scoring.Scores(**scores), references)
-    _, compared, recipe, _ = page.sections
+    scores = scoring.Scores(**scores, results={"greedy": result})
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "recipe.toml").write_bytes(b'name = "\xff"\n')
+    (tmp_path / "new" / "curves.png").write_bytes(image_bytes(kind="PNG"))
+    references = SimpleNamespace(left_out=["lost"], language="de")
+    page = make_results_page(tmp_path / "new", [card("a")], scores, references)
+    assert (page.title, page.language) == ("new: the dev split, 1 photo", "de")
+    of_scores, compared, recipe, left_out = page.sections
+    assert (of_scores.title, list(of_scores.notes)) == ("Scores", ["A note."])
+    assert of_scores.table.loc["greedy", "CIDEr-D"] == "12.0 ±0.5"
     assert compared.title == "Compared with old"
-    assert compared.table["CIDEr-D"].to_dict() == {
-        **{"greedy: A": "12.0", "greedy: B": "9.0", "greedy: p": "0.030"}
-    }
-    assert f"A: {model}. B: models/old." in compared.notes
+    assert list(compared.table["CIDEr-D"]) == ["12.0", "9.0", "0.030"]
+    assert list(compared.table.index) == ["greedy: A", "greedy: B", "greedy: p"]
+    assert f"A: {tmp_path / 'new'}. B: models/old." in compared.notes
     assert (recipe.title, recipe.code) == ("Recipe and training", 'name = "\ufffd"\n')
     assert recipe.plots == [("Training", image_bytes(kind="PNG"))]
+    assert left_out.title == "1 photo left out"
+    assert left_out.notes == ["lost: it has no features or no captions"]
 
 
 def test_page_of_captioned_photos():
     paths = [Path(name) for name in ("old/dog.jpg", "new/dog.jpg", "cat.jpg")]
     captions = {path: PhotoCaption("dog", tokens("dog endseq"), "de") for path in paths}
-    page = make_captions_page(
-        captions, {Path("album/clip.jpg"): "it is no file"}, beam=3, consensus=True
-    )
+    left_out = {Path("album/clip.jpg"): "it is no file"}
+    page = make_captions_page(captions, left_out, beam=3, consensus=True)
     assert (page.title, page.language) == ("Captions of 3 photos", "de")
     assert [one.title for one in page.cards] == ["old/dog.jpg", "new/dog.jpg", "cat.jpg"]
     assert page.cards[0].captions[0].decodings == ("consensus 3",)
-    assert [(section.title, section.notes) for section in page.sections] == [
-        ("1 photo left out", ["album/clip.jpg: it is no file"])
-    ]
+    (section,) = page.sections
+    assert (section.title, section.notes) == ("1 photo left out", ["album/clip.jpg: it is no file"])
     page = make_captions_page(captions, {}, beam=1, consensus=False)
     assert (page.cards[0].captions[0].decodings, page.sections) == (("greedy",), [])
