@@ -25,17 +25,10 @@ def write_data(folder, captions=("A good dog .", "A cat .", "A cow ."), more="",
     return folder
 
 
-@pytest.fixture(scope="module")
-def official(flickr8k, tmp_path_factory):
-    """Gives a data folder with the official captions."""
-    data = tmp_path_factory.mktemp("official")
+def test_the_official_figures(flickr8k, tmp_path, capsys):
     for path in flickr8k.glob("Flickr*.txt"):
-        shutil.copy(path, data)
-    return data
-
-
-def test_the_official_figures(official, capsys):
-    assert prepare(official) == 0
+        shutil.copy(path, tmp_path)
+    assert prepare(tmp_path) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     lines = [" ".join(line.split()) for line in printed.out.splitlines()]
@@ -52,16 +45,16 @@ def test_the_official_figures(official, capsys):
         assert line in lines
     assert any(line.startswith("vocabulary 7,579 token ids") for line in lines)
     # The digests are of what the first version of the cleaning wrote.
-    text = read_prepared_text(official)
+    text = read_prepared_text(tmp_path)
     words = "\n".join(text.vocabulary.words).encode()
-    found = [(official / DESCRIPTIONS).read_bytes(), words]
+    found = [(tmp_path / DESCRIPTIONS).read_bytes(), words]
     assert [hashlib.sha256(content).hexdigest() for content in found] == [
         "698dfe8d99f21f993200c429ed8be2413e3b28a307c0d08b1de4131d10621c33",
         "b8c6bfb10711c6a65bd03cccf9cfbaedf4a6dca7f7b2225c5a3215b507f2479c",
     ]
     assert (text.vocabulary.size, text.vocabulary.maximum_length) == (7579, 34)
     for split, name in SPLITS.items():
-        names = (official / name).read_text().split()
+        names = (tmp_path / name).read_text().split()
         assert text.splits[split] == [file_name.removesuffix(".jpg") for file_name in names]
     # The odd name of the official file stands among the others.
     assert "2258277193_586949ec62" in text.captions
@@ -69,11 +62,15 @@ def test_the_official_figures(official, capsys):
 
 def test_what_is_written(tmp_path, capsys):
     data = write_data(tmp_path, ["A dog is on a mat ."] * 3)
+    for name in ("places.json", "splits.json"):
+        (data / name).write_text('{"captions": ["nowhere"]}')
     before = contents(data)
     assert prepare(data, "--min-word-length", "3") == 0
     assert contents(data).keys() - before.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY}
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-2] == f"next: python train.py --data {data}"
+    # Files of earlier versions are ignored.
+    assert printed.out.count("places.json and splits.json of an earlier version: not read") == 1
     assert printed.err.splitlines()[1:4] == ["  A dog is on a mat . -> dog mat"] * 3
 
 

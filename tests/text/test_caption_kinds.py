@@ -188,9 +188,6 @@ def test_a_name_of_the_official_form_may_differ_in_case_or_be_numbered(tmp_path,
     assert_nothing_done(tmp_path, capsys, fault)
 
 
-# ---- Where they are ----
-
-
 def test_captions_that_are_named_win_and_are_not_remembered(tmp_path, capsys):
     data, named = tmp_path / "data", tmp_path / "texts.dat"
     write(data, {CAPTIONS: OFFICIAL})
@@ -215,11 +212,3 @@ def test_several_files_that_may_hold_the_captions_are_named(tmp_path, capsys):
 def test_a_folder_with_nothing_in_it_is_refused(tmp_path, capsys):
     words = ["is missing", "name.jpg#0<TAB>caption", "--captions", f"--data {tmp_path}"]
     assert_nothing_done(tmp_path, capsys, *words)
-
-
-def test_files_of_earlier_versions_are_ignored_and_that_is_said(tmp_path, capsys):
-    earlier = dict.fromkeys(("places.json", "splits.json"), '{"captions": ["nowhere"]}')
-    write(tmp_path, {CAPTIONS: OFFICIAL, **earlier})
-    assert prepare(tmp_path) == 0
-    printed = capsys.readouterr().out
-    assert printed.count("places.json and splits.json") == 1

@@ -9,7 +9,7 @@ import pytest
 
 from captioning import storage
 from captioning.cli import UserError
-from captioning.files import DESCRIPTIONS, RECIPE, SPLIT_CAPTIONS, VOCABULARY, pretrained_model
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY, pretrained_model
 from captioning.storage import digest_of_file, read_json, write_json
 from captioning.text.vocabulary import (
     MAXIMUM_WORDS,
@@ -75,10 +75,6 @@ def test_a_wrong_vocabulary_with_a_right_digest_is_refused(tmp_path, name, value
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=f"{fault}.*: run python prepare_text.py --data {tmp_path}"):
         read_json(tmp_path / VOCABULARY, Vocabulary)
-    # That of a model is made by training.
-    (tmp_path / RECIPE).write_text('[made_with]\ndata = "mine"\n')
-    with pytest.raises(UserError, match=f"{path} .*: run python train.py --data mine --model"):
-        read_json(tmp_path / VOCABULARY, Vocabulary)
 
 
 def test_the_model_that_comes_with_the_project_has_a_vocabulary():
@@ -87,8 +83,6 @@ def test_the_model_that_comes_with_the_project_has_a_vocabulary():
     # One that does not say so is English.
     assert msgspec.structs.replace(vocabulary, cleaning={}).language == "en"
 
-
-# ---- The text of a data folder ----
 
 WRITTEN = (SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY)
 

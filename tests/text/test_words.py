@@ -22,18 +22,8 @@ def split(caption, language="en"):
 
 # Caption, its clean words separated by "|", and its sentence, of each language.
 CAPTIONS = [
-    (
-        "de",
-        "Ein großer Hund läuft über die Straße, geht's?",
-        "ein|großer|hund|läuft|über|die|straße|gehts",
-        "Ein großer hund läuft über die straße gehts.",
-    ),
-    (
-        "fr",
-        "L’école d'à côté : une fille en t-shirt, est-elle là ?",
-        "l'|école|d'|à|côté|une|fille|en|t-|shirt|est-|elle|là",
-        "L'école d'à côté une fille en t-shirt est-elle là.",
-    ),
+    ("de", "Der große Hund, geht's?", "der|große|hund|gehts", "Der große hund gehts."),
+    ("fr", "L’été : est-il là ?", "l'|été|est-|il|là", "L'été est-il là."),
     ("hi", "कुत्ता बर्फ़ में है।", "कुत्ता|बर्फ़|में|है", "कुत्ता बर्फ़ में है।"),
     ("zh", "两只狗，在T恤上跑。", "两|只|狗|在|t|恤|上|跑", "两只狗在t恤上跑。"),
     ("ja", "黒い犬がボール。", "黒|い|犬|が|ボ|ー|ル", "黒い犬がボール。"),
