@@ -124,7 +124,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
     references = scoring.read_references(text, split, features)
     features = features.select(references.photo_ids)
     notes = notes_on_training_photos(model, data, split, references.photo_ids)
-    notes += notes_on_lookalikes(data, split, references.photo_ids, text.splits)
+    notes += notes_on_lookalikes(data, {"train": text.splits["train"], split: references.photo_ids})
     others = {}
     if options.compare:
         others = scoring.read_other_captions(options.compare, split, references)

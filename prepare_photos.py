@@ -36,10 +36,10 @@ from pathlib import Path
 from captioning.cli import DONE, DONE_IN_PART, announce_loading, counted, one_line, run, wrapped
 from captioning.files import ENCODER_RECORD
 from captioning.photos import encoders, listing
-from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED
+from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED, encode_photos
 from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, connected
 from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, read_encoder_record
-from captioning.photos.ray_encoding import NO_CLUSTER, cluster, encode_here
+from captioning.photos.ray_encoding import NO_CLUSTER, cluster
 from captioning.photos.reading import limit_pixels
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import PHOTO_SCRIPTS, locked
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             listing.write_photo_folders(data, options.photos)
         missing = [photos[photo] for photo in cache.missing]
         is_local = options.ray == NO_CLUSTER or not missing
-        with nullcontext(encode_here) if is_local else cluster(options.ray) as encode:
+        with nullcontext(encode_photos) if is_local else cluster(options.ray) as encode:
             encoder, record = load_encoder(options, cache)
             # Printed last, so that a run that is refused prints one sentence and no other.
             print(parser.describe(options))

@@ -30,7 +30,7 @@ from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapp
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.network import devices, model_folder
 from captioning.photos.features import read_encoder_record, read_features
-from captioning.photos.lookalikes import warn_of_lookalikes
+from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
 from captioning.storage import locked
 from captioning.text.vocabulary import PreparedText, read_prepared_text
@@ -96,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"network    {captioner.count_params():,d} parameters, {sizes[0]:,d} token ids")
         record, photos = read_encoder_record(options.data), tuple(splits[0].photo_ids)
         model = model_folder.SavedModel(captioner, text.vocabulary, record, photos)
-        warn_of_lookalikes(options.data, text.splits)
+        for note in notes_on_lookalikes(options.data, text.splits):
+            print(wrapped(note), file=sys.stderr)
         logs = train(options, settings, model, text, splits)
     training.print_best(logs, options)
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))

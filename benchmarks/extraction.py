@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
-from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder
+from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder, encode_photos
 from captioning.photos.listing import find_photos
-from captioning.photos.reading import encode_photos, read_in_sizes
+from captioning.photos.reading import opened, to_rgb
 from captioning.settings import positive_integer
 from prepare_photos import BATCH_SIZE
 
@@ -43,11 +43,14 @@ def measure(
     encoder: Encoder, paths: list[Path], batch_size: int
 ) -> tuple[float, float, np.ndarray]:
     """Returns the seconds of the network alone, those from file to features, and the features."""
-    photos = [encoder.preprocess(read_in_sizes(path, encoder.input_sizes)) for path in paths]
+    photos = []
+    for path in paths:
+        with opened(path) as image:
+            photos.append(encoder.preprocess(encoder.resize(to_rgb(image))))
     encoder.encode(photos[:batch_size])
     before = time_network(encoder, photos, batch_size)
     started = time.perf_counter()
-    features = [features for _, features in encode_photos(paths, encoder, batch_size)]
+    features = [features for _, features, _ in encode_photos(paths, encoder, batch_size)]
     whole = time.perf_counter() - started
     after = time_network(encoder, photos, batch_size)
     return (before + after) / 2, whole, np.stack(features)

@@ -17,9 +17,9 @@ from captioning.network.decoding import (
     token_probabilities,
 )
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, model_folder
-from captioning.photos.encoders import Encoder
+from captioning.photos.encoders import Encoder, encode_photos
 from captioning.photos.features import check_same_encoder
-from captioning.photos.reading import PhotoError, encode_photos
+from captioning.photos.reading import PhotoError
 from captioning.text.words import ENGLISH, as_sentence, join_words
 
 # Photos that the encoder takes at once; more need more memory and gain little.
@@ -120,13 +120,13 @@ class Captioner:
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
         decode = self._decoder.consensus if consensus else self._decoder.beam
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
-            features = [result for _, result in batch if not isinstance(result, PhotoError)]
+            features = [result for _, result, _ in batch if not isinstance(result, PhotoError)]
             captions = iter(())
             if features:
                 features = np.stack(features)
                 token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
                 captions = self._describe(features, token_ids)
-            for photo, result in batch:
+            for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
 
     def _describe(self, features: np.ndarray, captions: list[list[int]]) -> Iterator[PhotoCaption]:

@@ -20,6 +20,7 @@ from captioning.cli import run
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, halves
 from captioning.photos.features import EncoderRecord, write_features
+from captioning.photos.reading import resized
 from captioning.storage import LOCK
 from captioning.text.vocabulary import Vocabulary
 
@@ -156,13 +157,17 @@ class StandIn:
     """
 
     length = 6
-    input_sizes = ((8, 8),)
+    input_size = (8, 8)
     digest = "0" * 64
     counts: ClassVar = Counter()
 
     def __init__(self, name="MobileNetV2", weights="none", dtype="float32"):
         self.name, self.weights = name, weights
         self.counts["loaded"] += 1
+
+    def resize(self, photo):
+        """Resizes as an encoder does."""
+        return [resized(photo, self.input_size)]
 
     def preprocess(self, photo):
         """Leaves the pixels as they are."""
@@ -178,7 +183,7 @@ class StandIn:
     def record(self):
         """Describes itself as an encoder does."""
         names = {"encoder": self.name, "weights": self.weights, "weights_sha256": self.digest}
-        form = {"input_size": list(self.input_sizes[0]), "length": self.length}
+        form = {"input_size": list(self.input_size), "length": self.length}
         return structs.replace(ENCODER_RECORD, layer="avg_pool", **names, **form)
 
 

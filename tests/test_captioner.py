@@ -18,7 +18,7 @@ from captioning.files import pretrained_model
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, halves
 from captioning.network.model_folder import SavedModel, load_models, save_model
-from captioning.photos.reading import PhotoError, read_in_sizes
+from captioning.photos.reading import PhotoError, read_photo
 from captioning.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ant", "startseq", "bee", "cow", "endseq", "dog", "elk"), 7, {})
@@ -74,10 +74,7 @@ def expected_captions(place, folders, paths, beam=3, **options):
     """Captions photos one at a time by the functions that have tests of their own."""
     model = load_models([place / folder for folder in folders])
     encoder = Encoder()
-    features = [
-        encoder.encode([encoder.preprocess(read_in_sizes(path, encoder.input_sizes))])
-        for path in paths
-    ]
+    features = [encoder.encode([[read_photo(path, encoder.input_size)]]) for path in paths]
     captions = []
     for feature in features:
         captions += generate_desc(model.captioner, model.vocabulary, feature, beam, **options)

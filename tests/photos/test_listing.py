@@ -165,7 +165,7 @@ def test_a_photo_at_an_address_is_read_as_from_a_file(bucket):
     photos = list_photos([path_of("memory://bucket/photos")], {}, Counter())
     red = np.full((2, 5, 3), (255, 0, 0))
     np.testing.assert_array_equal(read_photo(photos["a"], (2, 5)), red)
-    with pytest.raises(PhotoError, match=r"cannot identify image file 'b.png'"):
+    with pytest.raises(PhotoError, match="cannot identify image file"):
         read_photo(photos["b"], (2, 2))
 
 

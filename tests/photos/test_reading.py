@@ -1,24 +1,16 @@
 """Reading photos of every kind, and encoding them."""
 
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, features
-from support import ROOT, StandIn
+from support import StandIn
 
-from captioning.photos import reading
-from captioning.photos.reading import (
-    PhotoError,
-    Size,
-    encode_photos,
-    is_photo_name,
-    read_in_sizes,
-    read_photo,
-)
+from captioning.photos.encoders import encode_photos
+from captioning.photos.lookalikes import hash_photo
+from captioning.photos.reading import PhotoError, is_photo_name, read_photo
 
 SIZE = (64, 64)
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
@@ -84,10 +76,10 @@ def test_a_photo_may_be_at_an_address():
     photo.write_bytes(saved(scene(), "PNG"))
     assert_is_scene(photo)
     photo.write_bytes(b"no photo")
-    with pytest.raises(PhotoError, match=r"cannot identify image file 'a.png'"):
+    with pytest.raises(PhotoError, match=r"cannot identify image file"):
         read_photo(photo, SIZE)
     photo.unlink()
-    with pytest.raises(PhotoError, match="No such file or directory"):
+    with pytest.raises(PhotoError, match="there is no such file"):
         read_photo(photo, SIZE)
 
 
@@ -173,7 +165,7 @@ def test_an_image_that_is_open_is_read_as_its_file_is_and_left_as_it_was(tmp_pat
         assert_is_scene(image)
         # Two threads must not read its file at once.
         results = list(encode_photos([image, tmp_path / "a.png", image, image], StandIn(), 1))
-    for photo, features_of_it in results:
+    for photo, features_of_it, _ in results:
         np.testing.assert_array_equal(features_of_it, results[1][1], err_msg=str(photo))
 
 
@@ -193,59 +185,20 @@ def test_of_several_pictures_the_first_or_primary_one_counts(tmp_path, name):
     np.testing.assert_allclose(read_photo(tmp_path / name, SIZE)[5, 5], RED, atol=12)
 
 
-def test_a_photo_is_decoded_once_and_resized_from_the_file_for_each_encoder(monkeypatch):
-    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    image, decoded, ordinary = Image.fromarray(noise), [], reading.to_rgb
-    monkeypatch.setattr(reading, "to_rgb", lambda image: decoded.append(1) or ordinary(image))
-    pixels = read_in_sizes(image, [(40, 50), Size(20, 30, "bicubic")])
-    assert decoded == [1]
-    bilinear = image.resize((50, 40), Image.Resampling.BILINEAR)
-    bicubic = image.resize((30, 20), Image.Resampling.BICUBIC)
-    for given, expected in zip(pixels, (bilinear, bicubic), strict=True):
-        np.testing.assert_array_equal(given, np.asarray(expected))
-
-
 def test_encoding_keeps_order_across_batches_and_gaps():
     generator = np.random.default_rng(1)
     photos = [
         Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)) for _ in range(12)
     ]
     photos[4] = io.BytesIO(b"no photo")
-    seen = []
     for batch_size in (1, 5, 32):
-        seen.clear()
-        together = list(encode_photos(photos, StandIn(), batch_size, lambda *of: seen.append(of)))
-        assert [photo for photo, _ in together] == photos
-        for photo, result in together:
+        together = list(encode_photos(photos, StandIn(), batch_size))
+        assert [photo for photo, *_ in together] == photos
+        for photo, result, digits in together:
             if photo is photos[4]:
                 assert isinstance(result, PhotoError)
+                assert digits == ""
             else:
-                ((_, alone),) = encode_photos([photo], StandIn(), 1)
+                ((_, alone, _),) = encode_photos([photo], StandIn(), 1)
                 np.testing.assert_allclose(result, alone, atol=0.3)
-        assert {id(photo) for photo, _ in seen} == {id(p) for p in photos} - {id(photos[4])}
-        for photo, pixels in seen:
-            np.testing.assert_array_equal(pixels, read_photo(photo, (8, 8)))
-
-
-PROGRAM = """
-import io, sys, threading
-from PIL import Image
-from captioning.photos import reading
-assert "pillow_heif" not in sys.modules
-gate, read = threading.Barrier(8), []
-def read_one():
-    gate.wait()
-    read.append(reading.read_photo(io.BytesIO(photo), (8, 8)).shape)
-photo = sys.stdin.buffer.read()
-threads = [threading.Thread(target=read_one) for _ in range(8)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-assert read == [(8, 8, 3)] * 8
-"""
-
-
-def test_the_readers_are_loaded_when_they_are_needed_by_any_thread():
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    photo = saved(scene(), "HEIF")
-    process = subprocess.run(command, cwd=ROOT, input=photo, capture_output=True, check=False)
-    assert (process.returncode, process.stderr) == (0, b"")
+                assert digits == hash_photo(read_photo(photo, (8, 8)))
