@@ -12,10 +12,10 @@ Reads   MODEL/                      from train.py
         DATA/features.*             from prepare_photos.py
         DATA/split-captions.tsv, descriptions.txt, vocabulary.json
                                     from prepare_text.py
-        OTHER/scores.json, captions.csv     with --compare OTHER
+        OTHER/scores.json           with --compare OTHER
 Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
-        MODEL/scores.json           the scores that are printed
+        MODEL/scores.json           the scores that are printed, and the captions
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
@@ -31,36 +31,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from captioning import files
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, run, wrapped
-from captioning.files import (
-    ENCODER_RECORD,
-    GENERATED_CAPTIONS,
-    RECIPE,
-    RESULTS_PAGE,
-    SCORES,
-    SPLITS,
-)
-from captioning.network.model_folder import (
-    SavedModel,
-    find_captioner,
-    load_models,
-    make_recipe,
-    model_folder,
-    notes_on_training_photos,
-    results_folder,
-    write_recipe,
-)
-from captioning.photos.features import (
-    Features,
-    check_same_encoder,
-    read_encoder_record,
-    read_features,
-)
+from captioning.network import model_folder
+from captioning.photos.features import read_features
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, whole_number
 from captioning.storage import locked, write_json
-from captioning.text.vocabulary import PreparedText, read_prepared_text
+from captioning.text.vocabulary import read_prepared_text
+from captioning.text.words import join_words
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -79,7 +59,7 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the arguments, and evaluates while no other run changes the model."""
     numbers = dict.fromkeys(("NO_REPEAT_NGRAM_SIZE", "SHOWN_PHOTOS"), whole_number(0))
-    parser = SettingsParser(globals(), {"SPLIT": tuple(SPLITS), **numbers})
+    parser = SettingsParser(globals(), {"SPLIT": tuple(files.SPLITS), **numbers})
     add = parser.add_mutually_exclusive_group().add_argument
     words = "compare the scores with those of a model that was evaluated on the same photos"
     add("--compare", type=Path, metavar="OTHER_MODEL", help=words)
@@ -88,12 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     if options.models:
         return print_models(options)
-    options.model = tuple(map(model_folder, options.model))
+    options.model = tuple(map(model_folder.model_folder, options.model))
     for folder in options.model:
-        find_captioner(folder, options.data)
+        model_folder.find_captioner(folder, options.data)
     # Until its results stand beside it, the model must stay what it is.
     with locked(options.model[0], "train.py or evaluate.py"):
-        return evaluate(parser, options)
+        folder = evaluate(parser, options)
+    page, table, scores = files.RESULTS_PAGE, files.GENERATED_CAPTIONS, files.SCORES
+    print("\n" + wrapped(f"wrote {page}, {table} and {scores} to {folder}"))
+    print(wrapped(f"next: open {folder / page} in a browser, or caption photos of your own:"))
+    print(f"python generate.py PHOTO --model {shlex.join(map(str, options.model))}")
+    return DONE
 
 
 def print_models(options: argparse.Namespace) -> int:
@@ -109,97 +94,51 @@ def print_models(options: argparse.Namespace) -> int:
     return DONE_IN_PART if messages else DONE
 
 
-def evaluate(parser: SettingsParser, options: argparse.Namespace) -> int:
-    """Captions the photos, scores, writes and prints."""
-    read_encoder_record(options.data)
+def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
+    """Captions the photos, scores the captions, writes and prints; returns the folder."""
+    data, split, folder = options.data, options.split, model_folder.results_folder(options.model)
+    text, features = read_prepared_text(data), read_features(data)
     announce_loading("Keras")
     # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
-    from captioning.network.decoding import token_probabilities
+    from captioning.network.decoding import CaptionDecoder, token_probabilities
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
 
-    data, split, folder = options.data, options.split, results_folder(options.model)
-    model, text, features = read_inputs(options)
-    references = scoring.read_references(text, split, features)
+    model = model_folder.load_models(options.model, data)
+    references = scoring.SplitReferences(text, split, features)
     features = features.select(references.photo_ids)
-    notes = notes_on_training_photos(model, data, split, references.photo_ids)
-    notes += notes_on_lookalikes(data, {"train": text.splits["train"], split: references.photo_ids})
-    others = {}
-    if options.compare:
-        others = scoring.read_other_captions(options.compare, split, references)
+    notes = model_folder.notes_on_training_photos(model, data, split, features.ids)
+    notes += notes_on_lookalikes(data, {"train": text.splits["train"], split: features.ids})
+    others = scoring.read_rows(options.compare, split, references) if options.compare else {}
     print(parser.describe(options))
-    decoded = decode_split(model, features, options)
+    decoder, size = CaptionDecoder(model.captioner, model.vocabulary), options.no_repeat_ngram_size
+    decoded = decoder.decodings(features, options.beam, options.consensus, size)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
-    results = scoring.summarize(rows, model.vocabulary, references.training)
-    captions = {title: rows[title].captions for title in decoded}
     scores = scoring.Scores(
         data=str(data),
         split=split,
         photos=len(features),
-        results=results,
-        notes=notes + report.notes_on(rows, results),
-        captions_sha256=scoring.write_captions(folder, captions, references),
+        results=scoring.summarize(rows, model.vocabulary, references),
+        notes=notes + report.notes_on(rows),
+        photo_ids=features.ids,
+        captions={title: [*map(join_words, rows[title].captions)] for title in decoded},
         compared_with=str(options.compare or ""),
-        comparison=scoring.compare_captions(rows, others, references),
+        comparison={x: scoring.compare(rows[x], others[x]) for x in decoded if x in others},
     )
+    probabilities = partial(token_probabilities, model.captioner, model.vocabulary, features)
+    tokens = {title: probabilities(token_ids) for title, token_ids in decoded.items()}
+    cards = make_cards(photo_folders(data), references, tokens, rows)
     if len(options.model) > 1:
         settings = {"data": str(data), "model": [*map(str, options.model)]}
         settings |= parser.settings_in_force(options)
-        write_recipe(folder / RECIPE, make_recipe({"evaluate": settings}, data))
-    tokens = {
-        title: token_probabilities(model.captioner, model.vocabulary, features, token_ids)
-        for title, token_ids in decoded.items()
-    }
-    cards = make_cards(photo_folders(data), references, tokens, rows)
-    page = make_results_page(folder, cards, scores, references)
-    write_page(folder / RESULTS_PAGE, page)
-    write_json(folder / SCORES, scores)
-    report.print_examples(references, captions[scoring.GREEDY], options.shown_photos)
-    report.print_results(scores, folder)
-    print("\n" + wrapped(f"wrote {RESULTS_PAGE}, {GENERATED_CAPTIONS} and {SCORES} to {folder}"))
-    print(
-        wrapped(f"next: open {folder / RESULTS_PAGE} in a browser, or caption photos of your own:")
-    )
-    print(f"python generate.py PHOTO --model {shlex.join(map(str, options.model))}")
-    return DONE
-
-
-def read_inputs(options: argparse.Namespace) -> tuple[SavedModel, PreparedText, Features]:
-    """Reads the model, or the average of several, and the text and features that it is run on."""
-    model, path = load_models(options.model, options.data), options.model[0] / ENCODER_RECORD
-    record = read_encoder_record(options.data)
-    check_same_encoder(model.encoder_record, path, record, options.data / ENCODER_RECORD)
-    return model, read_prepared_text(options.data), read_features(options.data)
-
-
-def decode_split(
-    model: SavedModel, features: Features, options: argparse.Namespace
-) -> dict[str, list[list[int]]]:
-    """Captions the photos by each decoding: title (`beam 3`) -> token ids of each caption."""
-    from tqdm import tqdm
-
-    from captioning.network.decoding import PHOTOS_AT_ONCE, CaptionDecoder
-    from captioning.scores.scoring import BEAM, CONSENSUS, GREEDY
-
-    decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    beams = {1: GREEDY} | {width: f"{BEAM} {width}" for width in options.beam if width > 1}
-    consensus = {width: f"{CONSENSUS} {width}" for width in options.consensus if width > 1}
-    decoded = {title: [] for title in (*beams.values(), *consensus.values())}
-    # Each width is searched once, also where its best caption and its consensus are wanted.
-    widths = dict.fromkeys((*beams, *consensus))
-    size, total = options.no_repeat_ngram_size, len(widths) * len(features)
-    with tqdm(total=total, unit=" captions", delay=1, disable=None) as progress:
-        for width in widths:
-            for start in range(0, len(features), PHOTOS_AT_ONCE):
-                batch = features[start : start + PHOTOS_AT_ONCE]
-                finished = decoder.finished_captions(batch, width, no_repeat_ngram_size=size)
-                if width in beams:
-                    decoded[beams[width]] += [captions[0] for captions in finished]
-                if width in consensus:
-                    decoded[consensus[width]] += map(decoder.choose_by_consensus, finished)
-                progress.update(len(finished))
-    return decoded
+        recipe = model_folder.make_recipe({"evaluate": settings}, data)
+        model_folder.write_recipe(folder / files.RECIPE, recipe)
+    scoring.write_captions(folder / files.GENERATED_CAPTIONS, scores.captions, references)
+    write_page(folder / files.RESULTS_PAGE, make_results_page(folder, cards, scores, references))
+    write_json(folder / files.SCORES, scores)
+    report.print_results(folder, scores, references, options.shown_photos)
+    return folder
 
 
 command = partial(run, main)

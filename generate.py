@@ -23,22 +23,16 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import pretrained_model
 from captioning.network.model_folder import holds_captioner
-from captioning.settings import SettingsParser, whole_number
-from captioning.storage import cell_of, write_table
-
-# What is slow to load is imported where it is used: nobody should wait for it to read --help.
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from captioning.captioner import Captioner, PhotoCaption, PhotoError
+from captioning.settings import SettingsParser, path_ending, whole_number
+from captioning.storage import write_table
 
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
@@ -62,29 +56,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     if "model" not in options.replaced and not holds_captioner(MODEL[0]):
         options.model = (pretrained_model(),)
-    if not options.photos and not options.serve:
-        raise UserError("PHOTO_OR_FOLDER is missing: name what to caption before --model")
-    if options.serve and (options.photos or options.csv or options.json or options.html):
-        raise UserError("--serve takes photos on its page: leave out photos, --csv, --json, --html")
+    if bool(options.photos) == options.serve:
+        raise UserError("name photos or folders before the flags, or --serve without any")
 
+    # What is slow to load is imported where it is used: nobody should wait for it to read --help.
     from captioning.photos.listing import describe_left_out, expand_paths
     from captioning.photos.reading import limit_pixels
 
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
     photos = expand_paths(options.photos, skipped, left_out)
-    for flag, path in (("--csv", options.csv), ("--html", options.html)):
-        check_output(flag, path, photos)
     captioner = load(parser, options)
+    from captioning.pages import page, results, server
+
     names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
     decoding = {name: getattr(options, name) for name in names}
     if options.serve:
-        from captioning.pages.server import serve
-
-        serve(captioner, options.host, options.port, **decoding)
+        server.serve(captioner, options.host, options.port, **decoding)
         return DONE
-    results = captioner.caption_all(photos, **decoding)
-    captions = print_captions(results, options, skipped)
+    captions = print_captions(captioner.caption_all(photos, **decoding), options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
     if left_out:
@@ -92,12 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not captions:
         raise UserError("none of the photos can be read")
     if options.html:
-        from captioning.pages.page import write_page
-        from captioning.pages.results import make_captions_page
-
-        beam, consensus = options.beam, options.consensus
-        page = make_captions_page(captions, skipped, beam=beam, consensus=consensus)
-        write_page(options.html, page)
+        search = {"beam": options.beam, "consensus": options.consensus}
+        content = results.make_captions_page(captions, skipped, **search)
+        page.write_page(options.html, content)
         print(f"wrote {options.html}", file=sys.stderr)
     return DONE_IN_PART if skipped else DONE
 
@@ -106,32 +93,18 @@ def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
     parser = SettingsParser(globals(), types)
-    add, path = parser.add_argument, {"metavar": "FILE", "type": Path}
+    add, table, page = parser.add_argument, path_ending(".csv"), path_ending(".html")
     add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--csv", help="write a table there; - is standard output", **path)
-    output.add_argument("--json", action="store_true", help="print a JSON object a line")
-    add("--html", help="write a page to look at there", **path)
+    add("--json", action="store_true", help="print a JSON object a line")
+    add("--csv", type=table, metavar="FILE", help="write a table there")
+    add("--html", type=page, metavar="FILE", help="write a page to look at there")
     add("--serve", action="store_true", help="open a page in the browser to drop photos on")
     weights = "the encoder's weights, where they are no longer at the place that MODEL names"
     add("--weights", metavar="imagenet|none|FILE", help=weights)
     return parser
 
 
-def check_output(flag: str, path: Path | None, photos: Sequence[Path]) -> None:
-    """Raises `UserError` if the file that a flag names is a photo or folder, or of another kind."""
-    extension = flag.replace("--", ".")
-    if path is None or (flag == "--csv" and str(path) == "-"):
-        return
-    is_wrong = path.is_dir() or path.suffix.lower() != extension
-    if is_wrong or path.resolve() in {photo.resolve() for photo in photos}:
-        raise UserError(
-            f"{path} is a folder, one of the photos, or does not end in {extension}: name another "
-            f"file with {flag}, such as captions{extension}"
-        )
-
-
-def load(parser: SettingsParser, options: argparse.Namespace) -> "Captioner":
+def load(parser: SettingsParser, options: argparse.Namespace) -> Any:
     """Loads model and encoder; standard error says what is not as it always is."""
     announce_loading(f"{', '.join(map(str, options.model))} and the encoder")
     from captioning import load_captioner
@@ -147,14 +120,9 @@ def load(parser: SettingsParser, options: argparse.Namespace) -> "Captioner":
 
 
 def print_captions(
-    results: "Iterable[tuple[Path, PhotoCaption | PhotoError]]",
-    options: argparse.Namespace,
-    skipped: dict[Path | str, object],
-) -> "dict[Path, PhotoCaption]":
-    """Prints each caption when it is there, and writes the table of all, if one is wanted.
-
-    Photos that cannot be read are added to `skipped`, with the reason.
-    """
+    results: Iterable[tuple[Path, Any]], options: argparse.Namespace, skipped: dict[Any, str]
+) -> dict[Path, Any]:
+    """Prints and returns what is captioned, adds the rest to `skipped`, and writes the table."""
     from tqdm import tqdm
 
     captions, rows = {}, []
@@ -170,17 +138,14 @@ def print_captions(
         # Above the progress bar; a pipe would hold it back.
         if options.json:
             tqdm.write(json.dumps(row))
-        elif path in captions and str(options.csv) != "-":
+        elif path in captions:
             tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}")
         sys.stdout.flush()
     if options.csv and rows:
         import pandas as pd
 
-        if str(options.csv) == "-":
-            pd.DataFrame(rows).map(cell_of).to_csv(sys.stdout, index=False)
-        else:
-            write_table(options.csv, pd.DataFrame(rows))
-            print(f"wrote {options.csv}", file=sys.stderr)
+        write_table(options.csv, pd.DataFrame(rows))
+        print(f"wrote {options.csv}", file=sys.stderr)
     return captions
 
 

@@ -3,12 +3,7 @@
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from captioning.captioner import load_captioner
-
-__all__ = ["load_captioner"]
+from typing import Any
 
 # The scripts stand beside this package; nobody should read a traceback of one because the virtual
 # environment is not active. Of the packages, this one is the least likely to be elsewhere.
@@ -22,8 +17,8 @@ if _is_script and not find_spec("msgspec"):
 
 def __getattr__(name: str) -> Any:
     # Keras takes seconds to import, which nobody should wait for who needs another module.
-    if name in __all__:
-        from captioning import captioner
+    if name == "load_captioner":
+        from captioning.captioner import load_captioner
 
-        return getattr(captioner, name)
+        return load_captioner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,26 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.files import ENCODER_RECORD, pretrained_model
-from captioning.network.decoding import (
-    CaptionDecoder,
-    TokenProbability,
-    mean_probability,
-    token_probabilities,
-)
+from captioning.files import pretrained_model
+from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, model_folder
 from captioning.photos.encoders import Encoder, encode_photos
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError
 from captioning.text.words import ENGLISH, as_sentence, join_words
 
-# Photos that the encoder takes at once; more need more memory and gain little.
-BATCH_SIZE = 6
-
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
-
-BEAM = 3
 
 Photo = str | Path | Image.Image
 
@@ -37,9 +27,13 @@ Photo = str | Path | Image.Image
 class PhotoCaption:
     """The caption of a photo, and how sure the model was of it."""
 
-    text: str  # without start and end tokens
-    tokens: tuple[TokenProbability, ...]  # its words, and the end token where it has one
+    tokens: tuple[decoding.TokenProbability, ...]  # its words, and the end token where it has one
     language: str = ENGLISH  # code of the language
+
+    @property
+    def text(self) -> str:
+        """The words, with blanks between them where the language has blanks."""
+        return join_words([token.word for token in self.tokens if not token.is_end])
 
     @property
     def sentence(self) -> str:
@@ -49,92 +43,73 @@ class PhotoCaption:
     @property
     def confidence(self) -> float:
         """Geometric mean of the probabilities of its tokens, 0 to 1."""
-        return mean_probability(self.tokens)
+        return decoding.mean_probability(self.tokens)
 
 
 class Captioner:
-    """A trained model with the encoder that it was trained with: photos in, captions out.
-
-    `doubts` holds a sentence for each reason why the captions of photographs will be wrong.
-    """
+    """A trained model with the encoder that it was trained with: photos in, captions out."""
 
     def __init__(self, model: SavedModel, encoder: Encoder, doubts: Sequence[str] = ()):
         self.model = model
         self.encoder = encoder
+        # Sentences on why its captions of photographs will be wrong.
         self.doubts = tuple(doubts)
-        self._decoder = CaptionDecoder(model.captioner, model.vocabulary)
+        self._decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
 
     def caption(
-        self,
-        photos: Photo | Sequence[Photo],
-        *,
-        beam: int = BEAM,
-        consensus: bool = False,
-        no_repeat_ngram_size: int = 0,
-        confidence: bool = False,
+        self, photos: Photo | Sequence[Photo], *, confidence: bool = False, **options: int
     ) -> str | PhotoCaption | list[str] | list[PhotoCaption]:
         """Captions a photo, or a list of photos: paths or PIL images.
 
-        Returns the text of each caption, or with `confidence` a `PhotoCaption`; the other arguments
-        are as in `caption_all`.
+        Returns the text of each caption, or with `confidence` a `PhotoCaption`; `options` are
+        `beam`, `consensus` and `no_repeat_ngram_size`, as in `caption_all`.
 
         Raises:
             PhotoError: if a photo cannot be read.
             TypeError: if something is neither a path nor a PIL image.
         """
-        is_single = isinstance(photos, Photo)
-        given = [photos] if is_single else list(photos)
-        for photo in given:
-            if not isinstance(photo, Photo):
-                expected = "expected a path, a PIL image or a list of them"
-                raise TypeError(f"{expected}, got {photo!r:.60}")
+        given = [photos] if isinstance(photos, Photo) else list(photos)
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         captions = []
-        options = {"consensus": consensus, "no_repeat_ngram_size": no_repeat_ngram_size}
-        for photo, result in self.caption_all(given, beam=beam, **options):
+        for photo, result in self.caption_all(given, **options):
             if isinstance(result, PhotoError):
                 raise PhotoError(f"{photo} cannot be read: {result}") from result
             captions.append(result if confidence else result.text)
-        return captions[0] if is_single else captions
+        return captions[0] if isinstance(photos, Photo) else captions
 
     def caption_all(
         self,
         photos: Sequence[Photo],
         *,
-        beam: int = BEAM,
+        beam: int = 3,
         consensus: bool = False,
         no_repeat_ngram_size: int = 0,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = 6,
     ) -> Iterator[tuple[Path | Image.Image, PhotoCaption | PhotoError]]:
         """Yields each photo, in their order, with its caption or the error that says why not.
 
         A few are captioned at a time, so that the first captions need not wait for the last
         photos. `beam` is the beam width, 1 for greedy, and `consensus` takes the beam's caption
-        that is most like its others; `batch_size` photos are encoded at once.
+        that is most like its others. `batch_size` photos are encoded at once; more need more memory
+        and gain little.
         """
         if beam < 1:
             raise ValueError(f"expected a beam width of at least 1, got {beam}")
+        for photo in (photo for photo in photos if not isinstance(photo, Photo)):
+            raise TypeError(f"expected a path, a PIL image or a list of them, got {photo!r:.60}")
         photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
         decode = self._decoder.consensus if consensus else self._decoder.beam
+        captioner, vocabulary = self.model.captioner, self.model.vocabulary
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
-            features = [result for _, result, _ in batch if not isinstance(result, PhotoError)]
-            captions = iter(())
-            if features:
-                features = np.stack(features)
-                token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
-                captions = self._describe(features, token_ids)
+            features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
+            token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
+            tokens = decoding.token_probabilities(captioner, vocabulary, features, token_ids)
+            captions = (PhotoCaption(of_photo, vocabulary.language) for of_photo in tokens)
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
-
-    def _describe(self, features: np.ndarray, captions: list[list[int]]) -> Iterator[PhotoCaption]:
-        vocabulary = self.model.vocabulary
-        tokens = token_probabilities(self.model.captioner, vocabulary, features, captions)
-        for token_ids, of_caption in zip(captions, tokens, strict=True):
-            text = join_words(vocabulary.detokenize(token_ids))
-            yield PhotoCaption(text, of_caption, vocabulary.language)
 
 
 def load_captioner(
@@ -148,13 +123,12 @@ def load_captioner(
     Raises:
         UserError: if the model or the weights are missing or damaged.
     """
-    given = pretrained_model() if model is None else model
+    given = model or pretrained_model()
     given = [given] if isinstance(given, str | Path) else given
     folders = [model_folder(Path(path)) for path in given]
     loaded = load_models(folders)
     record = loaded.encoder_record
     source = weights or record.weights
     encoder = Encoder(record.encoder, source, record.dtype)
-    path = folders[0] / ENCODER_RECORD
-    check_same_encoder(record, path, encoder.record(), f"--weights {source}")
+    check_same_encoder(record, folders[0], encoder.record(), f"--weights {source}")
     return Captioner(loaded, encoder, [text for folder in folders for text in doubts_about(folder)])

@@ -171,6 +171,18 @@ def real_number(minimum: float = 0.0, below: float = math.inf) -> Callable[[str]
     return _conversion(float, lambda number: minimum <= number < below, f"a number {limits}")
 
 
+def path_ending(extension: str) -> Callable[[str], Path]:
+    """Makes a conversion of a flag's text to the path of a file that may be written.
+
+    Whoever leaves out the file's name would have the photo or the folder after it replaced.
+    """
+
+    def is_allowed(path: Path) -> bool:
+        return path.suffix.lower() == extension and not path.is_dir()
+
+    return _conversion(Path, is_allowed, f"a file such as captions{extension}")
+
+
 def _conversion(kind: type, is_allowed: Callable[[Any], bool], expected: str) -> Callable:
     def convert(text: str) -> Any:
         with contextlib.suppress(ValueError):

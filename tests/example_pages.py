@@ -73,7 +73,7 @@ class SizeCaptioner:
             with opened(photo) as image:
                 image.load()
                 words = self.words.format(*image.size)
-                yield photo, PhotoCaption(words, tokens(f"{words} endseq"))
+                yield photo, PhotoCaption(tokens(f"{words} endseq"))
         except PhotoError as error:
             yield photo, error
         self.at_once -= 1

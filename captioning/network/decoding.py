@@ -68,6 +68,35 @@ class CaptionDecoder:
 
         return captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
 
+    def decodings(
+        self,
+        features: np.ndarray,
+        beam_widths: Sequence[int],
+        consensus_widths: Sequence[int],
+        no_repeat_ngram_size: int = 0,
+    ) -> dict[str, list[list[int]]]:
+        """Captions photos greedily and by each width: title, such as `beam 3` -> their captions.
+
+        Width 1 adds nothing to greedy decoding. Each width is searched once, also where both its
+        best caption and its consensus are wanted.
+        """
+        from tqdm import tqdm
+
+        from captioning.scores.scoring import BEAM, CONSENSUS, GREEDY
+
+        size = no_repeat_ngram_size
+        widths = dict.fromkeys((1, *beam_widths, *consensus_widths))
+        found = {
+            width: self.finished_captions(features, width, no_repeat_ngram_size=size)
+            for width in tqdm(widths, unit=" beam widths", delay=1, disable=None)
+        }
+        decoded = {GREEDY: [captions[0] for captions in found[1]]}
+        for width in (width for width in beam_widths if width > 1):
+            decoded[f"{BEAM} {width}"] = [captions[0] for captions in found[width]]
+        for width in (width for width in consensus_widths if width > 1):
+            decoded[f"{CONSENSUS} {width}"] = [*map(self.choose_by_consensus, found[width])]
+        return decoded
+
     def finished_captions(
         self,
         features: np.ndarray,

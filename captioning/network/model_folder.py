@@ -184,9 +184,13 @@ def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
 def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel:
     """Loads a model folder, or several as one model that averages them.
 
-    Raises `UserError` if one cannot be loaded, or they differ in their vocabulary or encoder.
+    Raises `UserError` if one cannot be loaded, or they differ in their vocabulary or encoder, or
+    the data folder that they shall caption is of another encoder.
     """
     first, *others = models = [load_model(folder, data) for folder in folders]
+    if data:
+        record, path = read_encoder_record(data), data / ENCODER_RECORD
+        check_same(first.encoder_record, folders[0] / ENCODER_RECORD, record, path)
     if not others:
         return first
     from captioning.network.model import average_captioners

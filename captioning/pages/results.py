@@ -37,7 +37,7 @@ def make_cards(
         captions = {}
         for title, written in tokens.items():
             words = tuple(token.word for token in written[index])
-            score = float(rows[title].statistics.photo_scores["CIDEr-D"][index])
+            score = float(rows[title].photo_scores["CIDEr-D"][index])
             first = captions.get(words, Caption((), written[index], score))
             captions[words] = replace(first, decodings=(*first.decodings, title))
         texts = tuple(references.texts[index])

@@ -35,30 +35,6 @@ CIDER_FACTOR = 10.0
 BLEU_NAMES = tuple(f"BLEU-{order}" for order in range(1, ORDERS + 1))
 
 
-@dataclass(frozen=True)
-class PhotoStatistics:
-    """What each photo contributes to the scores."""
-
-    bleu: np.ndarray  # from `bleu_counts`
-    photo_scores: Mapping[str, np.ndarray]  # metric that is a mean over photos -> (photos,)
-    bleu_weights: Sequence[Sequence[float]] = STANDARD_WEIGHTS
-
-    def scores(self, counts: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Computes every metric over selections of photos: metric -> (selections,).
-
-        `counts` says how often each photo is in each selection, (selections, photos); without it
-        there is one selection, of every photo once.
-        """
-        if counts is None:
-            counts = np.ones((1, len(self.bleu)))
-        bleu = corpus_bleu(counts @ self.bleu, self.bleu_weights)
-        scores = dict(zip(BLEU_NAMES, bleu.T, strict=True))
-        totals = counts.sum(axis=1)
-        for name, of_photos in self.photo_scores.items():
-            scores[name] = counts @ of_photos / totals
-        return scores
-
-
 def bleu_counts(captions: Captions, references: References) -> np.ndarray:
     """Counts with NLTK what corpus BLEU sums over photos, (photos, 10), float64.
 
@@ -126,10 +102,9 @@ def longest_common_subsequence(first: Caption, second: Caption) -> int:
 
 @dataclass(frozen=True)
 class _TfIdf:
-    """A text as CIDEr-D compares it: TF-IDF weights and their norm for each n-gram order."""
+    """A text as CIDEr-D compares it: TF-IDF weights of each n-gram order with their norm."""
 
-    weights: list[dict[NGram, float]]
-    norms: list[float]
+    orders: list[tuple[dict[NGram, float], float]]
     length: int
 
 
@@ -141,14 +116,10 @@ class CiderD:
 
     def __init__(self, references: References):
         ngrams = [[_count_ngrams(text) for text in texts] for texts in references]
-        document_frequency = Counter()
-        for texts in ngrams:
-            document_frequency.update(set().union(*texts))
+        frequency = Counter(ngram for texts in ngrams for ngram in set().union(*texts))
         # An n-gram that no reference has counts as one that the references of one photo have.
-        self._unseen = math.log(len(references)) if references else 0.0
-        self._idf = {
-            ngram: self._unseen - math.log(photos) for ngram, photos in document_frequency.items()
-        }
+        self._unseen = math.log(max(1, len(references)))
+        self._idf = {ngram: self._unseen - math.log(n) for ngram, n in frequency.items()}
         self._references = [[self._weigh(text) for text in texts] for texts in ngrams]
 
     def score(self, captions: Captions, photos: Sequence[int] | None = None) -> np.ndarray:
@@ -194,15 +165,13 @@ def _weigh(ngrams: Mapping[NGram, int], idf: Mapping[NGram, float], unseen: floa
     norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in weights]
     # The COCO code takes the number of word pairs for the length of a text.
     length = sum(count for ngram, count in ngrams.items() if len(ngram) == 2)
-    return _TfIdf(weights, norms, length)
+    return _TfIdf([*zip(weights, norms, strict=True)], length)
 
 
 def _similarity(caption: _TfIdf, reference: _TfIdf) -> float:
     """Returns the clipped cosine, averaged over the orders, less where the lengths differ."""
     total = 0.0
-    for weights, other, norm, other_norm in zip(
-        caption.weights, reference.weights, caption.norms, reference.norms, strict=True
-    ):
+    for (weights, norm), (other, other_norm) in zip(caption.orders, reference.orders, strict=True):
         if norm and other_norm:
             # In the order of the caption: that of a set, and with it the sum, changes between runs.
             shared = [ngram for ngram in weights if ngram in other]

@@ -14,15 +14,6 @@ from captioning.files import SCORES, read_recipe_of_model
 from captioning.scores import scoring
 from captioning.scores.scoring import CLASSIC, CONSENSUS, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
 from captioning.storage import read_json
-from captioning.text.words import join_words
-
-# How varied captions are: key of a row's results -> heading and format.
-STATISTICS = {
-    "mean_length": ("words", "{:.1f}"),
-    "distinct_captions": ("distinct", "{:,d}"),
-    "vocabulary_coverage": ("coverage", "{:.1f}%"),
-    "copied_from_training": ("copied", "{:.1f}%"),
-}
 
 # A difference with a lower p-value is taken for real.
 SIGNIFICANT = 0.05
@@ -53,25 +44,18 @@ COMPARISON_EXPLAINED = (
     "same recipe trained with another seed may differ as much."
 )
 
-# Of the table of models: the metrics, and what tells models apart besides their scores, the last of
-# which are settings in their recipes.
+# Of the table of models: metrics, what was scored, and where the recipes have their settings.
 MODEL_METRICS = ("BLEU-4", "CIDEr-D")
 SCORED_ON = ("data", "split", "photos")
 RECIPE_TABLES = ("prepare_photos", "prepare_text", "train")
 
 
-def notes_on(rows: dict[str, scoring.Row], results: scoring.Results) -> list[str]:
+def notes_on(rows: dict[str, scoring.Row]) -> list[str]:
     """Returns what the reader of the results should know, a paragraph each.
 
-    `results` is what `scoring.summarize` made of the rows. Warnings begin with `warning: `.
+    Warnings begin with `warning: `.
     """
     notes = []
-    for title in (title for title in rows if title not in ROWS_EXPLAINED):
-        captions = rows[title].captions
-        if empty := sum(not words for words in captions):
-            notes.append(f"warning: {title}: {empty:,d} of {len(captions):,d} captions are empty.")
-        elif len(captions) > 1 and results[title]["distinct_captions"] == 1:
-            notes.append(f"warning: {title}: all {len(captions):,d} captions are the same.")
     if SHUFFLED in rows:
         cider = scoring.compare(rows[GREEDY], rows[SHUFFLED])["CIDEr-D"]
         if cider["this"] <= cider["other"] or cider["p_value"] >= SIGNIFICANT:
@@ -93,25 +77,34 @@ def results_table(results: scoring.Results) -> pd.DataFrame:
             name: f"{result[name]:.1f} ±{(high - low) / 2:.1f}"
             for name, (low, high) in result["intervals"].items()
         }
-        variety = {name: form.format(result[key]) for key, (name, form) in STATISTICS.items()}
-        table[title] = scores | variety
+        table[title] = {
+            **scores,
+            "words": f"{result['mean_length']:.1f}",
+            "distinct": f"{result['distinct_captions']:,d}",
+            "coverage": f"{result['vocabulary_coverage']:.1f}%",
+            "copied": f"{result['copied_from_training']:.1f}%",
+        }
     # The classic row has BLEU alone.
     return pd.DataFrame.from_dict(table, orient="index").fillna("")
 
 
 def comparison_table(comparison: scoring.Comparison) -> pd.DataFrame:
     """Returns the scores of two models, A (`this`) and B (`other`), and p-values, a row each."""
-    forms = {"A": ("this", ".1f"), "B": ("other", ".1f"), "p": ("p_value", ".3f")}
-    table = {
-        f"{title}: {label}": {name: f"{found[key]:{form}}" for name, found in metrics.items()}
-        for title, metrics in comparison.items()
-        for label, (key, form) in forms.items()
-    }
+    table = {}
+    for title, metrics in comparison.items():
+        for label, key, decimals in (("A", "this", 1), ("B", "other", 1), ("p", "p_value", 3)):
+            cells = {name: f"{found[key]:.{decimals}f}" for name, found in metrics.items()}
+            table[f"{title}: {label}"] = cells
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def print_results(scores: scoring.Scores, folder: Path) -> None:
-    """Prints the tables of a model in a folder, and what their reader should know."""
+def print_results(
+    folder: Path, scores: scoring.Scores, references: scoring.SplitReferences, examples: int
+) -> None:
+    """Prints photos, spread evenly over the split, and the tables of the model in a folder."""
+    for row in np.linspace(0, scores.photos - 1, min(examples, scores.photos)).astype(int):
+        print(f"\n{one_line(references.photo_ids[row])}")
+        print_example(scores.captions[GREEDY][row], references.texts[row])
     print(f"\n{folder} on the {scores.split} split, {counted(scores.photos, 'photo')}\n")
     print_table(results_table(scores.results))
     for note in scores.notes:
@@ -128,16 +121,6 @@ def print_table(table: pd.DataFrame) -> None:
     # Where it continues, pandas ends lines with a backslash, and leaves one or two of them empty.
     text = "\n".join(line.rstrip("\\ ") for line in text.splitlines())
     print(re.sub(r"\n{3,}", "\n\n", text) + "\n")
-
-
-def print_examples(
-    references: scoring.SplitReferences, captions: Sequence[Sequence[str]], count: int
-) -> None:
-    """Prints caption and references of some photos, spread evenly over all."""
-    photos = len(captions)
-    for row in np.linspace(0, photos - 1, min(count, photos)).astype(int):
-        print(f"\n{one_line(references.photo_ids[row])}")
-        print_example(join_words(captions[row]), references.texts[row])
 
 
 def print_example(caption: str, references: Sequence[str]) -> None:
@@ -166,14 +149,12 @@ def print_models(folders: Sequence[Path]) -> list[str]:
         raise UserError(messages[0] if messages else "--models names no folder: name model folders")
     table = pd.DataFrame([*rows.values()], index=[*rows])
     table.columns = pd.MultiIndex.from_tuples(table.columns)
-    groups = table.columns.get_level_values(0)
-    is_setting = groups.isin(RECIPE_TABLES)
+    is_setting = table.columns.get_level_values(0).isin(RECIPE_TABLES)
+    scores, settings = table.loc[:, ~is_setting], table.loc[:, is_setting]
     # An average of models has no settings of its own.
-    trained = table[table.loc[:, is_setting].notna().any(axis=1)]
-    differs = trained.fillna("-").nunique() > 1
-    print_table(table.fillna("-").loc[:, ~is_setting | differs])
-    print(wrapped("best: of the widths that were scored, the one with the best CIDEr-D.", ""))
-    if (table["scored on"].nunique() > 1).any():
+    differ = settings.dropna(how="all").fillna("-").nunique() > 1
+    print_table(scores.join(settings.loc[:, differ]).fillna("-"))
+    if (scores["scored on"].nunique() > 1).any():
         print(wrapped("warning: scores on different photos must not be compared.", ""))
     return messages
 
@@ -182,16 +163,9 @@ def _read_model(folder: Path) -> dict[tuple[str, str], str]:
     """Returns (group, column) -> cell of a model's row in the table."""
     recipe = read_recipe_of_model(folder)
     scores = read_json(folder / SCORES, scoring.Scores)
-    row = {}
-    for kind in (GREEDY, scoring.BEAM, CONSENSUS):
-        titles = [title for title in scores.results if re.fullmatch(rf"{kind}( \d+)?", title)]
-        best = max(titles, key=lambda title: scores.results[title]["CIDEr-D"], default="-")
-        group = kind if kind == GREEDY else f"best {kind}"
-        if kind != GREEDY:
-            row[group, "width"] = best.split()[-1]
-        for name in MODEL_METRICS:
-            row[group, name] = f"{scores.results[best][name]:.1f}" if titles else "-"
-    row |= {("scored on", name): one_line(str(getattr(scores, name))) for name in SCORED_ON}
+    row = {("scored on", name): one_line(str(getattr(scores, name))) for name in SCORED_ON}
+    for title in (title for title in scores.results if title not in ROWS_EXPLAINED):
+        row |= {(title, name): f"{scores.results[title][name]:.1f}" for name in MODEL_METRICS}
     for table in RECIPE_TABLES:
         row |= {(table, name): one_line(str(x)) for name, x in recipe.get(table, {}).items()}
     return row
@@ -200,9 +174,10 @@ def _read_model(folder: Path) -> dict[tuple[str, str], str]:
 def draw_curves(history: list[dict], path: Path) -> None:
     """Draws loss, accuracy and, of fine-tuning, the reward of every epoch, with the best epoch."""
     table = pd.DataFrame(history).set_index("epoch")
+    best = table["val_loss"].idxmin()
     panels = [
-        ("Loss (nats per word)", "loss", "val_loss", table["val_loss"].idxmin()),
-        ("Accuracy (share of next words)", "accuracy", "val_accuracy", table["val_loss"].idxmin()),
+        ("Loss (nats per word)", "loss", "val_loss", best),
+        ("Accuracy (share of next words)", "accuracy", "val_accuracy", best),
     ]
     if "reward" in table:
         best = table["val_cider_d"].idxmax()

@@ -7,7 +7,9 @@ from those at hand, again and again, shows by how much (Efron and Tibshirani 199
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from captioning.cli import UserError
-from captioning.files import GENERATED_CAPTIONS, SCORES, command_for, damaged, require
+from captioning.files import SCORES, command_for
 from captioning.scores import metrics
-from captioning.scores.metrics import Captions, PhotoStatistics
-from captioning.storage import Record, cell_of, digest_of_file, read_json, write_table
+from captioning.scores.metrics import STANDARD_WEIGHTS, Captions
+from captioning.storage import Record, read_json, write_table
 from captioning.text.vocabulary import (
     END_TOKEN,
     START_TOKEN,
@@ -26,7 +28,7 @@ from captioning.text.vocabulary import (
     Vocabulary,
     usable_photos,
 )
-from captioning.text.words import join_words, word_splitter
+from captioning.text.words import word_splitter
 
 # The titles of the rows.
 GREEDY = "greedy"
@@ -40,11 +42,9 @@ CLASSIC = "classic (flattering)"
 # The classic recipe's third BLEU is not BLEU-3: its weights sum to 0.9.
 CLASSIC_WEIGHTS = ((1, 0, 0, 0), (1 / 2, 1 / 2, 0, 0), (0.3, 0.3, 0.3, 0), (1 / 4,) * 4)
 
-# Of the order in which the shuffled row takes the references of other photos.
-SHUFFLE_SEED = 1
-
+# Of the order in which the shuffled row takes the references of other photos, and of resampling.
+SEED = 1
 RESAMPLES = 1000
-RESAMPLING_SEED = 1
 
 # Title of a row -> what `summarize` finds; -> metric -> what `compare` finds.
 Results = dict[str, dict[str, Any]]
@@ -61,72 +61,61 @@ class Scores(Record):
     photos: int
     results: Results
     notes: list[str]
-    captions_sha256: str = ""  # of `captions.csv`, whose captions were scored
+    # For another model to be compared with: title of a decoding -> captions of these photos.
+    photo_ids: tuple[str, ...] = ()
+    captions: dict[str, list[str]] | None = None
     compared_with: str = ""
     comparison: Comparison | None = None
 
 
-@dataclass(frozen=True)
 class SplitReferences:
-    """What people wrote about the photos of a split."""
-
-    photo_ids: list[str]
-    texts: list[list[str]]  # the captions of each photo as people wrote them
-    words: list[list[list[str]]]  # the same, split into words
-    cleaned: list[list[list[str]]]  # the same as the cleaned descriptions have them
-    training: set[tuple[str, ...]]  # every cleaned description of the training split
-    language: str  # its code
-    left_out: list[str]  # the photos of the split that have no features
-
-
-def read_references(text: PreparedText, split: str, features: Collection[str]) -> SplitReferences:
-    """Collects the references of those photos of a split that have features.
+    """What people wrote about those photos of a split that have features.
 
     Raises:
         UserError: if there are none.
     """
-    photo_ids = usable_photos(text, split, features)
-    usable = set(photo_ids)
-    language = text.vocabulary.language
-    split_into_words = word_splitter(language)
-    texts = [text.captions[photo] for photo in photo_ids]
-    training = [text.descriptions[photo] for photo in text.splits["train"]]
-    return SplitReferences(
-        photo_ids,
-        texts,
-        words=[[*map(split_into_words, of_photo)] for of_photo in texts],
-        cleaned=[text.descriptions[photo] for photo in photo_ids],
-        training={tuple(words) for of_photo in training for words in of_photo},
-        language=language,
-        left_out=[photo for photo in text.splits[split] if photo not in usable],
-    )
+
+    def __init__(self, text: PreparedText, split: str, features: Collection[str]):
+        split_into_words = word_splitter(text.vocabulary.language)
+        training = (text.descriptions[photo] for photo in text.splits["train"])
+        self.language = text.vocabulary.language
+        self.photo_ids = usable_photos(text, split, features)
+        self.left_out = [photo for photo in text.splits[split] if photo not in features]
+        # The captions of each photo as people wrote them, split into words, and cleaned.
+        self.texts = [text.captions[photo] for photo in self.photo_ids]
+        self.words = [[*map(split_into_words, of_photo)] for of_photo in self.texts]
+        self.cleaned = [text.descriptions[photo] for photo in self.photo_ids]
+        self.training = {tuple(words) for of_photo in training for words in of_photo}
+        self.cider = metrics.CiderD(self.words)
 
 
 @dataclass(frozen=True)
 class Row:
-    """Captions of a row of the table, with what their scores are computed from."""
+    """Captions of a row of the table, with what each photo contributes to their scores."""
 
     captions: Captions
-    statistics: PhotoStatistics
-    cleaned: Captions  # the captions cleaned as descriptions are
+    bleu: np.ndarray  # from `metrics.bleu_counts`
+    photo_scores: dict[str, np.ndarray]  # metric that is a mean over photos -> (photos,)
+    bleu_weights: Sequence[Sequence[float]] = STANDARD_WEIGHTS
+    cleaned: Captions | None = None  # the captions cleaned as descriptions are, if they are not
+
+    @cached_property
+    def scores(self) -> dict[str, np.ndarray]:
+        """Every metric over all photos, then over resamples of them: (1 + RESAMPLES,) each."""
+        photos = len(self.captions)
+        counts = np.vstack([np.ones(photos), resample(photos)])
+        bleu = metrics.corpus_bleu(counts @ self.bleu, self.bleu_weights)
+        scores = dict(zip(metrics.BLEU_NAMES, bleu.T, strict=True))
+        return scores | {name: counts @ x / photos for name, x in self.photo_scores.items()}
 
 
-def standard_row(
-    captions: Captions,
-    references: metrics.References,
-    cider: metrics.CiderD,
-    cleaned: Captions | None = None,
-) -> Row:
-    """Scores captions without start and end tokens the standard way.
-
-    One `cider` of the references serves several rows; `cleaned` is needed if the captions are not.
-    """
+def standard_row(captions: Captions, references: metrics.References, cider: metrics.CiderD) -> Row:
+    """Scores captions the standard way; one `cider` of the references serves several rows."""
     photo_scores = {
         "ROUGE-L": metrics.rouge_l(captions, references),
         "CIDEr-D": cider.score(captions),
     }
-    counts = metrics.bleu_counts(captions, references)
-    return Row(captions, PhotoStatistics(counts, photo_scores), cleaned or captions)
+    return Row(captions, metrics.bleu_counts(captions, references), photo_scores)
 
 
 def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.References) -> Row:
@@ -141,7 +130,7 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     ]
     references = [[[START_TOKEN, *words, END_TOKEN] for words in texts] for texts in cleaned]
     counts = metrics.bleu_counts(with_tokens, references)
-    return Row(captions, PhotoStatistics(counts, {}, CLASSIC_WEIGHTS), captions)
+    return Row(captions, counts, {}, CLASSIC_WEIGHTS)
 
 
 def human_rows(captions: Captions, references: SplitReferences) -> dict[str, Row]:
@@ -157,18 +146,17 @@ def human_rows(captions: Captions, references: SplitReferences) -> dict[str, Row
     first = [references.words[row][0] for row in photos]
     cleaned = [references.cleaned[row][0] for row in photos]
     return {
-        HUMAN: standard_row(first, others, cider, cleaned),
+        HUMAN: replace(standard_row(first, others, cider), cleaned=cleaned),
         SAME_REFERENCES: standard_row([captions[row] for row in photos], others, cider),
     }
 
 
 def shuffle(captions: Captions) -> Captions:
     """Gives every photo the caption of another, in an order that is the same in every run."""
-    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(captions))
-    shuffled = list(captions)
-    for index, source in zip(order, np.roll(order, 1), strict=True):
-        shuffled[index] = captions[source]
-    return shuffled
+    order = np.random.default_rng(SEED).permutation(len(captions))
+    sources = np.empty_like(order)
+    sources[order] = np.roll(order, 1)
+    return [captions[source] for source in sources]
 
 
 def score_rows(
@@ -179,21 +167,18 @@ def score_rows(
     `decoded` holds `greedy` and other decodings, such as `beam 3` -> token ids of each caption.
     """
     captions = {title: [*map(vocabulary.detokenize, ids)] for title, ids in decoded.items()}
+    greedy = captions[GREEDY]
     ended = [ids[-1:] == [vocabulary.end_id] for ids in decoded[GREEDY]]
-    cider = metrics.CiderD(references.words)
-    rows = {
-        title: standard_row(texts, references.words, cider) for title, texts in captions.items()
-    }
-    rows |= human_rows(captions[GREEDY], references)
-    if len(captions[GREEDY]) > 1:
-        rows[SHUFFLED] = standard_row(shuffle(captions[GREEDY]), references.words, cider)
-    rows[CLASSIC] = classic_row(captions[GREEDY], ended, references.cleaned)
+    words, cider = references.words, references.cider
+    rows = {title: standard_row(texts, words, cider) for title, texts in captions.items()}
+    rows |= human_rows(greedy, references)
+    if len(greedy) > 1:
+        rows[SHUFFLED] = standard_row(shuffle(greedy), words, cider)
+    rows[CLASSIC] = classic_row(greedy, ended, references.cleaned)
     return rows
 
 
-def summarize(
-    rows: dict[str, Row], vocabulary: Vocabulary, training: set[tuple[str, ...]]
-) -> Results:
+def summarize(rows: dict[str, Row], vocabulary: Vocabulary, references: SplitReferences) -> Results:
     """Computes the scores of each row with their intervals, and how varied its captions are.
 
     The mean length is in words; coverage of the vocabulary, and captions that are copies of a
@@ -203,13 +188,15 @@ def summarize(
     results = {}
     for title, row in rows.items():
         photos = len(row.captions)
-        resampled = row.statistics.scores(resample(photos))
-        used = known.intersection(word for words in row.captions for word in words)
-        copied = sum(tuple(words) in training for words in row.cleaned)
+        used = known.intersection(chain.from_iterable(row.captions))
+        copied = sum(tuple(words) in references.training for words in row.cleaned or row.captions)
         results[title] = {
-            **{name: float(values[0]) for name, values in row.statistics.scores().items()},
-            "intervals": {name: interval(values) for name, values in resampled.items()},
-            "photos": photos,
+            **{name: float(values[0]) for name, values in row.scores.items()},
+            # 95% percentile intervals.
+            "intervals": {
+                name: np.percentile(values[1:], [2.5, 97.5]).tolist()
+                for name, values in row.scores.items()
+            },
             "mean_length": sum(map(len, row.captions)) / photos,
             "distinct_captions": len(set(map(tuple, row.captions))),
             "vocabulary_coverage": 100 * len(used) / max(1, len(known)),
@@ -220,16 +207,23 @@ def summarize(
 
 def resample(photos: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Takes photos with replacement: how often each, (resamples, photos), the same in every run."""
-    generator = np.random.default_rng(RESAMPLING_SEED)
+    generator = np.random.default_rng(SEED)
     return generator.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(float)
 
 
-def interval(resampled: np.ndarray) -> list[float]:
-    """Returns the two ends of the 95% percentile interval of a score, from its resamples."""
-    return np.percentile(resampled, [2.5, 97.5]).tolist()
+def compare(row: Row, other: Row) -> dict[str, dict[str, float]]:
+    """Compares two rows photo by photo: metric -> both scores and the p-value."""
+    return {
+        name: {
+            "this": float(these[0]),
+            "other": float(other.scores[name][0]),
+            "p_value": paired_p_value(*np.split(these - other.scores[name], [1])),
+        }
+        for name, these in row.scores.items()
+    }
 
 
-def paired_p_value(difference: float, differences: np.ndarray) -> float:
+def paired_p_value(difference: np.ndarray, differences: np.ndarray) -> float:
     """Returns how often chance alone would make two models differ so much (two-sided).
 
     The differences on the resamples are shifted to have mean 0, which is what they would have if
@@ -237,69 +231,34 @@ def paired_p_value(difference: float, differences: np.ndarray) -> float:
     """
     shifted = np.abs(differences - differences.mean())
     # Rounding must not make a difference of exactly 0 look like one that chance seldom reaches.
-    as_large = np.sum(shifted >= abs(difference) - 1e-12)
+    as_large = np.sum(shifted >= np.abs(difference) - 1e-12)
     return float((as_large + 1) / (len(differences) + 1))
 
 
-def compare(row: Row, other: Row) -> dict[str, dict[str, float]]:
-    """Compares two rows photo by photo: metric -> both scores and the p-value."""
-    counts = resample(len(row.captions))
-    these, those = row.statistics.scores(), other.statistics.scores()
-    differences = row.statistics.scores(counts), other.statistics.scores(counts)
-    return {
-        name: {
-            "this": float(these[name][0]),
-            "other": float(those[name][0]),
-            "p_value": paired_p_value(
-                these[name][0] - those[name][0], differences[0][name] - differences[1][name]
-            ),
-        }
-        for name in these
-    }
-
-
-def compare_captions(
-    rows: dict[str, Row], others: dict[str, Captions], references: SplitReferences
-) -> Comparison:
-    """Compares rows with another model's captions of the same titles."""
-    cider = metrics.CiderD(references.words)
-    return {
-        title: compare(rows[title], standard_row(captions, references.words, cider))
-        for title, captions in others.items()
-        if title in rows
-    }
-
-
-def write_captions(folder: Path, captions: dict[str, Captions], references: SplitReferences) -> str:
-    """Writes a CSV file: photo id, a column for each decoding, references; returns its digest."""
-    path = folder / GENERATED_CAPTIONS
-    columns = {title: [*map(join_words, texts)] for title, texts in captions.items()}
+def write_captions(path: Path, captions: dict[str, list[str]], references: SplitReferences) -> None:
+    """Writes a CSV file: photo id, a column for each decoding, references."""
     joined = [" | ".join(texts) for texts in references.texts]
-    columns = {"photo_id": references.photo_ids, **columns, "references": joined}
+    columns = {"photo_id": references.photo_ids, **captions, "references": joined}
     write_table(path, pd.DataFrame(columns))
-    return digest_of_file(path)
 
 
-def read_other_captions(
-    folder: Path, split: str, references: SplitReferences
-) -> dict[str, Captions]:
-    """Reads the captions of an evaluated model: title of a decoding -> words of each caption.
+def read_rows(folder: Path, split: str, references: SplitReferences) -> dict[str, Row]:
+    """Reads what another model wrote about the same photos: title of a decoding -> its row.
 
-    The other model is not run, so it may have another encoder, another vocabulary, or be an average
-    of several: what counts is that both have captioned the same photos.
+    The model is not run, so it may have another encoder or vocabulary, or be an average of several.
 
     Raises:
-        UserError: if they are missing, damaged, or of other photos than these.
+        UserError: if it was not evaluated, or on other photos.
     """
-    scores, path = read_json(folder / SCORES, Scores), require(folder / GENERATED_CAPTIONS)
-    command = f"{command_for(path)} --split {split}"
-    if scores.split != split:
-        raise UserError(f"{path} is of the {scores.split} split, not of {split}: {command}")
-    if digest_of_file(path) != scores.captions_sha256:
-        raise damaged(path, "it has changed since it was scored")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if table["photo_id"].tolist() != [*map(cell_of, references.photo_ids)]:
-        raise UserError(f"{path} has other photos than the {split} split here: {command}")
-    split_into_words = word_splitter(references.language)
-    captions = table.drop(columns=["photo_id", "references"])
-    return {title: [*map(split_into_words, texts)] for title, texts in captions.items()}
+    path = folder / SCORES
+    scores = read_json(path, Scores)
+    if (scores.split, [*scores.photo_ids]) != (split, references.photo_ids):
+        raise UserError(
+            f"{path} is of the {scores.split} split or of other photos, not of the {split} photos "
+            f"here: {command_for(path)} --split {split}"
+        )
+    split_into_words, words = word_splitter(references.language), references.words
+    return {
+        title: standard_row([*map(split_into_words, texts)], words, references.cider)
+        for title, texts in scores.captions.items()
+    }

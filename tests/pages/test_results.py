@@ -12,7 +12,7 @@ from captioning.scores import scoring
 
 
 def row(*cider):
-    return SimpleNamespace(statistics=SimpleNamespace(photo_scores={"CIDEr-D": np.array(cider)}))
+    return SimpleNamespace(photo_scores={"CIDEr-D": np.array(cider)})
 
 
 def test_cards_of_an_evaluation(tmp_path):
@@ -65,7 +65,7 @@ def test_page_of_an_evaluation(prepared_data, tmp_path):
 
 def test_page_of_captioned_photos():
     paths = [Path(name) for name in ("old/dog.jpg", "new/dog.jpg", "cat.jpg")]
-    captions = {path: PhotoCaption("dog", tokens("dog endseq"), "de") for path in paths}
+    captions = {path: PhotoCaption(tokens("dog endseq"), "de") for path in paths}
     left_out = {Path("album/clip.jpg"): "it is no file"}
     page = make_captions_page(captions, left_out, beam=3, consensus=True)
     assert (page.title, page.language) == ("Captions of 3 photos", "de")

@@ -1,11 +1,13 @@
 """Intervals and p-values against what they promise: they are right as often as they say."""
 
 import functools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from captioning.scores import metrics, scoring
+from captioning.text.vocabulary import Vocabulary
 
 
 def test_resamples_draw_as_many_photos_as_there_are():
@@ -18,9 +20,15 @@ def test_resamples_draw_as_many_photos_as_there_are():
     assert (counts == scoring.resample(7, resamples=5000)).all()
 
 
+def interval_of(row, metric):
+    vocabulary = Vocabulary(("startseq", "endseq", "dog"), 5, {})
+    references = SimpleNamespace(training=set())
+    return scoring.summarize({"row": row}, vocabulary, references)["row"]["intervals"][metric]
+
+
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     values = np.random.default_rng(0).normal(50, 10, 400)
-    low, high = scoring.interval(scoring.resample(400) @ values / 400)
+    low, high = interval_of(scoring.Row([[]] * 400, np.zeros((400, 10)), {"mean": values}), "mean")
     error = values.std() / 20
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.25 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.25 * error)
@@ -30,14 +38,15 @@ def test_the_interval_of_bleu_is_that_of_drawing_photos_one_by_one():
     generator = np.random.default_rng(0)
     texts = [[f"w{i}" for i in generator.integers(0, 5, 8)] for _ in range(120)]
     captions, references = texts[:60], [[text] for text in texts[60:]]
-    statistics = metrics.PhotoStatistics(metrics.bleu_counts(captions, references), {})
-    found = scoring.interval(statistics.scores(scoring.resample(60))["BLEU-1"])
+    found = interval_of(
+        scoring.Row(captions, metrics.bleu_counts(captions, references), {}), "BLEU-1"
+    )
     slow = []
     for _ in range(400):
         picked = generator.integers(0, 60, 60)
         counts = metrics.bleu_counts([captions[i] for i in picked], [references[i] for i in picked])
-        slow.append(metrics.PhotoStatistics(counts, {}).scores()["BLEU-1"][0])
-    assert found == pytest.approx(scoring.interval(np.array(slow)), abs=0.8)
+        slow.append(metrics.corpus_bleu(counts.sum(axis=0)[None], ((1,),))[0, 0])
+    assert found == pytest.approx(np.percentile(slow, [2.5, 97.5]), abs=0.8)
     assert found[1] - found[0] > 4
 
 

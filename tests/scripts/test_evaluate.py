@@ -66,7 +66,7 @@ def decode(place, names):
     """Decodes the training photos by the functions that have tests of their own."""
     model = load_models([place / name for name in names])
     text, features = read_prepared_text(place / "data"), read_features(place / "data")
-    references = scoring.read_references(text, "train", features)
+    references = scoring.SplitReferences(text, "train", features)
     photos = features.select(references.photo_ids)[:]
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
     decoded = {
@@ -90,10 +90,9 @@ def test_the_rows_are_those_of_what_the_decoder_writes(evaluated):
     ]
     references, captions = decode(evaluated, ["one"])
     assert len({tuple(map(tuple, texts)) for texts in captions.values()}) > 1
-    cider = metrics.CiderD(references.words)
     for title, texts in captions.items():
-        row = scoring.standard_row(texts, references.words, cider)
-        for name, score in row.statistics.scores().items():
+        row = scoring.standard_row(texts, references.words, references.cider)
+        for name, score in row.scores.items():
             assert scores.results[title][name] == pytest.approx(score[0])
 
 
@@ -194,7 +193,7 @@ def change_encoder(place):
 
 
 def stop_scoring(place):
-    (place / "one" / "captions.csv").unlink()
+    (place / "one" / "scores.json").unlink()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ def stop_scoring(place):
         (lambda place: None, "none", ["none/captioner.keras is missing", "train.py"]),
         (forget_text, "two", ["vocabulary.json is missing", "prepare_text.py --data"]),
         (change_encoder, "two", ["features.json", "MobileNetV2", "VGG16"]),
-        (stop_scoring, "two", ["one/captions.csv is missing", "evaluate.py --data"]),
+        (stop_scoring, "two", ["one/scores.json is missing", "evaluate.py --data"]),
     ],
     ids=["no model", "no text", "another encoder", "no captions"],
 )
@@ -221,7 +220,7 @@ def test_what_cannot_be_evaluated_is_refused(place, capsys, change, model, words
 
 
 def test_another_split_is_not_compared(place):
-    with pytest.raises(UserError, match="is of the train split, not of test: run python evaluate"):
+    with pytest.raises(UserError, match="is of the train split or of other photos"):
         run_evaluate(place, "two", split="test", more=["--compare", place / "one"])
 
 
