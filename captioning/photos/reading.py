@@ -137,7 +137,7 @@ def _reason(error: Exception) -> str:
         return f"it has more than {Image.MAX_IMAGE_PIXELS:,d} pixels: raise that with --max-pixels"
     if isinstance(error, FileNotFoundError):
         # That of an address says nothing but the address.
-        return "there is no such file"
+        return "No such file or directory"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return one_line(" ".join(words.split()))
 

@@ -11,9 +11,9 @@ import pytest
 from support import PHOTO_COUNT, PHOTO_RESULTS, ROOT, StandIn, draw_photos
 
 import prepare_photos
-from captioning.cli import UserError, run
+from captioning.cli import run
 from captioning.photos import ray_encoding
-from captioning.photos.ray_encoding import LOCAL, cluster
+from captioning.photos.ray_encoding import LOCAL
 
 # As `cluster` has it, read when Ray is imported: look once for a cluster that does not answer.
 os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
@@ -108,17 +108,21 @@ def test_the_features_are_those_of_one_process(prepare, expected, address, tmp_p
 @needs_ray
 def test_a_stopped_run_goes_on(prepare, expected, address, tmp_path, monkeypatch):
     """Stops it once the second task is done."""
-    ordinary, done = ray_encoding._next, []
+    from ray.util import ActorPool
 
-    def stop(*arguments):
+    ordinary, done = ActorPool.get_next, []
+
+    def stop(pool, timeout):
         done.append(1)
         if len(done) == 3:
             raise KeyboardInterrupt
-        return ordinary(*arguments)
+        return ordinary(pool, timeout=timeout)
 
+    handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr(ray_encoding, "_next", stop)
+        patch.setattr(ActorPool, "get_next", stop)
         assert prepare("--ray", address)[0] == 130
+    assert signal.getsignal(signal.SIGTERM) == handler
     assert prepare("--ray", address)[0] == 1
     assert take_results(tmp_path) == expected
 
@@ -141,7 +145,7 @@ def test_a_cluster_that_stands_still_is_given_up(prepare, address, tmp_path, mon
     monkeypatch.setattr(ray_encoding, "PATIENCE", 3)
     status, _, errors = prepare("--ray", address)
     assert status == 2
-    assert "stands still" in errors.splitlines()[-1]
+    assert "the workers of the Ray cluster fail (Timed out" in errors.splitlines()[-1]
     assert not (tmp_path / "features.pkl").exists()
 
 
@@ -154,31 +158,6 @@ def test_a_package_that_workers_lack_is_named(prepare, address, monkeypatch):
     status, _, errors = prepare("--ray", address)
     assert status == 2
     assert "(ModuleNotFoundError: No module named 'absent_package')" in errors.splitlines()[-1]
-
-
-@needs_ray
-def test_photos_that_only_this_process_sees_are_no_bad_photos(address, tmp_path):
-    from upath import UPath
-
-    photo = UPath("memory://seen/photo.png")
-    photo.write_bytes(b"only in the memory of this process")
-    with (
-        cluster(address) as encode,
-        pytest.raises(UserError, match=r"a worker does not find memory://seen/photo.png, which is"),
-    ):
-        list(encode([photo], StandIn(), 4))
-
-
-@needs_ray
-def test_this_process_gets_back_what_it_was(address, monkeypatch, tmp_path):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    handler = signal.getsignal(signal.SIGTERM)
-    with cluster(address) as encode:
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
-        assert signal.getsignal(signal.SIGTERM) == handler
-        ((photo, error, _),) = encode([tmp_path / "gone.png"], StandIn(), 4)
-    assert (photo, str(error)) == (tmp_path / "gone.png", "No such file or directory")
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 @needs_ray
@@ -198,7 +177,7 @@ def test_without_ray_there_is_one_sentence(prepare, monkeypatch):
     status, output, errors = prepare("--ray", LOCAL)
     assert (status, output) == (2, "")
     (sentence,) = errors.splitlines()
-    assert "not installed: run python -m pip install -r requirements-ray.txt" in sentence
+    assert "Ray is not installed: run python -m pip install -r requirements-ray.txt" in sentence
 
 
 def test_where_nothing_is_to_be_encoded_no_cluster_is_needed(tmp_path, prepare):

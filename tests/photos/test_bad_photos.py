@@ -136,7 +136,7 @@ def test_without_any_features_there_is_one_sentence_and_no_file(prepare, tmp_pat
     assert status == 2
     assert "not finite" in errors
     assert "wrote" not in output
-    assert f"none of the 1 photo of {tmp_path} can be read" in errors.splitlines()[-1]
+    assert f"no photo of {tmp_path} can be read" in errors.splitlines()[-1]
     assert not list(tmp_path.glob("features.*"))
 
 
