@@ -132,7 +132,7 @@ def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language
     [
         (["--min-word-count", "2"], ["no word", "--min-word-count 2"]),
         (["--data", "CAPTIONS"], ["is not a folder", "--data"]),
-        (["--data", "nowhere"], ["nowhere", "missing", "captions"]),
+        (["--data", "nowhere"], ["is missing", "name.jpg#0<TAB>caption", "--captions"]),
         (["--photos", "nowhere"], ["nowhere is not a folder"]),
         (["--language", "french"], ["language as ISO 639 has it, such as en, fr or hi, got 'fren"]),
     ],

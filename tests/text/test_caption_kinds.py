@@ -207,8 +207,3 @@ def test_several_files_that_may_hold_the_captions_are_named(tmp_path, capsys):
     # One of a usual name is taken before the others, and of several the nearest.
     write(tmp_path, dict.fromkeys(("captions.txt", "below/captions.txt"), table(*ROWS)))
     assert len(captions_of(tmp_path)) == len(NAMES)
-
-
-def test_a_folder_with_nothing_in_it_is_refused(tmp_path, capsys):
-    words = ["is missing", "name.jpg#0<TAB>caption", "--captions", f"--data {tmp_path}"]
-    assert_nothing_done(tmp_path, capsys, *words)
