@@ -231,7 +231,10 @@ class AfterEpoch(keras.callbacks.Callback):
         self.logs.append({"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate} | logs)
         self.model.stop_training = is_trained(self.logs, self.run.settings)
         best = ", best so far" if best_epoch(self.logs) is self.logs[-1] else ""
-        print(f"Epoch {epoch + 1} in {seconds:.0f} seconds{best}\n  {_described(self.logs[-1])}")
+        total = self.run.settings.epochs + self.run.settings.reward_epochs
+        left = f"at most {tqdm.format_interval(seconds * (total - epoch - 1))} left"
+        print(f"Epoch {epoch + 1} of {total} in {seconds:.0f} seconds, {left}{best}")
+        print(f"  {_described(self.logs[-1])}")
         self._show_captions()
         self._save()
 

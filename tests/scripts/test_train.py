@@ -75,7 +75,7 @@ def test_what_is_printed(trained):
     printed = trained.printed
     # As people wrote it, not cleaned.
     assert printed.count("  reference: A blue ball lies in the snow .\n") == 3
-    for line in ("Epoch 1 in ", "  accuracy 0.", ", val_loss 2.", " seconds, best so far\n"):
+    for line in ("Epoch 1 of ", "  accuracy 0.", ", val_loss 2.", " left, best so far\n"):
         assert line in printed
     assert "\n  reward " in printed
     assert ", val_cider_d " in printed
