@@ -65,13 +65,8 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
 
 def run_on(engine, arguments):
     """Runs Python on an engine and gives what it printed."""
-    process = subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "KERAS_BACKEND": engine, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    environment = {**os.environ, "KERAS_BACKEND": engine, "PYTHONPATH": str(ROOT)}
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    process = subprocess.run([sys.executable, *arguments], env=environment, **options)
     assert process.returncode == 0, process.stderr
     return process.stdout

@@ -13,14 +13,6 @@ captioner = load_captioner()
 print(captioner.caption("photo.jpg"))
 """.strip()
 
-MORE = """
-import warnings
-from PIL import Image
-warnings.simplefilter("ignore")
-texts = captioner.caption([Image.open("photo.jpg"), "photo.jpg"] * 10)
-print(len(texts), set(texts) == {captioner.caption("photo.jpg")})
-"""
-
 MISTAKE = 'captioner.caption("notes.jpg")'
 
 
@@ -36,7 +28,7 @@ def cells(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
     draw_photo(folder / "photo.jpg", "red", "ball", "snow")
     (folder / "notes.jpg").write_text("no photo")
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(text) for text in (LINES, MORE, MISTAKE)])
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(text) for text in (LINES, MISTAKE)])
     resources = {"metadata": {"path": str(folder)}}
     options = {"kernel_name": "python3", "timeout": 300, "allow_errors": True}
     client = nbclient.NotebookClient(notebook, resources=resources, **options)
@@ -51,11 +43,10 @@ def test_the_lines_of_the_readme_caption_a_photo_and_print_nothing_else(cells):
     assert (output.output_type, output.name) == ("stream", "stdout")
     (caption,) = output.text.splitlines()
     assert len(caption.split()) > 2
-    assert "".join(output.text for output in cells[1].outputs) == "20 True\n"
 
 
 def test_a_photo_that_cannot_be_read_is_an_error_that_says_why(cells):
-    (output,) = cells[2].outputs
+    (output,) = cells[1].outputs
     assert output.output_type == "error"
     assert output.ename == "PhotoError"
     assert output.evalue.startswith("notes.jpg cannot be read: cannot identify image file")
