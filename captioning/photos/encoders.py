@@ -37,8 +37,7 @@ BFLOAT16 = "bfloat16"
 JOIN = "+"
 
 # Threads that decode photos while the network runs, and the batches that they may be ahead of it.
-DECODING_THREADS = 2
-BATCHES_AHEAD = 2
+DECODING_THREADS, BATCHES_AHEAD = 2, 2
 
 # Photos, each with its features or the error that says why it has none, and with its hash.
 Encoded = Iterator[tuple[Photo, np.ndarray | PhotoError, str]]

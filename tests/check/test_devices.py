@@ -1,10 +1,8 @@
 """Training on many devices gives what one gives; JAX takes one processor for several devices."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 
 import pandas as pd
@@ -70,22 +68,6 @@ def test_the_losses_are_those_of_one_device(data, tmp_path, of_one_device, count
     assert losses(tmp_path / "model") == pytest.approx(of_one_device, abs=1e-4)
     # What was saved knows nothing of devices, nor of JAX.
     assert load_model(tmp_path / "model").captioner.count_params() > 0
-
-
-@needs_jax
-def test_a_run_is_resumed_on_another_number_of_devices(data, tmp_path):
-    flags = ["--epochs", "12", "--patience", "12"]
-    finish(start(data, tmp_path / "whole", *flags))
-    model = tmp_path / "resumed"
-    process = start(data, model, *flags, "--devices", "2", virtual=2)
-    while process.poll() is None and not (model / "checkpoint.npz").is_file():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=100)
-    assert process.returncode == 130
-    assert (model / "checkpoint.npz").is_file()
-    finish(start(data, model, *flags, "--resume", "--devices", "4", virtual=4))
-    assert losses(model) == pytest.approx(losses(tmp_path / "whole"), abs=1e-3)
 
 
 @needs_jax
