@@ -15,7 +15,7 @@ Reads   MODEL/                      from train.py
         OTHER/scores.json           with --compare OTHER
 Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
-        MODEL/scores.json           the scores that are printed, and the captions
+        MODEL/scores.json           the scores that are printed, with captions
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.model = (pretrained_model(),)
     if bool(options.photos) == options.serve:
         raise UserError("name photos or folders before the flags, or --serve without any")
+    if options.serve and (options.csv or options.html or options.json):
+        raise UserError("--serve writes nothing: leave out --csv, --html and --json")
 
     # What is slow to load is imported where it is used: nobody should wait for it to read --help.
     from captioning.photos.listing import describe_left_out, expand_paths

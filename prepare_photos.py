@@ -73,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     photos = listing.list_photos(listing.photo_folders(data, options.photos), skipped, left_out)
     with locked(data, PHOTO_SCRIPTS), connected(data) as connection:
         cache = FeatureCache(data, connection, photos)
-        if options.photos:
-            listing.write_photo_folders(data, options.photos)
         missing = [photos[photo] for photo in cache.missing]
         is_local = options.ray == NO_CLUSTER or not missing
         with nullcontext(encode_photos) if is_local else cluster(options.ray) as encode:
             encoder, record = load_encoder(options, cache)
+            if options.photos:
+                listing.write_photo_folders(data, options.photos)
             # Printed last, so that a run that is refused prints one sentence and no other.
             print(parser.describe(options))
             if left_out:

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the inputs, trains, and writes after every epoch."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
+    if options.model.exists() and not options.model.is_dir():
+        raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume and not (options.model / CHECKPOINT).is_file():
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
     text, features = read_prepared_text(options.data), read_features(options.data)
@@ -85,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scope = devices.scope(options.devices)
     splits = [batches.load_split(text, split, features) for split in ("train", "dev")]
     training.plan_steps(options, len(splits[0].captions))
+    if options.reward_epochs and min(len(split.photo_ids) for split in splits) < 2:
+        raise UserError("the CIDEr-D of a single photo is always 0: add --reward-epochs 0")
     print(parser.describe(options))
     print(f"training   {splits[0]}\nvalidation {splits[1]}")
     settings = parser.settings_in_force(options)

@@ -69,6 +69,9 @@ class Captioner:
             TypeError: if something is neither a path nor a PIL image.
         """
         given = [photos] if isinstance(photos, Photo) else list(photos)
+        if strange := [photo for photo in given if not isinstance(photo, Photo)]:
+            expected = "expected a path, a PIL image or a list of them"
+            raise TypeError(f"{expected}, got {strange[0]!r:.60}")
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         captions = []
@@ -96,8 +99,6 @@ class Captioner:
         """
         if beam < 1:
             raise ValueError(f"expected a beam width of at least 1, got {beam}")
-        for photo in (photo for photo in photos if not isinstance(photo, Photo)):
-            raise TypeError(f"expected a path, a PIL image or a list of them, got {photo!r:.60}")
         photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))

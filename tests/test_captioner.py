@@ -1,5 +1,6 @@
 """Captioning from Python: `load_captioner` and what it returns."""
 
+import io
 import math
 import sys
 
@@ -93,6 +94,12 @@ def test_a_photo_is_given_in_any_form(place, captioner):
         assert captioner.caption(image) == expected
         assert captioner.caption([image]) == [expected]
     assert captioner.caption([]) == []
+
+
+def test_the_page_captions_what_was_dropped_as_the_file_is(captioner, place):
+    path = next((place / "photos").glob("*0001.png"))
+    ((_, dropped),) = captioner.caption_all([io.BytesIO(path.read_bytes())])
+    assert dropped == captioner.caption(path, confidence=True)
 
 
 def test_several_photos_and_several_models(place, captioner):

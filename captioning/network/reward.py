@@ -19,7 +19,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from captioning.cli import UserError
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import load_model
@@ -57,11 +56,6 @@ class CaptionSampler:
     """Samples captions of the photos of a split, and scores captions by CIDEr-D."""
 
     def __init__(self, decoder: CaptionDecoder, split: CaptionedSplit):
-        if len(split.photo_ids) < 2:
-            raise UserError(
-                "the CIDEr-D of a single photo is always 0: add training and validation photos, or "
-                "run python train.py with --reward-epochs 0"
-            )
         self.decoder = decoder
         self.split = split
         self.cider = CiderD(split.references)

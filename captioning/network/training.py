@@ -92,11 +92,6 @@ def compile_trainer(
 
     In the first `warmup_steps` of them, fewer than all, it rises in a line from zero.
     """
-    if warmup_steps >= steps:
-        raise UserError(
-            f"--warmup-steps {warmup_steps} leaves none of {steps} steps for the learning rate to "
-            "fall in: run python train.py with fewer"
-        )
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup_steps else learning_rate,
         steps - warmup_steps,
@@ -127,8 +122,13 @@ def plan_steps(options: argparse.Namespace, captions: int) -> None:
         changed = f"batches of {options.batch_size} and {options.epochs} epochs"
         kept = f"batches of {given[0]} and {given[1]} epochs"
         print(wrapped(f"few captions: {changed}; --min-steps 1 keeps {kept}"))
-    if steps * options.epochs < options.min_steps:
-        options.min_steps = 1
+    steps *= options.epochs
+    options.min_steps = options.min_steps if steps >= options.min_steps else 1
+    if options.warmup_steps >= steps:
+        raise UserError(
+            f"--warmup-steps {options.warmup_steps} leaves none of {steps} steps for the learning "
+            "rate to fall in: run python train.py with fewer"
+        )
 
 
 def train_on_captions(

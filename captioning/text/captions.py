@@ -39,7 +39,7 @@ def find_captions(data: Path, named: Sequence[Path], photo_folders: Sequence[Pat
     if named:
         return list(named)
     found = _find_files(data)
-    if len(found) > 1 and not fnmatch(found[0].name.lower(), _OF_COCO):
+    if len(found) > 1 and not all(fnmatch(path.name.lower(), _OF_COCO) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
         raise UserError(f"{data} holds {which}: {command} --captions FILE")

@@ -6,7 +6,6 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from captioning.cli import UserError
 from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
@@ -182,9 +181,3 @@ def test_steps_of_an_epoch_are_counted(sampler, photos, batch_size):
         rows, generator = np.arange(2)[start : start + photos], np.random.default_rng(1)
         counted += len(sampler.sample_batches(rows, sampling, generator)[0])
     assert steps_of_epoch(2, sampling) == counted
-
-
-def test_a_single_photo_cannot_be_rewarded(sampler):
-    single = CaptionedSplit(["one"], [[["red"]]], np.ones((1, 5)), [[1, 3, 2]], np.array([0]))
-    with pytest.raises(UserError, match="CIDEr-D of a single photo is always 0"):
-        CaptionSampler(sampler.decoder, single)

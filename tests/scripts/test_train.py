@@ -7,7 +7,7 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
-from support import write_features_of
+from support import run_here, write_features_of
 
 import train
 from captioning.cli import run
@@ -177,3 +177,21 @@ def test_mistakes_are_told_before_training(trained, start, tmp_path):
         shutil.copy(trained.data / name, empty)
     assert_refused(start, (), "features", "python prepare_photos.py --data", data=empty)
     assert not (tmp_path / "model").exists()
+
+
+def test_settings_that_cannot_work_are_refused_before_an_earlier_checkpoint_is_removed(
+    start, prepared_data, tmp_path
+):
+    (prepared_data / "Flickr_8k.devImages.txt").write_text("red_ball_grass.png\n")
+    (prepared_data / "Flickr_8k.trainImages.txt").write_text("red_ball_snow.png\n")
+    assert run_here("prepare_text", "--data", prepared_data).returncode == 0
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "checkpoint.npz").write_text("of an earlier run")
+    for flags, words in (
+        (("--warmup-steps", "99999"), "--warmup-steps 99999 leaves none of"),
+        (("--reward-epochs", "1"), "the CIDEr-D of a single photo is always 0"),
+    ):
+        status, _, err = start(*flags, data=prepared_data, model=model)
+        assert (status, words in err) == (2, True)
+    assert (model / "checkpoint.npz").read_text() == "of an earlier run"
