@@ -69,11 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped, left_out = {}, Counter()
     photos = expand_paths(options.photos, skipped, left_out)
     captioner = load(parser, options)
-    from captioning.pages import page, results, server
-
     names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
     decoding = {name: getattr(options, name) for name in names}
     if options.serve:
+        from captioning.pages import server
+
         server.serve(captioner, options.host, options.port, **decoding)
         return DONE
     captions = print_captions(captioner.caption_all(photos, **decoding), options, skipped)
@@ -84,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not captions:
         raise UserError("none of the photos can be read")
     if options.html:
+        from captioning.pages import page, results
+
         search = {"beam": options.beam, "consensus": options.consensus}
         content = results.make_captions_page(captions, skipped, **search)
         page.write_page(options.html, content)

@@ -19,8 +19,12 @@ from captioning import files
 from captioning.cli import UserError, counted, is_out_of_memory, quoted
 from captioning.files import CAPTIONER, ENCODER_RECORD, RECIPE, TRAINING_PHOTOS, VOCABULARY
 from captioning.photos.encoders import JOIN, UNTRAINED
-from captioning.photos.features import ENCODER_KEYS, EncoderRecord, read_encoder_record
-from captioning.photos.features import check_same_encoder as check_same
+from captioning.photos.features import (
+    ENCODER_KEYS,
+    EncoderRecord,
+    check_same_encoder,
+    read_encoder_record,
+)
 from captioning.settings import MADE_WITH
 from captioning.storage import Record, atomic_path, read_json, write_json, write_text
 from captioning.text.vocabulary import Vocabulary
@@ -190,14 +194,14 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
     first, *others = models = [load_model(folder, data) for folder in folders]
     if data:
         record, path = read_encoder_record(data), data / ENCODER_RECORD
-        check_same(first.encoder_record, folders[0] / ENCODER_RECORD, record, path)
+        check_same_encoder(first.encoder_record, folders[0] / ENCODER_RECORD, record, path)
     if not others:
         return first
     from captioning.network.model import average_captioners
 
     for folder, other in zip(folders[1:], others, strict=True):
         own_record, record = folders[0] / ENCODER_RECORD, folder / ENCODER_RECORD
-        check_same(first.encoder_record, own_record, other.encoder_record, record)
+        check_same_encoder(first.encoder_record, own_record, other.encoder_record, record)
         one, two = first.vocabulary, other.vocabulary
         if (one.words, one.maximum_length) != (two.words, two.maximum_length):
             raise UserError(

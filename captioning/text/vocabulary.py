@@ -38,9 +38,8 @@ class Vocabulary(Record, frozen=True, dict=True):
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end
     cleaning: dict[str, str | int]  # the settings that the words were cleaned with
-    files: dict[str, str] = msgspec.field(
-        default_factory=dict
-    )  # that belong to it: name -> SHA-256
+    # Those that belong to it: name -> SHA-256.
+    files: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for what no vocabulary is, as a file of a stranger may be."""
