@@ -44,11 +44,12 @@ demo: .venv/installed
 		if $(MAKE) --question $$step 2>/dev/null; then echo "up to date: $$step"; \
 		else $(MAKE) --no-print-directory $$step || exit 1; fi; done
 	@echo; echo "== generate.py captions any photo: here five of the test split =="
-	$(RUN) generate.py --model $(SAMPLE_MODEL) \
-		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|')
+	$(RUN) generate.py \
+		$$(head -n 5 $(SAMPLE)/Flickr_8k.testImages.txt | sed 's|^|$(SAMPLE)/photos/|') \
+		--model $(SAMPLE_MODEL)
 	@echo; echo "== for photographs a trained model comes with the project; yours are captioned"
 	@echo "   by make demo PHOTOS=\"a.jpg b.jpg\", or else one that comes with matplotlib =="
-	$(RUN) generate.py --model models/pretrained $(PHOTOS)
+	$(RUN) generate.py $(PHOTOS) --model models/pretrained
 	@echo
 	@echo "Open $(SAMPLE_MODEL)/captions.html in a browser: every test scene with its"
 	@echo "captions, what people would say, the scores, and how sure the network was of"
