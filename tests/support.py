@@ -187,6 +187,22 @@ class StandIn:
         return structs.replace(ENCODER_RECORD, layer="avg_pool", **names, **form)
 
 
+# Of an encoder that was trained, as the one below claims to be.
+TRAINED_RECORD = structs.replace(ENCODER_RECORD, weights="imagenet")
+
+
+class TrainedStandIn(StandIn):
+    """An encoder whose numbers lie around zero, of like size as a network's, to caption with."""
+
+    def encode(self, photos, batch_size=0):
+        """Moves and shrinks the means of pixels."""
+        return (super().encode(photos) - 127) / 5
+
+    def record(self):
+        """Describes itself as `TRAINED_RECORD` does."""
+        return TRAINED_RECORD
+
+
 def draw_photos(folder, count):
     """Draws small photos, all different, and one file that is none."""
     folder.mkdir(parents=True)
@@ -266,10 +282,10 @@ VOCABULARY = Vocabulary(
 FEATURE_LENGTH = 4
 
 
-def random_captioner(seed, scale=2.5, length=FEATURE_LENGTH):
+def random_captioner(seed, scale=2.5, length=FEATURE_LENGTH, vocabulary=VOCABULARY, units=32):
     """Builds a captioner whose weights are large enough that captions differ between photos."""
     keras.utils.set_random_seed(seed)
-    captioner = build_captioner(VOCABULARY.size, length, units=32)
+    captioner = build_captioner(vocabulary.size, length, units=units)
     for variable in captioner.trainable_variables:
         variable.assign(scale * variable.value)
     return captioner
