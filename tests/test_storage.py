@@ -1,10 +1,8 @@
 """Files are written whole or not at all, carry nothing that runs, and are held by one run."""
 
-import json
 import os
 import subprocess
 import sys
-from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -15,11 +13,8 @@ from captioning.files import damaged, missing, photo_id
 from captioning.storage import (
     LOCK,
     TEMPORARY_FILE_LIFETIME,
-    Record,
     atomic_path,
     locked,
-    read_json,
-    write_json,
     write_table,
     write_text,
 )
@@ -56,46 +51,6 @@ def test_a_link_of_a_strangers_is_replaced_and_not_followed(tmp_path):
     link.symlink_to(target)
     write_text(link, "new")
     assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "new", "mine")
-
-
-class Word(Record):
-    """A record to write and read."""
-
-    FORMAT: ClassVar[int] = 3
-    text: str
-    counts: dict[str, int]
-
-
-def _edited(path, **changes):
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda path: path.unlink(), ["is missing", "first"]),
-        (lambda path: path.write_text("{"), ["is damaged", "again"]),
-        (lambda path: path.write_text("[" * 100_000), ["is damaged"]),
-        (lambda path: path.write_text("[]"), ["is damaged", "no JSON object"]),
-        (lambda path: _edited(path, text="another"), ["is damaged", "edited"]),
-        (lambda path: _edited(path, format=2), ["has format version 2, not 3", "again"]),
-    ],
-)
-def test_a_damaged_record_is_one_sentence_with_the_command(tmp_path, damage, words):
-    path = tmp_path / "vocabulary.json"
-    write_json(path, Word(text="dog", counts={"a": 1}))
-    assert read_json(path, Word) == Word(text="dog", counts={"a": 1})
-    damage(path)
-    with pytest.raises(UserError) as error:
-        read_json(path, Word)
-    for word in (path, *words, f"python prepare_text.py --data {tmp_path}"):
-        assert str(word) in str(error.value)
-
-
-def test_a_record_of_other_types_is_damaged(tmp_path):
-    write_json(tmp_path / "word.json", Word(text=["dog"], counts={}))
-    with pytest.raises(UserError, match=r"word.json is damaged \(Expected `str`"):
-        read_json(tmp_path / "word.json", Word)
 
 
 @pytest.mark.parametrize(

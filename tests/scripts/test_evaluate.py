@@ -8,7 +8,7 @@ import pytest
 from support import ENCODER_RECORD, contents, make_prepared_data
 
 import evaluate
-from captioning.cli import UserError, run
+from captioning.cli import UserError
 from captioning.keras_setup import keras
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
@@ -176,47 +176,6 @@ def test_several_models_are_averaged_and_scored_together(place, capsys):
     assert evaluate.main(["--models", str(folder)]) == 0
     greedy = scores_of(folder).results["greedy"]
     assert f"{greedy['CIDEr-D']:.1f}" in capsys.readouterr().out
-
-
-def forget_text(place):
-    (place / "data" / "vocabulary.json").unlink()
-
-
-def change_encoder(place):
-    photos = read_features(place / "data")
-    from msgspec.structs import replace
-
-    from captioning.photos.features import write_features
-
-    record = replace(ENCODER_RECORD, encoder="MobileNetV2")
-    write_features(place / "data", photos.ids, [photos[i : i + 1][0] for i in range(12)], record)
-
-
-def stop_scoring(place):
-    (place / "one" / "scores.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("change", "model", "words"),
-    [
-        (lambda place: None, "none", ["none/captioner.keras is missing", "train.py"]),
-        (forget_text, "two", ["vocabulary.json is missing", "prepare_text.py --data"]),
-        (change_encoder, "two", ["features.json", "MobileNetV2", "VGG16"]),
-        (stop_scoring, "two", ["one/scores.json is missing", "evaluate.py --data"]),
-    ],
-    ids=["no model", "no text", "another encoder", "no captions"],
-)
-def test_what_cannot_be_evaluated_is_refused(place, capsys, change, model, words):
-    change(place)
-    before = contents(place)
-    folders = ["--data", str(place / "data"), "--model", str(place / model), "--split", "train"]
-    assert run(evaluate.main, [*folders, "--compare", str(place / "one")]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    for word in words:
-        assert word in line
-    assert contents(place) == before
 
 
 def test_another_split_is_not_compared(place):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from msgspec import structs
 from support import assert_refused, contents, run_here, write_tiny_data
 
-from captioning.photos.features import read_encoder_record, read_features
+from captioning.photos.features import EncoderRecord, read_encoder_record, read_features
 from captioning.scores.scoring import Scores
 from captioning.settings import SCRIPTS
-from captioning.storage import read_json
+from captioning.storage import locked, read_json, write_json
 
 # Small, and built in a second.
 ENCODER = ["--encoder", "MobileNetV2", "--weights", "none"]
@@ -84,30 +85,105 @@ def test_photo_files_get_the_captions_of_their_features(pipeline):
     assert all(Path(photo).name in page for photo in written)
 
 
-@pytest.mark.parametrize(
-    ("script", "missing", "words"),
-    [
-        ("prepare_photos", "data/photos", ["photos"]),
-        ("prepare_text", "data/Flickr8k.token.txt", ["captions"]),
-        ("train", "data/features.pkl", ["features.pkl", "prepare_photos.py"]),
-        ("train", "data/features.json", ["features.json", "prepare_photos.py"]),
-        ("train", "data/descriptions.txt", ["descriptions.txt", "prepare_text.py"]),
-        ("evaluate", "data/split-captions.tsv", ["split-captions.tsv", "prepare_text.py"]),
-        ("evaluate", "model/captioner.keras", ["captioner.keras", "train.py"]),
-        ("generate", "model/captioner.keras", ["captioner.keras", "train.py"]),
-        ("generate", "model/vocabulary.json", ["vocabulary.json", "train.py"]),
-    ],
-)
-def test_out_of_order_each_names_the_script_to_run_first(
-    pipeline, tmp_path, script, missing, words
-):
+# ---- Missing, damaged, of another run, at work ----
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def write(text):
+    return lambda path: path.write_text(text)
+
+
+def replace(old, new):
+    return lambda path: path.write_text(path.read_text().replace(old, new, 1))
+
+
+def by_another_encoder(path):
+    """Changes the record as one who computes its digest anew."""
+    record = read_json(path, EncoderRecord)
+    write_json(path, structs.replace(record, encoder="VGG19"))
+
+
+PHOTOS, TEXT = "prepare_photos.py --data", "prepare_text.py --data"
+# Who reads a file, the file, what happens to it, and words of the sentence besides its name.
+DAMAGES = [
+    ("prepare_photos", "data/photos", shutil.rmtree, ["holds no photos"]),
+    ("prepare_text", "data/Flickr8k.token.txt", Path.unlink, [TEXT]),
+    ("train", "data/features.pkl", Path.unlink, ["is missing", PHOTOS]),
+    ("train", "data/features.pkl", cut, [PHOTOS]),
+    ("train", "data/features.pkl", flip, [PHOTOS]),
+    ("train", "data/features.json", Path.unlink, ["is missing", PHOTOS]),
+    ("train", "data/features.json", flip, ["is damaged", PHOTOS]),
+    ("train", "data/descriptions.txt", Path.unlink, ["is missing", TEXT]),
+    ("train", "data/descriptions.txt", replace("red", "blue"), ["has changed since", TEXT]),
+    ("train", "data/vocabulary.json", Path.unlink, ["is missing", TEXT]),
+    ("train", "data/vocabulary.json", write("{"), ["is damaged", TEXT]),
+    ("train", "data/vocabulary.json", write("[]"), ["is damaged", "no JSON object", TEXT]),
+    ("train", "data/vocabulary.json", write("[" * 100_000), ["is damaged", TEXT]),
+    ("train", "data/vocabulary.json", replace('"red"', '"tan"'), ["is damaged", "edited", TEXT]),
+    (
+        "train",
+        "data/vocabulary.json",
+        replace('"format": ', '"format": 9'),
+        ["format version", TEXT],
+    ),
+    ("evaluate", "data/split-captions.tsv", Path.unlink, ["is missing", TEXT]),
+    ("evaluate", "data/split-captions.tsv", replace("red", "blue"), ["has changed since", TEXT]),
+    ("evaluate", "data/features.json", by_another_encoder, ["VGG19", "MobileNetV2"]),
+    ("evaluate", "model/training-photos.json", flip, ["is damaged", "train.py --data"]),
+    ("evaluate", "model/captioner.keras", Path.unlink, ["is missing", "train.py --data"]),
+    ("generate", "model/captioner.keras", Path.unlink, ["is missing", "train.py --data"]),
+    ("generate", "model/captioner.keras", cut, ["is damaged", "train.py --data"]),
+    ("generate", "model/captioner.keras", flip, ["is damaged", "train.py --data"]),
+    ("generate", "model/captioner.keras", write("x"), ["is damaged", "train.py --data"]),
+    ("generate", "model/vocabulary.json", Path.unlink, ["is missing", "train.py --data"]),
+    ("generate", "model/vocabulary.json", flip, ["is damaged", "train.py --data"]),
+    ("generate", "model/features.json", by_another_encoder, ["not trained with", "train.py"]),
+]
+
+
+@pytest.fixture
+def copy(pipeline, tmp_path):
+    """Gives a copy of what the five have left, and a function that runs one of them on it."""
     place = tmp_path / "place"
     shutil.copytree(pipeline[0], place, ignore=shutil.ignore_patterns("more"))
-    path = place / missing
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    before = contents(place)
     data, model = ["--data", place / "data"], ["--model", place / "model"]
-    photo = place / "data" / "photos" / "red_ball_snow.png"
-    flags = {"generate": [photo, *model], "train": [*data, *model], "evaluate": [*data, *model]}
-    assert_refused(run_here(script, *flags.get(script, data)), *words)
+    flags = {"train": [*data, *model, "--min-steps", 1], "evaluate": [*data, *model]}
+    flags["generate"] = [place / "data" / "photos" / "red_ball_snow.png", *model]
+    return place, lambda script: run_here(script, *flags.get(script, data))
+
+
+@pytest.mark.parametrize(("script", "name", "damage", "words"), DAMAGES)
+def test_a_missing_or_damaged_file_is_refused_with_the_script_to_run(
+    copy, script, name, damage, words
+):
+    place, run_script = copy
+    path = place / name
+    damage(path)
+    before = contents(place)
+    found = path.parent if path.name in ("photos", "Flickr8k.token.txt") else path
+    assert_refused(run_script(script), found, *words)
+    assert contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "folder"),
+    [("prepare_photos", "data"), ("train", "model"), ("evaluate", "model")],
+)
+def test_a_second_run_in_the_same_folder_is_refused(copy, script, folder):
+    place, run_script = copy
+    before = contents(place)
+    with locked(place / folder, "a test"):
+        ended = run_script(script)
+    # The settings may have been printed.
+    ended = ended._replace(stdout="")
+    assert_refused(ended, "another run of ", f"{script}.py", f"is at work in {place / folder}")
     assert contents(place) == before

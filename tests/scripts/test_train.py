@@ -168,17 +168,6 @@ def test_a_damaged_checkpoint_is_refused(start, interrupted, tmp_path, damage):
     assert_refused(start, ("--resume",), path, "without --resume", model=folder)
 
 
-def test_mistakes_are_told_before_training(trained, start, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    assert_refused(start, ("--resume",), tmp_path / "model", "run the same without --resume")
-    assert_refused(start, (), "vocabulary.json", "python prepare_text.py --data", data=empty)
-    for name in ("vocabulary.json", "descriptions.txt", "split-captions.tsv"):
-        shutil.copy(trained.data / name, empty)
-    assert_refused(start, (), "features", "python prepare_photos.py --data", data=empty)
-    assert not (tmp_path / "model").exists()
-
-
 def test_settings_that_cannot_work_are_refused_before_an_earlier_checkpoint_is_removed(
     start, prepared_data, tmp_path
 ):

@@ -134,25 +134,6 @@ def test_the_form_of_the_files(text):
     assert digests.keys() == {SPLIT_CAPTIONS, DESCRIPTIONS}
 
 
-# File, what is done to its content, words of the sentence.
-DAMAGES = [
-    (SPLIT_CAPTIONS, lambda content: content.replace(b"dog", b"cat", 1), "has changed since"),
-    (DESCRIPTIONS, lambda content: content + b"b dog\n", "has changed since"),
-    (VOCABULARY, lambda content: content.replace(b'"dog"', b'"cat"'), "sha256"),
-    *((name, None, "is missing") for name in WRITTEN),
-]
-
-
-@pytest.mark.parametrize(("name", "damage", "fault"), DAMAGES)
-def test_damage_is_refused_with_the_command(text, name, damage, fault):
-    path = text.data / name
-    path.unlink() if damage is None else path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=fault) as error:
-        read_prepared_text(text.data)
-    assert str(path) in str(error.value)
-    assert f"run python prepare_text.py --data {text.data}" in str(error.value)
-
-
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("moved", range(len(WRITTEN) + 1))
 def test_a_stop_after_any_file_leaves_the_earlier_text_or_the_new_or_a_sentence(
