@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from filelock import FileLock
 from PIL import Image
-from support import make_prepared_data, run_script, write_tiny_data
+from support import PhotoBench, make_prepared_data, run_script, write_tiny_data
 
 # Loaded before the first test, so that no script says in what a test captures that it loads it.
 import captioning.keras_setup  # noqa: F401
@@ -33,6 +33,12 @@ def tiny_data(tmp_path):
     """Gives a folder with tiny photos, captions and splits, nothing prepared."""
     write_tiny_data(tmp_path / "tiny")
     return tmp_path / "tiny"
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Gives a folder of small photos, and prepare_photos.py to run on it."""
+    return PhotoBench(tmp_path / "data", monkeypatch)
 
 
 @pytest.fixture

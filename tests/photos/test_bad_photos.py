@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -14,8 +15,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 from support import ROOT, StandIn, iptc_around
 
-import prepare_photos
-from captioning.cli import one_line, run
+from captioning.cli import one_line
 from captioning.photos import reading
 from captioning.photos.encoders import encode_photos
 from captioning.photos.features import read_features
@@ -94,58 +94,32 @@ def test_a_bad_photo_is_refused_in_one_line_before_it_is_decoded(
     assert not list(recwarn)
 
 
-@pytest.fixture
-def prepare(tmp_path, monkeypatch, capsys):
-    """Gives a function that runs prepare_photos.py with an encoder of a few lines."""
-    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
-    (tmp_path / "photos").mkdir()
-    Image.new("RGB", (20, 20), RED).save(tmp_path / "photos" / "good.png")
-
-    def call(*flags):
-        arguments = ["--data", str(tmp_path), "--encoder", "MobileNetV2", "--weights", "none"]
-        status = run(prepare_photos.main, [*arguments, *flags])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
 # What makes a message of more than one line, or changes a terminal, and what is no UTF-8.
-ODD_NAMES = ["line\nbreak", "\x1b[2Jclears the screen", "🐕\u200d🦺", os.fsdecode(b"caf\xe9")]
+ODD_NAMES = ["line\nbreak", "quote\"and'quote", "\x1b[2Jclears the screen", "犬🐕\u200d🦺"]
+ODD_NAMES += [os.fsdecode(b"caf\xe9")]
 
 
-def test_the_bad_are_named_in_a_line_each_and_the_good_are_done(prepare, tmp_path):
-    photos = tmp_path / "photos"
+def test_the_bad_are_named_in_a_line_each_and_the_good_are_done(bench):
     names = [*BAD, *(f"bad {name}.png" for name in ODD_NAMES)]
     for name in names:
-        (photos / name).write_bytes(BAD.get(name, (b"no photo",))[0])
+        (bench.photos / name).write_bytes(BAD.get(name, (b"no photo",))[0])
     for name in ODD_NAMES:
-        (photos / f"{name}.png").write_bytes((photos / "good.png").read_bytes())
-    os.mkfifo(photos / "pipe.jpg")
-    Image.new("RGB", (40, 30), BLUE).save(photos / "limit.png")
-    status, output, errors = prepare("--max-pixels", "1199")
+        shutil.copy(bench.photo(0), bench.photos / f"{name}.png")
+    os.mkfifo(bench.photos / "pipe.jpg")
+    Image.new("RGB", (40, 30), BLUE).save(bench.photos / "limit.png")
+    status, output, errors = bench.run("--max-pixels", "1199")
     assert status == 1
     lines = errors.removesuffix("\n").split("\n")
-    assert len(lines) == len(names) + 2
-    for name in names:
-        assert sum(line.startswith(f"skipped {photos}/{one_line(name)}: ") for line in lines) == 1
-    assert f"skipped {photos / 'pipe.jpg'}: it is no file" in lines
+    # One of the bench is bad too.
+    assert len(lines) == len(names) + 3
+    begins = [f"skipped {bench.photos}/{one_line(name)}: " for name in names]
+    assert all(sum(line.startswith(begin) for line in lines) == 1 for begin in begins)
+    assert f"skipped {bench.photos / 'pipe.jpg'}: it is no file" in lines
     assert f"{len(lines)} photos skipped" in output
-    assert all(name in read_features(tmp_path) for name in ("good", *ODD_NAMES))
+    assert all(name in read_features(bench.folder) for name in ODD_NAMES)
     # One beyond the limit is done once the limit is raised.
-    assert "limit.png" not in prepare("--max-pixels", "1200")[2]
-    assert "limit" in read_features(tmp_path)
-
-
-def test_without_any_features_there_is_one_sentence_and_no_file(prepare, tmp_path, monkeypatch):
-    ordinary = StandIn.encode
-    monkeypatch.setattr(StandIn, "encode", lambda self, images, _: ordinary(self, images) * np.nan)
-    status, output, errors = prepare()
-    assert status == 2
-    assert "not finite" in errors
-    assert "wrote" not in output
-    assert f"no photo of {tmp_path} can be read" in errors.splitlines()[-1]
-    assert not list(tmp_path.glob("features.*"))
+    assert "limit.png" not in bench.run("--max-pixels", "1200")[2]
+    assert "limit" in read_features(bench.folder)
 
 
 @pytest.mark.parametrize(

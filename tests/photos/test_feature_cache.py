@@ -1,4 +1,4 @@
-"""The cache of features: what a stopped run leaves, what has changed since, and what is damaged."""
+"""The cache of features: where it is damaged, and where the disk is full."""
 
 import contextlib
 import sqlite3
@@ -10,7 +10,7 @@ from support import ENCODER_RECORD as RECORD
 from captioning.cli import UserError
 from captioning.photos import feature_cache
 from captioning.photos.feature_cache import FeatureCache, connected, read_hashes
-from captioning.photos.features import read_encoder_record, read_features
+from captioning.photos.features import read_features
 from captioning.photos.reading import PhotoError
 
 COUNT = 20
@@ -20,7 +20,7 @@ BAD = "3"
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """Gives a data folder of files that stand for photos; a commit comes after eight."""
-    monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 10)
+    monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 8)
     (tmp_path / "photos").mkdir()
     for index in range(COUNT):
         (tmp_path / "photos" / f"{index}.png").write_text(str(index))
@@ -37,51 +37,21 @@ def open_cache(data):
         yield FeatureCache(data, connection, photos_of(data))
 
 
-def encode(photos, stop_at=None):
-    """Yields features that depend on the batch, and stops at a photo."""
-    batches = [photos[start : start + 4] for start in range(0, len(photos), 4)]
-    for batch in batches:
-        for path in batch:
-            if path.stem == stop_at:
-                raise KeyboardInterrupt
-            readable = [each.read_text() for each in batch if each.stem != BAD]
-            mean = np.float32(sum(map(len, readable)))
-            row = np.full(6, mean, dtype=np.float32) + np.float32(path.stem)
-            yield path, PhotoError("bad") if path.stem == BAD else row, f"{int(path.stem):064x}"
+def encode(paths):
+    """Yields features that tell the photos apart, and an error for a bad one."""
+    for path in paths:
+        row = np.full(6, path.stem, dtype=np.float32)
+        yield path, PhotoError("bad") if path.stem == BAD else row, f"{int(path.stem):064x}"
 
 
-def run(data, stop_at=None, record=RECORD):
+def run(data):
     """Does what prepare_photos.py does, and returns which photos it encoded."""
     photos = photos_of(data)
     with open_cache(data) as cache:
-        cache.check_encoder(record)
-        results = encode([photos[photo] for photo in cache.missing], stop_at)
-        cache.write_features(record, cache.add(results, record, batch_size=4), "auto")
+        cache.check_encoder(RECORD)
+        results = encode([photos[photo] for photo in cache.missing])
+        cache.write_features(RECORD, cache.add(results, RECORD, batch_size=4), "auto")
         return cache.missing
-
-
-def test_a_stopped_run_goes_on_after_whole_batches_with_the_same_features(data):
-    names = list(photos_of(data))
-    with pytest.raises(KeyboardInterrupt):
-        run(data, stop_at=names[18])
-    assert not (data / "features.pkl").exists()
-    # Of 18 photos 16 are kept: four batches of four, in two commits.
-    assert run(data) == [*names[16:], BAD]
-    resumed = (data / "features.pkl").read_bytes()
-    (data / "features-cache.sqlite").unlink()
-    assert run(data) == names
-    assert (data / "features.pkl").read_bytes() == resumed
-
-
-def test_a_photo_that_could_not_be_read_is_tried_again_after_the_others(data, monkeypatch):
-    run(data)
-    (skipped,) = read_encoder_record(data).skipped
-    assert (skipped.photo, skipped.reason) == (str(data / "photos" / f"{BAD}.png"), "bad")
-    (data / "photos" / "5.png").write_text("changed")
-    assert run(data) == ["5", BAD]
-    monkeypatch.setitem(globals(), "BAD", None)
-    assert run(data) == [BAD or "3"]
-    assert read_encoder_record(data).skipped == ()
 
 
 @pytest.mark.parametrize(

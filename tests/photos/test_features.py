@@ -88,11 +88,6 @@ def test_the_pickle_is_a_plain_dict_that_anyone_can_read(tmp_path):
     assert (tmp_path / "features.pkl").read_bytes() == first
 
 
-def test_the_array_is_one_that_numpy_reads(tmp_path):
-    write_features(tmp_path, PHOTOS, ROWS, RECORD, MAPPED)
-    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), ROWS)
-
-
 def test_large_features_are_mapped_and_one_form_replaces_the_other(tmp_path, monkeypatch):
     for most, name in ((47, "features.npy"), (48, "features.pkl"), (47, "features.npy")):
         monkeypatch.setattr(features, "MAPPED_ABOVE", most)
@@ -100,20 +95,15 @@ def test_large_features_are_mapped_and_one_form_replaces_the_other(tmp_path, mon
         kept = {path.name for path in tmp_path.iterdir()} - {"features-index.json"}
         assert kept == {name, "features.json"}
         np.testing.assert_array_equal(read_features(tmp_path)[:], ROWS)
+    # Anyone can read the array.
+    np.testing.assert_array_equal(np.load(tmp_path / "features.npy"), ROWS)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("dtype", "bfloat16"),
-        ("encoder", "VGG19"),
-        ("layer", "fc1"),
-        ("weights_sha256", "1" * 64),
-        ("input_size", [299, 299]),
-        ("resizing", "nearest"),
-        ("length", 5),
-    ],
-)
+OTHER_ENCODER = {"dtype": "bfloat16", "encoder": "VGG19", "layer": "fc1", "length": 5}
+OTHER_ENCODER |= {"weights_sha256": "1" * 64, "input_size": [299, 299], "resizing": "nearest"}
+
+
+@pytest.mark.parametrize(("key", "value"), OTHER_ENCODER.items())
 def test_features_of_another_encoder_do_not_go_together(key, value):
     check_same_encoder(RECORD, "one", structs.replace(RECORD, weights="elsewhere"), "two")
     with pytest.raises(UserError, match=f"one and two do not go together: {key} is ") as error:
@@ -122,18 +112,11 @@ def test_features_of_another_encoder_do_not_go_together(key, value):
     assert str(value) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("weights", None),
-        ("length", "3"),
-        ("length", 0),
-        ("encoder", 5),
-        ("dtype", "int8"),
-        ("file", "../elsewhere.pkl"),
-        ("skipped", ["a"]),
-    ],
-)
+IMPOSSIBLE = {"weights": None, "length": 0, "encoder": 5, "dtype": "int8", "skipped": ["a"]}
+IMPOSSIBLE |= {"file": "../elsewhere.pkl"}
+
+
+@pytest.mark.parametrize(("key", "value"), IMPOSSIBLE.items())
 def test_a_record_that_cannot_be_right_is_refused(data, key, value):
     write_json(data / "features.json", structs.replace(RECORD, **{key: value}))
     assert_refused(data, "features.json is damaged")
