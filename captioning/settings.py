@@ -40,10 +40,8 @@ class SettingsParser(ArgumentParser):
         self.table = path.stem
         comments = _read_constants(path)
         self.constants = {name.lower(): script[name] for name in comments}
-        self._flags = {
-            name.lower(): _add_flag(self, name, script[name], comment, (types or {}).get(name))
-            for name, comment in comments.items()
-        }
+        for name, comment in comments.items():
+            _add_flag(self, name, script[name], comment, (types or {}).get(name))
         self.add_argument(
             "--recipe",
             type=Path,
@@ -62,38 +60,36 @@ class SettingsParser(ArgumentParser):
         """
         options = self.parse_args(arguments)
         # Flags that were not typed have left nothing.
-        typed = {name: value for name, value in vars(options).items() if name in self.constants}
+        options.typed = vars(options).keys() & self.constants.keys()
         recipe = self._read_recipe(options.recipe) if options.recipe else {}
-        layers = self.constants | recipe | typed
-        for name, value in layers.items():
-            is_list = isinstance(self.constants[name], tuple)
-            setattr(options, name, tuple(value) if is_list else value)
-        options.typed = set(typed)
-        options.replaced = set(recipe) | set(typed)
+        options.replaced = options.typed | recipe.keys()
+        for name, value in (self.constants | recipe | vars(options)).items():
+            setattr(options, name, tuple(value) if isinstance(value, list) else value)
         return options
 
     def _read_recipe(self, path: Path) -> dict[str, Any]:
-        """Reads the settings of this script from a recipe, checked as if they were typed."""
-        settings = _read_table(_find_recipe(path), self.table, list(self.constants))
-        return {name: self._checked(path, name, value) for name, value in settings.items()}
-
-    def _checked(self, path: Path, name: str, value: Any) -> Any:
-        place = f"{path} sets {name} in [{self.table}] to {value!r}"
-        kind, toml_types = _TOML_TYPES[type(self.constants[name])]
-        # True is an int to isinstance, and to nobody else.
-        if type(value) not in toml_types or value == []:
-            raise UserError(f"{place}: expected {kind}")
-        if isinstance(value, bool):
-            return value
-        flag = self._flags[name]
-        convert = flag.type or str
+        """Reads the settings of this script from a recipe, as if they were typed."""
+        table, flags = _read_table(path, self.table), []
+        for name, value in table.items():
+            place = f"{path} sets {name} in [{self.table}]"
+            if name not in self.constants:
+                settings = ", ".join(self.constants)
+                raise UserError(f"{place}, which has no such setting: the settings are {settings}")
+            sample = _plain(self.constants[name])
+            # A whole number will do for any number, but true is none.
+            if type(value) not in (type(sample), int if type(sample) is float else None):
+                raise UserError(f"{place} to {value!r}: expected a value such as {sample!r}")
+            if isinstance(value, bool):
+                flags.append(_flag(name if value else f"no_{name}"))
+            elif isinstance(value, list):
+                flags += [_flag(name), *map(str, value)]
+            else:
+                flags.append(f"{_flag(name)}={value}")
         try:
-            converted = [convert(str(item)) for item in (value if type(value) is list else [value])]
-        except argparse.ArgumentTypeError as error:
-            raise UserError(f"{place}: {error}") from error
-        if flag.choices and not set(converted) <= set(flag.choices):
-            raise UserError(f"{place}: choose from {', '.join(map(str, flag.choices))}")
-        return converted if isinstance(value, list) else converted[0]
+            settings = self.parse_args(flags)
+        except UserError as error:
+            raise UserError(f"{path}, [{self.table}]: {error}") from error
+        return {name: getattr(settings, name) for name in table}
 
     def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
         """Returns lower-case constant -> value, but for those that say where things are."""
@@ -137,7 +133,7 @@ def _read_constants(path: Path) -> dict[str, str]:
 
 def _add_flag(
     parser: argparse.ArgumentParser, name: str, default: Any, comment: str, kind: Any
-) -> argparse.Action:
+) -> None:
     # The help shows what the constant is; the flag itself has no default, so that what was typed
     # can be told from what was not.
     shown = f" (default: {_typed(default)})" if default not in ((), "") else ""
@@ -155,7 +151,11 @@ def _add_flag(
         options["type"] = kind or convert
         if default == ():
             options["metavar"] = "PATH"
-    return parser.add_argument(f"--{name.lower().replace('_', '-')}", **options)
+    parser.add_argument(_flag(name.lower()), **options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -209,36 +209,20 @@ _CONVERSIONS = {
     type(Path()): (Path, "DIR"),
 }
 
-# Type of a constant -> what a recipe may replace it with, in words and as types.
-_TOML_TYPES = {
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    str: ("a text", (str,)),
-    type(Path()): ("a path as text", (str,)),
-    tuple: ("a list of one or more", (list,)),
-}
 
+def _read_table(path: Path, table: str) -> dict[str, Any]:
+    """Reads the table of a script from a recipe.
 
-def _find_recipe(path: Path) -> Path:
-    """Returns the path; in place of a missing `recipes/NAME`, the recipe that the project has.
-
-    So they are found from any folder, also where the project is installed.
-    """
-    package = Path(__file__).resolve().parent
-    folders = (package.parent / "recipes", package / "recipe_files")
-    if path.parent == Path("recipes") and not path.exists():
-        found = [folder / path.name for folder in folders if (folder / path.name).is_file()]
-        return found[0] if found else path
-    return path
-
-
-def _read_table(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
-    """Reads the table of a script that has these settings from a recipe.
+    In place of a missing `recipes/NAME` it reads the recipe that the project has, which so is found
+    from any folder, also where the project is installed.
 
     Raises:
-        UserError: if the file is missing or not TOML, or names an unknown script or setting.
+        UserError: if the file is missing or not TOML, or names an unknown script.
     """
+    package = Path(__file__).resolve().parent
+    if path.parent == Path("recipes") and not path.exists():
+        folders = (package.parent / "recipes", package / "recipe_files")
+        path = next((folder / path.name for folder in folders if folder.is_dir()), path)
     try:
         recipe = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -246,17 +230,11 @@ def _read_table(path: Path, table: str, names: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({reason}): name a recipe with --recipe") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
-    unknown = [name for name in recipe if name not in (*SCRIPTS, MADE_WITH, table)]
-    if unknown or not all(isinstance(settings, dict) for settings in recipe.values()):
-        raise UserError(
-            f"{path} has {unknown[0] if unknown else 'a setting'} where a table of one of the "
-            f"scripts is expected: its tables are named {', '.join(SCRIPTS)}"
-        )
-    settings = recipe.get(table, {})
-    for name in settings:
-        if name not in names:
+    tables = (*SCRIPTS, MADE_WITH, table)
+    for name, settings in recipe.items():
+        if name not in tables or not isinstance(settings, dict):
             raise UserError(
-                f"{path} sets {name} in [{table}], which has no such setting: the settings are "
-                f"{', '.join(names)}"
+                f"{path} has {name} where a table of one of the scripts is expected: its tables "
+                f"are named {', '.join(SCRIPTS)}"
             )
-    return settings
+    return recipe.get(table, {})
