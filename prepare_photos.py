@@ -123,11 +123,8 @@ def print_found(data: Path, cache: FeatureCache) -> None:
     encoded, missing = len(cache.encoded), len(cache.missing)
     if encoded and missing:
         print(f"found {encoded:,d} features of earlier runs, {missing:,d} to go")
-    if not cache.record:
-        if (data / "features-cache").exists():
-            print(wrapped(f"{data / 'features-cache'} of an earlier version: not read any more"))
-        if (data / ENCODER_RECORD).exists():
-            print(wrapped(f"the features of {data} have no cache: all photos are encoded anew"))
+    if not cache.record and (data / ENCODER_RECORD).exists():
+        print(wrapped(f"the features of {data} have no cache: all photos are encoded anew"))
 
 
 def print_result(data: Path, cache: FeatureCache, skipped: int) -> None:

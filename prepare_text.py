@@ -92,9 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(summarize(text, folders))
     if warning := warn_of_cleaning(text.captions, text.descriptions):
         print(warning, file=sys.stderr)
-    earlier = [name for name in ("places.json", "splits.json") if (data / name).exists()]
-    if earlier:
-        print(wrapped(f"{' and '.join(earlier)} of an earlier version: not read any more"))
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     print(f"next: python train.py --data {quoted(data)}")
     print(f"(once python prepare_photos.py --data {quoted(data)} has run too)")

@@ -168,6 +168,9 @@ def _remember_signals() -> list[int]:
 
 def _explain(error: BaseException) -> tuple[int, str]:
     """Returns the exit status for an error, and what is to be said of it on stderr."""
+    # Short of memory, a library may seem to find a file damaged.
+    if _is_out_of_memory(error) or _is_out_of_memory(error.__cause__):
+        return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
     if isinstance(error, UserError):
         return NOTHING_DONE, _sentence(str(error))
     if isinstance(error, ModuleNotFoundError):
@@ -180,8 +183,6 @@ def _explain(error: BaseException) -> tuple[int, str]:
         # name it was the output: whatever writes a file names it.
         name = error.filename2 or error.filename or "what it prints cannot be written"
         return NOTHING_DONE, _sentence(f"{name}: {error.strerror or error}")
-    if is_out_of_memory(error):
-        return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
     return OWN_FAULT, "".join(traceback.format_exception(error))
 
 
@@ -202,8 +203,8 @@ def _leave(text: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tells whether memory was short, of which each engine of Keras has an error of its own."""
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    # Each engine of Keras has an error of its own.
     names = ("ResourceExhaustedError", "OutOfMemoryError")
     is_of_engine = type(error).__name__ in names or "RESOURCE_EXHAUSTED" in str(error)
     return isinstance(error, MemoryError) or is_of_engine

@@ -48,12 +48,11 @@ SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
 RESULTS_PAGE = "captions.html"
 
-# Which script makes which files.
-_OF_DATA = {
-    "prepare_photos.py": (FEATURES, MAPPED_FEATURES, FEATURES_INDEX, FEATURES_CACHE, PHOTO_FOLDERS),
-    "prepare_text.py": (SPLIT_CAPTIONS, DESCRIPTIONS),
-}
-_OF_BOTH = {ENCODER_RECORD: "prepare_photos.py", VOCABULARY: "prepare_text.py"}
+# Which script makes which files of DATA.
+_OF_PHOTOS = (FEATURES, MAPPED_FEATURES, FEATURES_INDEX, FEATURES_CACHE, PHOTO_FOLDERS)
+_MAKERS = dict.fromkeys((*_OF_PHOTOS, ENCODER_RECORD), "prepare_photos.py")
+_MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_text.py")
+
 OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
 
 # Of Unix and of Windows.
@@ -72,14 +71,14 @@ def photo_id(file_name: str) -> str:
     return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
-def pretrained_model(name: str = "pretrained") -> Path:
+def pretrained_model() -> Path:
     """Returns the folder of a model that comes with the project.
 
     It is in models/ of the project's folder, and within the package where the project is installed.
     """
     package = Path(__file__).resolve().parent
-    folder = package.parent / "models" / name
-    folder = folder if folder.is_dir() else package / name
+    folder = package.parent / "models" / "pretrained"
+    folder = folder if folder.is_dir() else package / "pretrained"
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
@@ -90,12 +89,10 @@ def command_for(path: Path, data: Path | None = None) -> str:
     `data` is the data folder that a model is trained on, by default the one its recipe names.
     """
     folder = path.parent
-    for script, names in _OF_DATA.items():
-        if path.name in names:
-            return f"run python {script} --data {quoted(folder)}"
     is_model = (folder / CAPTIONER).exists() or (folder / RECIPE).exists()
-    if path.name in _OF_BOTH and not is_model:
-        return f"run python {_OF_BOTH[path.name]} --data {quoted(folder)}"
+    is_copied = is_model and path.name in (ENCODER_RECORD, VOCABULARY)
+    if path.name in _MAKERS and not is_copied:
+        return f"run python {_MAKERS[path.name]} --data {quoted(folder)}"
     if folder.resolve() == pretrained_model().resolve():
         return "it comes with the project: fetch the project"
     recipe = _read_toml(folder / RECIPE)

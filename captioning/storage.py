@@ -4,17 +4,15 @@ import contextlib
 import hashlib
 import json
 import os
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from captioning.cli import UNENCODABLE, UserError
-from captioning.files import command_for, damaged, require
+from captioning.files import damaged, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +22,6 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 TEXT_LOCK = ".lock-text"
 PHOTO_SCRIPTS = "prepare_photos.py, download.py or draw.py"  # which hold LOCK in a data folder
-
-# Begins the names of files that are being written. Those of killed runs are removed after so many
-# seconds; scripts that take no lock may be writing younger ones now.
-_PARTIAL = ".partial-"
-TEMPORARY_FILE_LIFETIME = 600
 
 # What a cell begins with that a spreadsheet takes for a formula.
 _FORMULA_SIGNS = ("=", "+", "-", "@")
@@ -43,7 +36,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     stranger's folder could have one that leads to any file of the user's.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
+    # Always the same, so that what a killed run has left goes when the file is written again.
+    partial = path.with_name(f".partial-{path.name}")
+    partial.unlink(missing_ok=True)
     try:
         yield partial
         with open(partial, "rb") as file:
@@ -92,10 +87,8 @@ def cell_of(value: Any) -> Any:
     return text.encode("utf-8", UNENCODABLE).decode("utf-8")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What a JSON file holds; a subclass says what, and counts the versions of its form."""
-
-    FORMAT: ClassVar[int] = 1
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
+    """What a JSON file holds; a subclass says what, and `tag` counts the versions of its form."""
 
 
 RecordType = TypeVar("RecordType", bound=Record)
@@ -103,7 +96,7 @@ RecordType = TypeVar("RecordType", bound=Record)
 
 def write_json(path: Path, record: Record) -> None:
     """Writes a record with its format version and a digest of the content."""
-    content = {"format": record.FORMAT, **msgspec.to_builtins(record)}
+    content = msgspec.to_builtins(record)
     content["sha256"] = _digest(content)
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -118,17 +111,11 @@ def read_json(path: Path, kind: type[RecordType]) -> RecordType:
         content = json.loads(require(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise damaged(path, error) from error
-    if not isinstance(content, dict):
-        raise damaged(path, "it holds no JSON object")
-    if (found := content.get("format")) != kind.FORMAT:
-        raise UserError(
-            f"{path} has format version {found!r}, not {kind.FORMAT}: {command_for(path)} again"
-        )
-    if content.pop("sha256", None) != _digest(content):
-        raise damaged(path, "it was edited: its sha256 does not match")
+    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
+        raise damaged(path, "its sha256 does not match: it was edited, or is old")
     try:
         return msgspec.convert(content, kind)
-    # A check of a record's own raises ValueError, which msgspec turns into the former.
+    # Another version too; a check of a record's own raises ValueError, which msgspec turns into it.
     except msgspec.ValidationError as error:
         raise damaged(path, error) from error
 
@@ -142,9 +129,8 @@ def _digest(content: dict[str, Any]) -> str:
 def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
     """Holds a folder for one run; the operating system releases it when the run is killed.
 
-    The folder is created if missing; temporary files that killed runs left in it are removed.
-    `purpose`, such as `train.py`, is named in the message to a second run. Runs with another `lock`
-    do not hinder each other.
+    The folder is created if missing. `purpose`, such as `train.py`, is named in the message to a
+    second run. Runs with another `lock` do not hinder each other.
 
     Raises:
         UserError: if another run holds it.
@@ -157,8 +143,4 @@ def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
             f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
         ) from error
     with held:
-        newest = time.time() - TEMPORARY_FILE_LIFETIME
-        for path in folder.glob(f"{_PARTIAL}*"):
-            if path.is_file() and path.stat().st_mtime < newest:
-                path.unlink(missing_ok=True)
         yield

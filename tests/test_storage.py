@@ -1,6 +1,5 @@
 """Files are written whole or not at all, carry nothing that runs, and are held by one run."""
 
-import os
 import subprocess
 import sys
 
@@ -12,9 +11,11 @@ from captioning.cli import UserError
 from captioning.files import damaged, missing, photo_id
 from captioning.storage import (
     LOCK,
-    TEMPORARY_FILE_LIFETIME,
+    Record,
     atomic_path,
     locked,
+    read_json,
+    write_json,
     write_table,
     write_text,
 )
@@ -51,6 +52,27 @@ def test_a_link_of_a_strangers_is_replaced_and_not_followed(tmp_path):
     link.symlink_to(target)
     write_text(link, "new")
     assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "new", "mine")
+
+
+class Word(Record, tag=3):
+    """A record to write and read."""
+
+    text: str
+
+
+class EarlierWord(Record, tag=2):
+    """The same in an earlier form."""
+
+    text: str
+
+
+def test_a_record_of_another_version_is_damaged(tmp_path):
+    path = tmp_path / "word.json"
+    write_json(path, Word(text="dog"))
+    assert read_json(path, Word) == Word(text="dog")
+    write_json(path, EarlierWord(text="dog"))
+    with pytest.raises(UserError, match=r"word.json is damaged \(Invalid value 2 - at `\$.format`"):
+        read_json(path, Word)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +126,13 @@ def test_a_killed_process_holds_no_lock(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
-def test_what_killed_runs_left_half_written_is_removed(tmp_path):
-    old, young = tmp_path / ".partial-old.pkl", tmp_path / ".partial-young.json"
-    for path in (old, young):
-        path.write_text("half")
-    past = young.stat().st_mtime - TEMPORARY_FILE_LIFETIME - 1
-    os.utime(old, (past, past))
-    with locked(tmp_path, "a test"):
-        assert not old.exists()
-        assert young.exists()
+def test_what_a_killed_run_left_half_written_goes_and_is_not_followed(tmp_path):
+    target, path = tmp_path / "mine.txt", tmp_path / "data" / "file.txt"
+    target.write_text("mine")
+    with atomic_path(path) as partial:
+        partial.write_text("old")
+    for leave in (lambda: partial.write_text("half"), lambda: partial.symlink_to(target)):
+        leave()
+        write_text(path, "new")
+        assert (path.read_text(), target.read_text()) == ("new", "mine")
+        assert list(path.parent.iterdir()) == [path]

@@ -16,7 +16,7 @@ import msgspec
 import tomli_w
 
 from captioning import files
-from captioning.cli import UserError, counted, is_out_of_memory, quoted
+from captioning.cli import UserError, counted, quoted
 from captioning.files import CAPTIONER, ENCODER_RECORD, RECIPE, TRAINING_PHOTOS, VOCABULARY
 from captioning.photos.encoders import JOIN, UNTRAINED
 from captioning.photos.features import (
@@ -243,8 +243,6 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
         raise
     # It fails in as many ways as there are layers.
     except Exception as error:
-        if is_out_of_memory(error):
-            raise
         raise files.damaged(path, "it holds no captioner that can be used") from error
     return model
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from captioning.cli import UserError, is_out_of_memory
+from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized, to_rgb
@@ -246,8 +246,6 @@ def _build(name: str, weights: str) -> "keras.Model":
     # A failed download is a plain Exception, whose message has the address; a damaged file fails in
     # h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
-        if is_out_of_memory(error):
-            raise
         fault = f"{weights} does not hold the weights of {name}"
         if weights == IMAGENET:
             fault = f"the weights of {name} cannot be had ({' '.join(str(error).split())})"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -55,8 +55,6 @@ class SkippedPhoto(msgspec.Struct, frozen=True):
 
 class EncoderRecord(Record, kw_only=True):
     """What made the features: `features.json`, or as much of it as an encoder knows of itself."""
-
-    FORMAT: ClassVar[int] = 1
 
     encoder: str
     layer: str

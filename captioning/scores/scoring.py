@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,10 +51,8 @@ Results = dict[str, dict[str, Any]]
 Comparison = dict[str, dict[str, dict[str, float]]]
 
 
-class Scores(Record):
+class Scores(Record, tag=2):
     """What `scores.json` holds."""
-
-    FORMAT: ClassVar[int] = 2
 
     data: str
     split: str

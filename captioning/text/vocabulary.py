@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -27,13 +26,11 @@ START_TOKEN = "startseq"
 END_TOKEN = "endseq"
 
 
-class Vocabulary(Record, frozen=True, dict=True):
+class Vocabulary(Record, frozen=True, dict=True, tag=2):
     """The words of the training split, and their token ids.
 
     The start and end tokens are among the words. The first word has id 1, since 0 is padding.
     """
-
-    FORMAT: ClassVar[int] = 2
 
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end

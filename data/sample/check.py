@@ -13,7 +13,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -38,10 +37,9 @@ SHUFFLES = 200  # orders of the photos over which the column of shuffled photos 
 _LONGEST_CAPTION = 200  # characters of a caption that the picture shows
 
 
-class Truth(Record):
+class Truth(Record, tag=3):
     """What truth.json holds: property -> name of a share -> from 0 to 1."""
 
-    FORMAT: ClassVar[int] = 3
     captions: int  # how many were checked
     properties: dict[str, dict[str, float]]
 

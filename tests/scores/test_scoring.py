@@ -160,7 +160,7 @@ OTHER = "or of other photos, not of the test photos here"
         (lambda folder: write_evaluated(folder, {}, references_of(PHOTOS, TEXTS), "dev"), OTHER),
         (
             lambda folder: (folder / "scores.json").write_text('{"format": 1, "rows": {}}'),
-            "scores.json has format version 1, not 2",
+            "scores.json is damaged (its sha256 does not match: it was edited, or is old)",
         ),
     ],
     ids=["no scores", "other photos", "split", "old"],

@@ -9,7 +9,7 @@ import sys
 import pytest
 from support import ROOT
 
-from captioning.cli import run
+from captioning.cli import UserError, run
 
 SAY_SOMETHING = "from captioning.cli import run; raise SystemExit(run(lambda _: print(1) or 0))"
 SAY_SETTINGS = """
@@ -81,6 +81,13 @@ class ResourceExhaustedError(Exception):
     """Stands in for TensorFlow's."""
 
 
+def damaged_for_want_of_memory():
+    """Returns the error of a file that could not be read for want of memory."""
+    error = UserError("the file is damaged")
+    error.__cause__ = ResourceExhaustedError()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
@@ -88,6 +95,7 @@ class ResourceExhaustedError(Exception):
         (BrokenPipeError(), 130, ""),
         (MemoryError(), 2, "too little memory"),
         (ResourceExhaustedError(), 2, "too little memory"),
+        (damaged_for_want_of_memory(), 2, "too little memory"),
         (RuntimeError("RESOURCE_EXHAUSTED: 8 GB"), 2, "too little memory"),
         (ModuleNotFoundError(name="no_such"), 2, "the package no_such is missing: run python -m"),
         (PermissionError(13, "Permission denied", "a.txt"), 2, "a.txt: Permission denied"),
