@@ -22,7 +22,7 @@ from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
 from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder, encode_photos
 from captioning.photos.listing import find_photos
-from captioning.photos.reading import opened, to_rgb
+from captioning.photos.reading import opened
 from captioning.settings import positive_integer
 from prepare_photos import BATCH_SIZE
 
@@ -46,7 +46,7 @@ def measure(
     photos = []
     for path in paths:
         with opened(path) as image:
-            photos.append(encoder.preprocess(encoder.resize(to_rgb(image))))
+            photos.append(encoder.preprocess(encoder.resize(image)))
     encoder.encode(photos[:batch_size])
     before = time_network(encoder, photos, batch_size)
     started = time.perf_counter()

@@ -29,7 +29,7 @@ from captioning.photos.lookalikes import (
     find_lookalikes,
     hash_photo,
 )
-from captioning.photos.reading import opened, read_photo, to_rgb
+from captioning.photos.reading import opened, resized
 from captioning.settings import positive_integer
 
 DATA = Path("data/flickr8k")  # holds the folder photos
@@ -95,10 +95,16 @@ CHANGES = {
 }
 
 
+def read_photo(photo: Path | Image.Image) -> np.ndarray:
+    """Reads a photo as prepare_photos.py does."""
+    with opened(photo) as image:
+        return resized(image, SIZE)
+
+
 def hash_changed(path: Path, change: Change) -> str:
     """Hashes a photo as prepare_photos.py would, once it is changed."""
     with opened(path) as image:
-        return hash_photo(read_photo(change(to_rgb(image)), SIZE))
+        return hash_photo(read_photo(change(image)))
 
 
 def print_found(paths: list[Path], photos: list[str]) -> None:
@@ -130,7 +136,7 @@ def print_most_alike(paths: list[Path], photos: list[str]) -> None:
 def print_times(paths: list[Path]) -> None:
     """Prints the time of reading and of hashing a photo, and of comparing random hashes."""
     started = time.perf_counter()
-    pixels = [read_photo(path, SIZE) for path in paths]
+    pixels = [read_photo(path) for path in paths]
     read = time.perf_counter()
     for photo in pixels:
         hash_photo(photo)
@@ -159,7 +165,7 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     paths = find_photos(options.data / PHOTOS)[: options.photos]
-    photos = [hash_photo(read_photo(path, SIZE)) for path in paths]
+    photos = [hash_photo(read_photo(path)) for path in paths]
     print_found(paths, photos)
     print_most_alike(paths, photos)
     print_times(paths)

@@ -20,7 +20,7 @@ from captioning.cli import run
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, halves
 from captioning.photos.features import EncoderRecord, write_features
-from captioning.photos.reading import resized
+from captioning.photos.reading import opened, resized
 from captioning.storage import LOCK
 from captioning.text.vocabulary import Vocabulary
 
@@ -95,6 +95,12 @@ def draw_photo(path, colour, shape, ground):
     patches = generator.integers(-24, 25, (12, 12, 1)).repeat(4, axis=0).repeat(4, axis=1)
     pixels = np.clip(np.asarray(image) + patches, 0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(path)
+
+
+def read_photo(photo, size):
+    """Reads a photo, resized to a height and width."""
+    with opened(photo) as image:
+        return resized(image, size)
 
 
 def iptc_around(content):

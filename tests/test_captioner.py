@@ -17,6 +17,7 @@ from support import (
     draw_photos,
     generate_desc,
     random_captioner,
+    read_photo,
 )
 
 from captioning import captioner as captioner_module
@@ -25,7 +26,7 @@ from captioning.captioner import PHOTOS_TOGETHER
 from captioning.cli import UserError
 from captioning.files import pretrained_model
 from captioning.network.model_folder import SavedModel, save_model
-from captioning.photos.reading import PhotoError, read_photo
+from captioning.photos.reading import PhotoError
 
 UNREADABLE = 10  # of the photos that draw_photos draws
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from captioning.cli import counted
 from captioning.network.decoding import TokenProbability, mean_probability
-from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, to_rgb
+from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened
 from captioning.storage import write_text
 from captioning.text.vocabulary import END_TOKEN
 from captioning.text.words import ENGLISH, full_stop, sentence_parts
@@ -134,10 +134,7 @@ def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> bytes | s
     if photo is None:
         return "no photo file"
     try:
-        with opened(photo) as image:
-            # Lets a JPEG of many megapixels be decoded at a fraction of its size.
-            image.draft("RGB", (2 * side, 2 * side))
-            small = to_rgb(image)
+        with opened(photo, least_side=2 * side) as small:
             small.thumbnail((side, side), Image.Resampling.LANCZOS)
             # Pillow would copy a comment of any length, and with it what nobody meant to publish.
             small.info = {}

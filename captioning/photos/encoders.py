@@ -21,7 +21,7 @@ from tqdm import tqdm
 from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
-from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized, to_rgb
+from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized
 from captioning.storage import digest_of_file
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Encoder:
         self.length = sum(network.output_shape[-1] for network in self._networks)
 
     def resize(self, photo: Image.Image) -> list[np.ndarray]:
-        """Resizes a photo from `to_rgb` for each network: uint8, (size, size, 3)."""
+        """Resizes a photo from `opened` for each network: uint8, (size, size, 3)."""
         return [resized(photo, (part.size, part.size), part.resizing) for part in self._parts]
 
     def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -193,7 +193,7 @@ def encode_photos(photos: Sequence[Photo], encoder: Encoder, batch_size: int) ->
     def prepare(photo: Photo) -> tuple[list[np.ndarray] | PhotoError, str]:
         try:
             with opened(photo) as image:
-                pixels = encoder.resize(to_rgb(image))
+                pixels = encoder.resize(image)
         except PhotoError as error:
             return error, ""
         return encoder.preprocess(pixels), hash_photo(pixels[0])

@@ -68,7 +68,7 @@ def limit_pixels(pixels: int) -> None:
     Image.MAX_IMAGE_PIXELS = pixels
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Turns an image upright and converts it, whatever its mode, to 8-bit RGB.
 
     The image itself may be changed: a copy of a large one would fill the memory. Transparent parts
@@ -94,38 +94,36 @@ def resized(image: Image.Image, size: tuple[int, int], resizing: str = "bilinear
     return np.asarray(image.resize(size[::-1], Image.Resampling[resizing.upper()]))
 
 
-def read_photo(photo: Photo, size: tuple[int, int]) -> np.ndarray:
-    """Reads a photo, resized to a height and width; raises `PhotoError` as `opened` does."""
-    with opened(photo) as image:
-        return resized(to_rgb(image), size)
-
-
 @contextlib.contextmanager
-def opened(photo: Photo) -> Iterator[Image.Image]:
-    """Opens a photo that a stranger may have made; its pixels are read when they are asked for.
+def opened(photo: Photo, least_side: int = 0) -> Iterator[Image.Image]:
+    """Opens a photo that a stranger may have made: upright and in 8-bit RGB, as `_to_rgb` has it.
 
-    What is given may be changed: of an image that is open already it is a copy. Of these, and of
-    large photos, one is read at a time.
+    Of images that are open already, which stay as they are, and of large photos, one is read at a
+    time. With `least_side`, a JPEG of many megapixels may come at a fraction of its size, though
+    no smaller than that.
 
     Raises:
-        PhotoError: if it cannot be opened, if what is done with it fails, or if it claims more
-            pixels than the limit, by default Pillow's, or a longer side than `LONGEST_SIDE`, since
-            they could fill the memory.
+        PhotoError: if it cannot be read, or if it claims more pixels than the limit, by default
+            Pillow's, or a longer side than `LONGEST_SIDE`, since they could fill the memory.
     """
     _load_readers()
-    try:
-        with _image_of(photo) as image:
+    with contextlib.ExitStack() as stack:
+        try:
+            image = stack.enter_context(_image_of(photo))
             _check_size(image)
-            is_large = image.width * image.height > LARGE_PHOTO
-            with _ONE_AT_A_TIME if is_large or image is photo else contextlib.nullcontext():
-                # An image may be listed twice, and two threads must not read its file at once.
-                with contextlib.closing(image.copy() if image is photo else image) as image:
-                    yield image
-                if is_large:
-                    _return_freed_memory()
-    # Pillow's decoders raise whatever a damaged file makes them stumble over.
-    except Exception as error:
-        raise PhotoError(_reason(error)) from error
+            # An image may be listed twice, and two threads must not read its file at once.
+            is_open = image is photo
+            if is_open or image.width * image.height > LARGE_PHOTO:
+                stack.enter_context(_ONE_AT_A_TIME)
+                stack.callback(_return_freed_memory)
+            image = stack.enter_context(contextlib.closing(image.copy() if is_open else image))
+            if least_side:
+                image.draft("RGB", (least_side, least_side))
+            image = stack.enter_context(contextlib.closing(_to_rgb(image)))
+        # Pillow's decoders raise whatever a damaged file makes them stumble over.
+        except Exception as error:
+            raise PhotoError(_reason(error)) from error
+        yield image
 
 
 def _reason(error: Exception) -> str:

@@ -13,13 +13,13 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import EpsImagePlugin, Image
-from support import ROOT, StandIn, iptc_around
+from support import ROOT, StandIn, iptc_around, read_photo
 
 from captioning.cli import one_line
 from captioning.photos import reading
 from captioning.photos.encoders import encode_photos
 from captioning.photos.features import read_features
-from captioning.photos.reading import PhotoError, opened, read_photo
+from captioning.photos.reading import PhotoError, opened
 
 SIZE = (32, 32)
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -166,17 +166,20 @@ def test_open_images_that_cannot_be_read_say_why(monkeypatch):
 PEAK = """
 import ctypes, re, sys
 from pathlib import Path
-from captioning.photos.reading import decoding_threads, read_photo
+from captioning.photos.reading import decoding_threads, opened, resized
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 # As captioning.keras_setup has it, which takes longer to load.
 ctypes.CDLL(None).mallopt(-4, 0)
 ctypes.CDLL(None).mallopt(-1, 2**31 - 1)
+def read(path):
+    with opened(path) as image:
+        resized(image, (8, 8))
 small, large = map(Path, sys.argv[1:])
-read_photo(small, (8, 8))
+read(small)
 before = peak()
 with decoding_threads(2) as threads:
-    list(threads.map(lambda path: read_photo(path, (8, 8)), [large] * 3))
+    list(threads.map(read, [large] * 3))
 print(peak() - before)
 """
 

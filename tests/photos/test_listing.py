@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import ENCODER_RECORD
+from support import ENCODER_RECORD, read_photo
 
 from captioning.cli import UserError
 from captioning.photos.feature_cache import FeatureCache, connected
@@ -23,7 +23,7 @@ from captioning.photos.listing import (
     photo_folders,
     write_photo_folders,
 )
-from captioning.photos.reading import PhotoError, read_photo
+from captioning.photos.reading import PhotoError
 
 
 def touch(folder, *names):

@@ -6,11 +6,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, features
-from support import StandIn
+from support import StandIn, read_photo
 
 from captioning.photos.encoders import encode_photos
 from captioning.photos.lookalikes import hash_photo
-from captioning.photos.reading import PhotoError, is_photo_name, read_photo
+from captioning.photos.reading import PhotoError, is_photo_name, opened
 
 SIZE = (64, 64)
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
@@ -112,8 +112,8 @@ def test_deep_colours_keep_their_upper_bits(tmp_path, monkeypatch, bits):
     image = pillow_heif.from_bytes("RGB;16", (96, 64), levels.tobytes())
     monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
     image.save(tmp_path / "a.heic", quality=95, chroma=444)
-    opened = pillow_heif.open_heif(tmp_path / "a.heic", convert_hdr_to_8bit=False)
-    assert opened.info["bit_depth"] == bits
+    heif = pillow_heif.open_heif(tmp_path / "a.heic", convert_hdr_to_8bit=False)
+    assert heif.info["bit_depth"] == bits
     assert_is_scene(tmp_path / "a.heic")
 
 
@@ -167,6 +167,11 @@ def test_an_image_that_is_open_is_read_as_its_file_is_and_left_as_it_was(tmp_pat
         results = list(encode_photos([image, tmp_path / "a.png", image, image], StandIn(), 1))
     for photo, features_of_it, _ in results:
         np.testing.assert_array_equal(features_of_it, results[1][1], err_msg=str(photo))
+
+
+def test_a_fault_of_who_opens_a_photo_is_none_of_the_photo():
+    with pytest.raises(ZeroDivisionError), opened(scene()):
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (100_000, 2)])
