@@ -69,23 +69,24 @@ class FeatureCache:
 
         A result is the path of a photo, its features or `PhotoError`, and its hash.
         """
-        errors = {}
+        errors, rows = {}, []
         if not self.record:
             self._database.execute("INSERT INTO encoder VALUES (?)", (msgspec.json.encode(record),))
         portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
-        pairs = zip(self.missing, results, strict=True)
-        for count, (photo, (path, result, digits)) in enumerate(pairs, 1):
+        for photo, (path, result, digits) in zip(self.missing, results, strict=True):
             made_of, row = self._made_of[photo], None
             if isinstance(result, PhotoError):
                 errors[str(path)] = str(result)
             else:
                 self.encoded[photo], row = made_of, result.astype("<f4").tobytes()
             values = os.fsencode(photo), made_of, digits, row
-            command = "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)"
-            self._database.execute(command, (*values, _crc(*values)))
-            if count % portion == 0:
-                self._database.commit()
-        self._database.commit()
+            rows.append((*values, _crc(*values)))
+            if len(rows) == portion or photo == self.missing[-1]:
+                # At once: while SQLite writes, nobody else can read.
+                with self._database:
+                    command = "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)"
+                    self._database.executemany(command, rows)
+                rows = []
         return errors
 
     def write_features(self, record: EncoderRecord, skipped: dict[str, str], form: str) -> None:
@@ -101,8 +102,8 @@ class FeatureCache:
         record = msgspec.structs.replace(record, skipped=in_order)
         features.write_features(self._data, photo_ids, rows, record, form)
         gone = [(os.fsencode(photo),) for photo in self.earlier if photo not in self._photos]
-        self._database.executemany("DELETE FROM photos WHERE id = ?", gone)
-        self._database.commit()
+        with self._database:
+            self._database.executemany("DELETE FROM photos WHERE id = ?", gone)
 
 
 @contextlib.contextmanager

@@ -107,6 +107,17 @@ def test_a_full_disk_is_told_as_what_it_is_and_what_was_committed_stays(data, mo
     assert len(read_features(data)) == 399
 
 
+def test_who_reads_hashes_need_not_wait_for_photos_to_be_encoded(data):
+    def encode_large(cache):
+        for photo in cache.missing:
+            read_hashes(data)
+            yield photo, np.ones(100_000), f"{int(photo):064x}"
+
+    with open_cache(data) as cache:
+        cache.add(encode_large(cache), RECORD, batch_size=4)
+    assert len(read_hashes(data)) == COUNT
+
+
 def test_hashes_are_read_by_photo_id_where_there_are_any(data):
     assert read_hashes(data) == {}
     run(data)
