@@ -3,13 +3,13 @@
 import argparse
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
 import sys
 import textwrap
 import traceback
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ OUT_OF_MEMORY = (
 # A file name may hold bytes that are no UTF-8, or characters that the terminal's encoding lacks;
 # files and output show them as \udc.. escapes.
 UNENCODABLE = "backslashreplace"
+
+# Control characters, marks of direction, ends of lines and paragraphs, and undecodable bytes.
+_NOT_SHOWN = re.compile(
+    "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class UserError(Exception):
@@ -105,18 +110,7 @@ def one_line(text: str) -> str:
     File names, captions and messages that hold them may contain any of these, and marks that turn
     the direction of the text around.
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if _is_shown(letter) else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
-
-
-def _is_shown(letter: str) -> bool:
-    # Joiners belong to the spelling of Persian and Hindi.
-    is_control = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return letter in "\u200c\u200d" or not is_control
+    return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:

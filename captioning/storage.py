@@ -137,10 +137,9 @@ def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(folder / lock, timeout=0).acquire()
+        with FileLock(folder / lock, timeout=0):
+            yield
     except Timeout as error:
         raise UserError(
             f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
         ) from error
-    with held:
-        yield
