@@ -83,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(parser.describe(options))
             if left_out:
                 print(wrapped(listing.describe_left_out(left_out)))
-            print_found(data, cache)
             if missing:
+                if found := len(cache.encoded):
+                    print(f"found {found:,d} features of earlier runs, {len(missing):,d} to go")
                 results = encode(missing, encoder, options.batch_size)
                 skipped |= cache.add(results, record, options.batch_size)
         for path, reason in skipped.items():
@@ -116,15 +117,6 @@ def load_encoder(
     record = encoder.record()
     cache.check_encoder(record)
     return encoder, record
-
-
-def print_found(data: Path, cache: FeatureCache) -> None:
-    """Says what earlier runs have left."""
-    encoded, missing = len(cache.encoded), len(cache.missing)
-    if encoded and missing:
-        print(f"found {encoded:,d} features of earlier runs, {missing:,d} to go")
-    if not cache.record and (data / ENCODER_RECORD).exists():
-        print(wrapped(f"the features of {data} have no cache: all photos are encoded anew"))
 
 
 def print_result(data: Path, cache: FeatureCache, skipped: int) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import logging
 import os
-from collections.abc import Iterator
 
 from captioning.cli import UserError
 
@@ -33,22 +32,12 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
     _library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-@contextlib.contextmanager
-def _standard_error_dropped() -> Iterator[None]:
-    # Some notes come from C++ code that no variable silences, and that writes to the descriptor.
-    original = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(original, 2)
-        os.close(original)
-
-
+# Some notes come from C++ code that no variable silences, and that writes to the descriptor.
+_standard_error = os.dup(2)
+with open(os.devnull, "wb") as _nowhere:
+    os.dup2(_nowhere.fileno(), 2)
 try:
-    with _standard_error_dropped():
-        import keras
+    import keras
 # What the settings of Keras can make it fail with, an engine that is not installed among it.
 except (AttributeError, ImportError, TypeError, ValueError) as error:
     _settings = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json")
@@ -56,6 +45,9 @@ except (AttributeError, ImportError, TypeError, ValueError) as error:
         f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
         f"is installed, such as tensorflow, or remove {_settings}"
     ) from error
+finally:
+    os.dup2(_standard_error, 2)
+    os.close(_standard_error)
 
 # Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.
 keras.config.set_floatx("float32")

@@ -140,15 +140,6 @@ def test_other_weights_of_the_same_name_are_refused_and_the_same_under_another_g
     assert "weights_sha256 is " in errors
 
 
-def test_features_without_a_cache_are_said_once_and_made_anew(bench, undisturbed):
-    (bench.folder / "features-cache.sqlite").unlink()
-    status, output, _ = bench.run()
-    flat = " ".join(output.split())
-    assert (status, bench.encoded, bench.results()) == (1, READABLE, undisturbed)
-    assert f"the features of {bench.folder} have no cache: all photos are encoded anew" in flat
-    assert "have no cache" not in bench.run()[1]
-
-
 def test_folders_that_were_named_are_remembered(bench, tmp_path):
     elsewhere = bench.photos.rename(tmp_path / "elsewhere")
     status, output, errors = bench.run()
