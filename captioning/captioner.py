@@ -11,7 +11,7 @@ from PIL import Image
 
 from captioning.files import pretrained_model
 from captioning.network import decoding
-from captioning.network.model_folder import SavedModel, doubts_about, load_models, model_folder
+from captioning.network.model_folder import SavedModel, doubts_about, load_models
 from captioning.photos.encoders import Encoder, encode_photos
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError
@@ -103,12 +103,12 @@ class Captioner:
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
         decode = self._decoder.consensus if consensus else self._decoder.beam
-        captioner, vocabulary = self.model.captioner, self.model.vocabulary
+        language = self.model.vocabulary.language
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
             features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
             token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
-            tokens = decoding.token_probabilities(captioner, vocabulary, features, token_ids)
-            captions = (PhotoCaption(of_photo, vocabulary.language) for of_photo in tokens)
+            tokens = self._decoder.token_probabilities(features, token_ids)
+            captions = (PhotoCaption(of_photo, language) for of_photo in tokens)
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
 
@@ -125,8 +125,7 @@ def load_captioner(
         UserError: if the model or the weights are missing or damaged.
     """
     given = model or pretrained_model()
-    given = [given] if isinstance(given, str | Path) else given
-    folders = [model_folder(Path(path)) for path in given]
+    folders = [*map(Path, [given] if isinstance(given, str | Path) else given)]
     loaded = load_models(folders)
     record = loaded.encoder_record
     source = weights or record.weights

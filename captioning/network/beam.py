@@ -5,6 +5,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from captioning.text.vocabulary import PADDING_ID, Vocabulary
 
+# Finished captions are ranked by log-probability / tokens ** LENGTH_PENALTY (Wu et al. 2016,
+# arXiv:1609.08144, section 7, with the plain power of the length that most toolkits use): at 0
+# short captions win, since every token costs probability; at 1 length costs nothing.
+LENGTH_PENALTY = 0.7
+
 
 class Hypotheses:
     """The unfinished and the finished captions of every photo.
@@ -13,20 +18,13 @@ class Hypotheses:
     has the same `no_repeat_ngram_size` words in a row twice, unless that is 0.
     """
 
-    def __init__(
-        self,
-        photos: int,
-        width: int,
-        vocabulary: Vocabulary,
-        length_penalty: float,
-        no_repeat_ngram_size: int = 0,
-    ):
+    def __init__(self, photos: int, width: int, vocabulary: Vocabulary, no_repeat_ngram_size: int):
         self.width = width
         self.end_id = vocabulary.end_id
-        self.length_penalty = length_penalty
         self.no_repeat_ngram_size = no_repeat_ngram_size
-        # How many likeliest next tokens of each hypothesis `extend` needs: as many as the beam is
-        # wide and the end token, and as many as may be forbidden at the last token.
+        # How many of the likeliest next tokens `extend` needs for each hypothesis: as many as the
+        # beam is wide, one more in case the end token is among them, and as many as the ban on
+        # repeated n-grams can rule out at the last position.
         self.choices = width + 1
         if no_repeat_ngram_size:
             self.choices += max(0, vocabulary.maximum_length - no_repeat_ngram_size)
@@ -87,7 +85,7 @@ class Hypotheses:
     def _record_ended(self, scores: np.ndarray, parents: np.ndarray, ending: np.ndarray) -> None:
         """Counts the hypotheses that end among the best, and keeps their captions."""
         ends = (ending & np.isfinite(scores))[:, : self.width]
-        ranked = scores / (self.length + 1) ** self.length_penalty
+        ranked = scores / (self.length + 1) ** LENGTH_PENALTY
         for row, rank in np.argwhere(ends):
             tokens = self.tokens[row, parents[row, rank], : self.length]
             caption = [*tokens.tolist(), self.end_id]

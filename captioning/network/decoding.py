@@ -24,12 +24,27 @@ PHOTOS_AT_ONCE = 256
 # x 4 bytes.
 CAPTIONS_AT_ONCE = 64
 
-# Beam search ranks finished captions by log-probability / tokens ** LENGTH_PENALTY: at 0 short
-# captions win, since every token costs probability; at 1 length costs nothing.
-LENGTH_PENALTY = 0.7
-
 # Likeliest other words that are kept with each word of a caption.
 ALTERNATIVES = 3
+
+
+@dataclass(frozen=True)
+class TokenProbability:
+    """How sure the captioner was of one word of a caption, given the words before it."""
+
+    word: str  # END_TOKEN where the caption ends
+    probability: float
+    alternatives: tuple[tuple[str, float], ...]  # other words, likeliest first
+
+    @property
+    def is_end(self) -> bool:
+        """Whether this is the token that ends the caption."""
+        return self.word == END_TOKEN
+
+
+def mean_probability(tokens: Sequence[TokenProbability]) -> float:
+    """Returns the geometric mean of the probabilities of one or more tokens, 0 to 1."""
+    return math.prod(token.probability for token in tokens) ** (1 / len(tokens))
 
 
 class CaptionDecoder:
@@ -40,6 +55,7 @@ class CaptionDecoder:
     """
 
     def __init__(self, captioner: keras.Model, vocabulary: Vocabulary):
+        self.captioner = captioner
         self.photo_half, self.word_half = halves(captioner)
         self.vocabulary = vocabulary
         self._steps = {}
@@ -48,11 +64,12 @@ class CaptionDecoder:
         """Takes the likeliest token at every step, which is a beam of width 1."""
         return self.beam(features, 1)
 
-    def beam(self, features: np.ndarray, beam_width: int, **options: float) -> list[list[int]]:
+    def beam(self, features: np.ndarray, beam_width: int, **options: int) -> list[list[int]]:
         """Takes the best caption that `finished_captions` finds of each photo."""
-        return [found[0] for found in self.finished_captions(features, beam_width, **options)]
+        finished = self.finished_captions(features, beam_width, **options)
+        return [captions[0] for captions in finished]
 
-    def consensus(self, features: np.ndarray, beam_width: int, **options: float) -> list[list[int]]:
+    def consensus(self, features: np.ndarray, beam_width: int, **options: int) -> list[list[int]]:
         """Takes, of the captions that `finished_captions` finds, the one most like the others."""
         finished = self.finished_captions(features, beam_width, **options)
         return [self.choose_by_consensus(captions) for captions in finished]
@@ -68,58 +85,22 @@ class CaptionDecoder:
 
         return captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
 
-    def decodings(
-        self,
-        features: np.ndarray,
-        beam_widths: Sequence[int],
-        consensus_widths: Sequence[int],
-        no_repeat_ngram_size: int = 0,
-    ) -> dict[str, list[list[int]]]:
-        """Captions photos greedily and by each width: title, such as `beam 3` -> their captions.
-
-        Width 1 adds nothing to greedy decoding. Each width is searched once, also where both its
-        best caption and its consensus are wanted.
-        """
-        from tqdm import tqdm
-
-        from captioning.scores.scoring import BEAM, CONSENSUS, GREEDY
-
-        size = no_repeat_ngram_size
-        widths = dict.fromkeys((1, *beam_widths, *consensus_widths))
-        found = {
-            width: self.finished_captions(features, width, no_repeat_ngram_size=size)
-            for width in tqdm(widths, unit=" beam widths", delay=1, disable=None)
-        }
-        decoded = {GREEDY: [captions[0] for captions in found[1]]}
-        for width in (width for width in beam_widths if width > 1):
-            decoded[f"{BEAM} {width}"] = [captions[0] for captions in found[width]]
-        for width in (width for width in consensus_widths if width > 1):
-            decoded[f"{CONSENSUS} {width}"] = [*map(self.choose_by_consensus, found[width])]
-        return decoded
-
     def finished_captions(
-        self,
-        features: np.ndarray,
-        beam_width: int,
-        *,
-        length_penalty: float = LENGTH_PENALTY,
-        no_repeat_ngram_size: int = 0,
+        self, features: np.ndarray, beam_width: int, *, no_repeat_ngram_size: int = 0
     ) -> list[list[list[int]]]:
         """Keeps the likeliest `beam_width` hypotheses of each photo at every step.
 
         A hypothesis is finished when the end token is among the best `beam_width` continuations of
-        its photo; a photo is finished when that many hypotheses are. They are ranked by
-        log-probability / tokens ** length_penalty (Wu et al. 2016, arXiv:1609.08144, section 7,
-        with the plain power of the length that most toolkits use). No caption has the same
+        its photo; a photo is finished when that many hypotheses are. No caption has the same
         `no_repeat_ngram_size` words in a row twice; 0 forbids nothing.
 
         Returns the finished captions of each photo, the best first.
         """
-        options = beam_width, self.vocabulary, length_penalty, no_repeat_ngram_size
         captions = []
         for start in range(0, len(features), PHOTOS_AT_ONCE):
             batch = features[start : start + PHOTOS_AT_ONCE]
-            captions += self._search(batch, Hypotheses(len(batch), *options))
+            hypotheses = Hypotheses(len(batch), beam_width, self.vocabulary, no_repeat_ngram_size)
+            captions += self._search(batch, hypotheses)
         return captions
 
     def _search(self, features: np.ndarray, hypotheses: Hypotheses) -> list[list[list[int]]]:
@@ -207,59 +188,33 @@ class CaptionDecoder:
             self._steps[count] = keras.Model(inputs, [*best, *states])
         return self._steps[count]
 
+    def token_probabilities(
+        self, features: np.ndarray, captions: list[list[int]]
+    ) -> list[tuple[TokenProbability, ...]]:
+        """Computes the probability of every token of captions, and the likeliest other words.
 
-@dataclass(frozen=True)
-class TokenProbability:
-    """How sure the captioner was of one word of a caption, given the words before it."""
+        One pass over a whole caption gives the probabilities at every position.
+        """
+        found = []
+        for start in range(0, len(captions), CAPTIONS_AT_ONCE):
+            batch = captions[start : start + CAPTIONS_AT_ONCE]
+            # One position at least: an empty caption has no token to ask for.
+            prefixes = np.full((len(batch), max(1, *map(len, batch))), PADDING_ID, dtype=np.int32)
+            for row, caption in zip(prefixes, batch, strict=True):
+                row[: len(caption)] = [self.vocabulary.start_id, *caption[:-1]][: len(caption)]
+            inputs = [features[start : start + CAPTIONS_AT_ONCE], prefixes]
+            probabilities = np.array(self.captioner.predict_on_batch(inputs))
+            for caption, rows in zip(batch, probabilities, strict=True):
+                found.append(tuple(map(self._probability, caption, rows)))
+        return found
 
-    word: str  # END_TOKEN where the caption ends
-    probability: float
-    alternatives: tuple[tuple[str, float], ...]  # other words, likeliest first
-
-    @property
-    def is_end(self) -> bool:
-        """Whether this is the token that ends the caption."""
-        return self.word == END_TOKEN
-
-
-def mean_probability(tokens: Sequence[TokenProbability]) -> float:
-    """Returns the geometric mean of the probabilities of one or more tokens, 0 to 1."""
-    return math.prod(token.probability for token in tokens) ** (1 / len(tokens))
-
-
-def token_probabilities(
-    captioner: keras.Model, vocabulary: Vocabulary, features: np.ndarray, captions: list[list[int]]
-) -> list[tuple[TokenProbability, ...]]:
-    """Computes the probability of every token of decoded captions, and the likeliest other words.
-
-    The features are (captions, length). One pass over a whole caption gives the probabilities at
-    every position.
-    """
-    found = []
-    for start in range(0, len(captions), CAPTIONS_AT_ONCE):
-        batch = captions[start : start + CAPTIONS_AT_ONCE]
-        # One position at least: an empty caption has no token to ask for.
-        prefixes = np.full((len(batch), max(1, *map(len, batch))), PADDING_ID, dtype=np.int32)
-        for row, caption in zip(prefixes, batch, strict=True):
-            row[: len(caption)] = [vocabulary.start_id, *caption[:-1]][: len(caption)]
-        inputs = [features[start : start + CAPTIONS_AT_ONCE], prefixes]
-        for caption, rows in zip(batch, np.array(captioner.predict_on_batch(inputs)), strict=True):
-            pairs = zip(caption, rows, strict=False)
-            found.append(tuple(_probability(token_id, row, vocabulary) for token_id, row in pairs))
-    return found
-
-
-def _probability(
-    token_id: int, probabilities: np.ndarray, vocabulary: Vocabulary
-) -> TokenProbability:
-    """Picks from the probabilities of all tokens, (vocabulary,), what is said of one of them."""
-    # Decoding never writes two of these, and a written word is no alternative to itself.
-    others = -probabilities
-    others[[PADDING_ID, vocabulary.start_id, token_id]] = 1
-    count = min(ALTERNATIVES, vocabulary.size - 3)
-    alternatives = tuple(
-        (vocabulary.words[other - 1], float(probabilities[other]))
-        for other in np.argpartition(others, range(count))[:count]
-    )
-    word = vocabulary.words[token_id - 1]
-    return TokenProbability(word, float(probabilities[token_id]), alternatives)
+    def _probability(self, token_id: int, probabilities: np.ndarray) -> TokenProbability:
+        """Picks from the probabilities of all tokens, (vocabulary,), what is said of one."""
+        words = self.vocabulary.words
+        # Decoding never writes two of these, and a written word is no alternative to itself.
+        others = -probabilities
+        others[[PADDING_ID, self.vocabulary.start_id, token_id]] = 1
+        count = min(ALTERNATIVES, self.vocabulary.size - 3)
+        likeliest = np.argpartition(others, range(count))[:count]
+        alternatives = tuple((words[other - 1], float(probabilities[other])) for other in likeliest)
+        return TokenProbability(words[token_id - 1], float(probabilities[token_id]), alternatives)

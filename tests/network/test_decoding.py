@@ -8,8 +8,8 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from support import FEATURE_LENGTH, VOCABULARY, change_bias, random_captioner
 
 from captioning.keras_setup import keras
-from captioning.network import decoding
-from captioning.network.decoding import CaptionDecoder, mean_probability, token_probabilities
+from captioning.network import beam, decoding
+from captioning.network.decoding import CaptionDecoder, mean_probability
 from captioning.network.model import average_captioners, build_captioner, halves, state_sizes
 from captioning.text.vocabulary import Vocabulary
 
@@ -117,13 +117,14 @@ def photos():
 @pytest.mark.parametrize(
     ("width", "length_penalty"), [(1, 0.7), (2, 0.7), (3, 0.0), (3, 1.0), (5, 0.7)]
 )
-def test_beam_is_the_slow_beam(captioner, slow, photos, width, length_penalty):
+def test_beam_is_the_slow_beam(captioner, slow, photos, width, length_penalty, monkeypatch):
+    monkeypatch.setattr(beam, "LENGTH_PENALTY", length_penalty)
     decoder = CaptionDecoder(captioner, VOCABULARY)
     expected = [slow.finished(photo, width, length_penalty) for photo in photos]
-    found = decoder.finished_captions(photos, width, length_penalty=length_penalty)
+    found = decoder.finished_captions(photos, width)
     assert found == expected
     best = [captions[0] for captions in expected]
-    assert decoder.beam(photos, width, length_penalty=length_penalty) == best
+    assert decoder.beam(photos, width) == best
     assert len(set(map(tuple, best))) > 1
     if width == 1:
         assert decoder.greedy(photos) == best
@@ -201,7 +202,7 @@ def test_consensus_is_the_caption_of_the_beam_most_like_the_others(captioner, sl
 def test_probabilities_are_those_of_every_prefix(captioner, slow, photos, monkeypatch):
     decoder, ids = CaptionDecoder(captioner, VOCABULARY), VOCABULARY.token_ids
     captions = [*decoder.greedy(photos[:2]), [], *decoder.beam(photos[3:], 2)]
-    found = token_probabilities(captioner, VOCABULARY, photos, captions)
+    found = decoder.token_probabilities(photos, captions)
     assert found[2] == ()
     for photo, caption, tokens in zip(photos, captions, found, strict=True):
         assert [ids[token.word] for token in tokens] == caption
@@ -219,7 +220,7 @@ def test_probabilities_are_those_of_every_prefix(captioner, slow, photos, monkey
     product = np.prod([token.probability for token in found[0]])
     assert mean_probability(found[0]) == pytest.approx(product ** (1 / len(found[0])))
     monkeypatch.setattr(decoding, "CAPTIONS_AT_ONCE", 2)
-    again = token_probabilities(captioner, VOCABULARY, photos, captions)
+    again = decoder.token_probabilities(photos, captions)
     for one, other in zip(itertools.chain(*found), itertools.chain(*again), strict=True):
         assert one.word == other.word
         assert one.probability == pytest.approx(other.probability, rel=1e-5)

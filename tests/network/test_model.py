@@ -8,7 +8,7 @@ from support import ENCODER_RECORD, FEATURE_LENGTH, VOCABULARY
 from captioning.keras_setup import keras
 from captioning.network import model as model_module
 from captioning.network.batches import CaptionBatches, CaptionedSplit
-from captioning.network.decoding import CaptionDecoder, token_probabilities
+from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner, halves, zero_states
 from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.network.training import CaptionTrainer, compile_trainer
@@ -67,9 +67,9 @@ def test_a_changed_network_is_trained_decoded_and_saved(tmp_path, monkeypatch):
 
     record = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH)
     save_model(tmp_path, SavedModel(captioner, VOCABULARY, record), {})
-    loaded = load_model(tmp_path).captioner
-    assert CaptionDecoder(loaded, VOCABULARY).beam(features, 3) == decoder.beam(features, 3)
-    tokens = [token_probabilities(one, VOCABULARY, features, greedy) for one in (captioner, loaded)]
+    loaded = CaptionDecoder(load_model(tmp_path).captioner, VOCABULARY)
+    assert loaded.beam(features, 3) == decoder.beam(features, 3)
+    tokens = [one.token_probabilities(features, greedy) for one in (decoder, loaded)]
     assert tokens[0] == tokens[1]
 
 
