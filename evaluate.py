@@ -31,10 +31,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 from captioning import files
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, run, wrapped
 from captioning.network import model_folder
-from captioning.photos.features import read_features
+from captioning.photos.features import check_same_encoder, read_features
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, whole_number
@@ -68,9 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_settings(arguments)
     if options.models:
         return print_models(options)
-    options.model = tuple(map(model_folder.model_folder, options.model))
     for folder in options.model:
-        model_folder.find_captioner(folder, options.data)
+        files.require(model_folder.finish_replacing(folder), options.data)
     # Until its results stand beside it, the model must stay what it is.
     with locked(options.model[0], "train.py or evaluate.py"):
         folder = evaluate(parser, options)
@@ -100,20 +101,30 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
     text, features = read_prepared_text(data), read_features(data)
     announce_loading("Keras")
     # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
-    from captioning.network.decoding import CaptionDecoder, token_probabilities
+    from captioning.network.decoding import CaptionDecoder
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
 
-    model = model_folder.load_models(options.model, data)
+    model = model_folder.load_models(options.model)
+    paths = options.model[0] / files.ENCODER_RECORD, data / files.ENCODER_RECORD
+    check_same_encoder(model.encoder_record, paths[0], features.record, paths[1])
     references = scoring.SplitReferences(text, split, features)
     features = features.select(references.photo_ids)
-    notes = model_folder.notes_on_training_photos(model, data, split, features.ids)
+    notes = model_folder.notes_on_training_photos(model, features, split, data)
     notes += notes_on_lookalikes(data, {"train": text.splits["train"], split: features.ids})
     others = scoring.read_rows(options.compare, split, references) if options.compare else {}
     print(parser.describe(options))
-    decoder, size = CaptionDecoder(model.captioner, model.vocabulary), options.no_repeat_ngram_size
-    decoded = decoder.decodings(features, options.beam, options.consensus, size)
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
+    decoded, ban = {}, {"no_repeat_ngram_size": options.no_repeat_ngram_size}
+    widths = dict.fromkeys((1, *options.beam, *options.consensus))
+    for width in tqdm(widths, unit=" beam widths", delay=1, disable=None):
+        found = decoder.finished_captions(features, width, **ban)
+        if width in (1, *options.beam):
+            decoded[scoring.title_of(width)] = [captions[0] for captions in found]
+        if width in options.consensus:
+            title = scoring.title_of(width, consensus=True)
+            decoded[title] = [*map(decoder.choose_by_consensus, found)]
     rows = scoring.score_rows(decoded, model.vocabulary, references)
     scores = scoring.Scores(
         data=str(data),
@@ -126,8 +137,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
         compared_with=str(options.compare or ""),
         comparison={x: scoring.compare(rows[x], others[x]) for x in decoded if x in others},
     )
-    probabilities = partial(token_probabilities, model.captioner, model.vocabulary, features)
-    tokens = {title: probabilities(token_ids) for title, token_ids in decoded.items()}
+    tokens = {title: decoder.token_probabilities(features, decoded[title]) for title in decoded}
     cards = make_cards(photo_folders(data), references, tokens, rows)
     if len(options.model) > 1:
         settings = {"data": str(data), "model": [*map(str, options.model)]}
@@ -135,7 +145,8 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
         recipe = model_folder.make_recipe({"evaluate": settings}, data)
         model_folder.write_recipe(folder / files.RECIPE, recipe)
     scoring.write_captions(folder / files.GENERATED_CAPTIONS, scores.captions, references)
-    write_page(folder / files.RESULTS_PAGE, make_results_page(folder, cards, scores, references))
+    page = make_results_page(folder, cards, scores, references, features.record.skipped)
+    write_page(folder / files.RESULTS_PAGE, page)
     write_json(folder / files.SCORES, scores)
     report.print_results(folder, scores, references, options.shown_photos)
     return folder

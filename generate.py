@@ -30,7 +30,7 @@ from typing import Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.files import pretrained_model
-from captioning.network.model_folder import holds_captioner
+from captioning.network.model_folder import finish_replacing
 from captioning.settings import SettingsParser, path_ending, whole_number
 from captioning.storage import write_table
 
@@ -54,10 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, prints a caption for each photo, writes table and page."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    if "model" not in options.replaced and not holds_captioner(MODEL[0]):
+    if "model" not in options.replaced and not finish_replacing(MODEL[0]).is_file():
         options.model = (pretrained_model(),)
+    if not (options.photos or options.serve):
+        # --model takes all that follows it.
+        first, *others = options.model
+        options.photos = [path for path in others if not finish_replacing(path).is_file()]
+        options.model = (first, *(path for path in others if path not in options.photos))
     if bool(options.photos) == options.serve:
-        raise UserError("name photos or folders before the flags, or --serve without any")
+        raise UserError("name photos or folders, or --serve without any")
     if options.serve and (options.csv or options.html or options.json):
         raise UserError("--serve writes nothing: leave out --csv, --html and --json")
 

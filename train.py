@@ -28,10 +28,16 @@ from typing import TYPE_CHECKING, Any
 
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
-from captioning.network import devices, model_folder
-from captioning.photos.features import read_encoder_record, read_features
+from captioning.network import model_folder
+from captioning.photos.features import read_features
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.settings import SettingsParser, dropout_rate, seed_number, whole_number
+from captioning.settings import (
+    SettingsParser,
+    dropout_rate,
+    positive_integer,
+    seed_number,
+    whole_number,
+)
 from captioning.storage import locked
 from captioning.text.vocabulary import PreparedText, read_prepared_text
 
@@ -84,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.network import batches, training
     from captioning.network.model import build_captioner
 
-    scope = devices.scope(options.devices)
+    scope = batches.divided_among(options.devices)
     splits = [batches.load_split(text, split, features) for split in ("train", "dev")]
     training.plan_steps(options, len(splits[0].captions))
     if options.reward_epochs and min(len(split.photo_ids) for split in splits) < 2:
@@ -98,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sizes = text.vocabulary.size, splits[0].features.shape[1]
         captioner = build_captioner(*sizes, **{name: settings[name] for name in names})
         print(f"network    {captioner.count_params():,d} parameters, {sizes[0]:,d} token ids")
-        record, photos = read_encoder_record(options.data), tuple(splits[0].photo_ids)
-        model = model_folder.SavedModel(captioner, text.vocabulary, record, photos)
+        photos = tuple(splits[0].photo_ids)
+        model = model_folder.SavedModel(captioner, text.vocabulary, features.record, photos)
         for note in notes_on_lookalikes(options.data, text.splits):
             print(wrapped(note), file=sys.stderr)
         logs = train(options, settings, model, text, splits)
@@ -116,8 +122,9 @@ def make_parser() -> SettingsParser:
     others = {"REWARD_SAMPLES": whole_number(2), "SEED": seed_number}
     parser = SettingsParser(globals(), {**shares, **counts, **others})
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    count = {"type": lambda text: text if text == "all" else positive_integer(text), "default": 1}
     text = "how many devices a batch is divided among, or all; more than 1 with JAX alone"
-    parser.add_argument("--devices", type=devices.count_or_all, default=1, metavar="N", help=text)
+    parser.add_argument("--devices", **count, metavar="N", help=text)
     return parser
 
 
@@ -134,7 +141,7 @@ def train(
     run_settings = settings | batches.digests(splits, model)
     start = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
     this_run = training.Run(model, splits, options, start)
-    recipe = model_folder.recipe_of_training(settings, model, options.data)
+    recipe = model_folder.make_recipe({"train": settings}, options.data)
     shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
     after_epoch = training.AfterEpoch(this_run, recipe, shown)
     trainer = training.CaptionTrainer(model.captioner)

@@ -1,11 +1,13 @@
-"""A split as arrays, and batches of captions of like length."""
+"""A split as arrays, batches of captions of like length, and devices that share a batch."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from captioning.cli import UserError, counted
 from captioning.keras_setup import keras
 from captioning.network.model import halves
 from captioning.network.model_folder import SavedModel
@@ -42,7 +44,7 @@ def digests(splits: Sequence[CaptionedSplit], model: SavedModel) -> dict[str, st
     """Computes SHA-256 of all that training depends on besides its settings."""
     network = "".join(half.to_json() for half in halves(model.captioner))
     # The vocabulary holds the digests of the descriptions and the splits.
-    inputs = repr((model.vocabulary, [split.features.digest for split in splits]))
+    inputs = repr((model.vocabulary, [split.features.record.features_sha256 for split in splits]))
     texts = {"network": network, "inputs": inputs}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
@@ -110,3 +112,30 @@ class CaptionBatches(keras.utils.PyDataset):
         prefixes = np.where(targets == 0, 0, token_ids[:, :-1])
         sample_weight = ((targets != 0) * self.weights[rows, None]).astype(np.float32)
         return (self.features[self.photo_rows[rows]], prefixes), targets, sample_weight
+
+
+def divided_among(count: int | str) -> contextlib.AbstractContextManager:
+    """Returns a scope in which Keras divides each batch among so many devices, or `all` there are.
+
+    Keras has that only for JAX: the captioner is copied to every device, a device computes its part
+    of a batch, and JAX adds up the sums over the whole batch, those of the gradient too. So the
+    steps are those of one device. Nothing may have been computed by Keras before.
+
+    Raises:
+        UserError: if the engine has no distribution, or there are too few devices.
+    """
+    if count == 1:
+        return contextlib.nullcontext()
+    if keras.backend.backend() != "jax":
+        raise UserError(
+            f"--devices {count} needs the engine jax, not {keras.backend.backend()}: python -m pip "
+            "install jax, and set KERAS_BACKEND=jax"
+        )
+    devices = keras.distribution.list_devices()
+    chosen = devices if count == "all" else devices[:count]
+    if count not in ("all", len(chosen)):
+        raise UserError(
+            f"--devices {count} is more than the {counted(len(devices), 'device')} that jax finds: "
+            "run python train.py with fewer, or with --devices all"
+        )
+    return keras.distribution.DataParallel(devices=chosen, auto_shard_dataset=False).scope()

@@ -138,28 +138,6 @@ def halves(captioner: keras.Model) -> tuple[keras.Model, keras.Model]:
     return found[PHOTO_HALF], found[WORD_HALF]
 
 
-def check_captioner(captioner: keras.Model, vocabulary_size: int) -> None:
-    """Computes two tokens of two captions at once, and one token with states.
-
-    Raises `ValueError` if the captioner was not made by `join_halves`, has another vocabulary, or
-    anything is not finite. A layer that does not fit raises errors of its own.
-    """
-    photo_half, word_half = halves(captioner)
-    features = keras.ops.ones((2, captioner.inputs[0].shape[-1]))
-    token_ids = keras.ops.ones((2, 2), dtype="int32")
-    probabilities = captioner([features, token_ids])
-    states = list(map(keras.ops.convert_to_tensor, zero_states(word_half, 2)))
-    logits, *new_states = word_half([token_ids[:, :1], photo_half(features), *states])
-    shapes = [tuple(output.shape) for output in (probabilities, logits, *new_states)]
-    expected = [(2, 2, vocabulary_size), (2, 1, vocabulary_size)]
-    expected += [tuple(state.shape) for state in states]
-    if shapes != expected:
-        raise ValueError(f"Expected the shapes {expected}. Received: {shapes}")
-    for values in (*captioner.weights, probabilities, logits):
-        if not np.isfinite(keras.ops.convert_to_numpy(values)).all():
-            raise ValueError(f"Expected finite weights and probabilities. Received: {values}")
-
-
 def state_sizes(word_half: keras.Model) -> list[int]:
     """Returns the length of each state of a word half."""
     return [state.shape[-1] for state in word_half.inputs[2:]]

@@ -1,4 +1,4 @@
-"""The model folder: a trained captioner with all that belongs to it, which is replaced whole."""
+"""The model folder: a trained captioner and the files that belong to it, replaced together."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from captioning.photos.encoders import JOIN, UNTRAINED
 from captioning.photos.features import (
     ENCODER_KEYS,
     EncoderRecord,
+    Features,
     check_same_encoder,
     read_encoder_record,
 )
@@ -71,31 +72,11 @@ class SavedModel:
         return f"captioner_{digest[:16]}"
 
 
-def model_folder(path: Path) -> Path:
-    """Returns the model folder, also where the path is that of its file CAPTIONER."""
-    return path.parent if path.name == CAPTIONER else path
-
-
 def results_folder(folders: Sequence[Path]) -> Path:
     """Returns where the results of models go: to that of one, or to `a+b+c` beside the first."""
     if len(folders) == 1:
         return folders[0]
     return folders[0].parent / "+".join(folder.absolute().name for folder in folders)
-
-
-def holds_captioner(folder: Path) -> bool:
-    """Tells whether a model folder has a network."""
-    _finish_replacing(folder)
-    return (folder / CAPTIONER).is_file()
-
-
-def find_captioner(folder: Path, data: Path | None = None) -> Path:
-    """Returns the path of a model folder's network.
-
-    Raises `UserError` if it is missing; `data` is the data folder that the message names.
-    """
-    _finish_replacing(folder)
-    return files.require(folder / CAPTIONER, data)
 
 
 @contextlib.contextmanager
@@ -106,7 +87,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     a network is among them, the results of the earlier one go, which would pass for those of the
     new one. All other files stay.
     """
-    _finish_replacing(folder)
+    finish_replacing(folder)
     unfinished = folder / _UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -116,15 +97,18 @@ def replacing(folder: Path) -> Iterator[Path]:
         os.rename(unfinished, folder / _FINISHED)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    _finish_replacing(folder)
+    finish_replacing(folder)
 
 
-def _finish_replacing(folder: Path) -> None:
-    """Moves complete files to their place, where a killed run has not; several processes may."""
-    finished = folder / _FINISHED
+def finish_replacing(folder: Path) -> Path:
+    """Moves complete files to their place, where a killed run has not; several processes may.
+
+    Returns the path of the network, which need not be there.
+    """
+    captioner, finished = folder / CAPTIONER, folder / _FINISHED
     # A link in a stranger's folder might lead to files of one's own.
     if finished.is_symlink() or not finished.is_dir():
-        return
+        return captioner
     if (finished / CAPTIONER).exists():
         for name in files.OF_EVALUATION:
             (folder / name).unlink(missing_ok=True)
@@ -135,6 +119,7 @@ def _finish_replacing(folder: Path) -> None:
     # Another process may have removed it.
     with contextlib.suppress(OSError):
         finished.rmdir()
+    return captioner
 
 
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
@@ -144,9 +129,16 @@ def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
 
 
 def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
-    """Writes a model to a folder that holds none; `recipe` is what `make_recipe` returns."""
+    """Writes a model to a folder that holds none.
+
+    `recipe` is what `make_recipe` returns; the settings of the two stages before training, which
+    the model knows, are written with it.
+    """
     from captioning.keras_setup import keras
 
+    record, text = model.encoder_record, model.vocabulary.cleaning
+    photos = {"encoder": record.encoder, "weights": record.weights, "dtype": record.dtype}
+    recipe = {"prepare_photos": photos, "prepare_text": text, **recipe}
     write_json(folder / VOCABULARY, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record)
     write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=model.training_photos))
@@ -170,31 +162,18 @@ def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict
     return {**tables, MADE_WITH: made_with}
 
 
-def recipe_of_training(
-    settings: dict[str, Any], model: SavedModel, data: Path
-) -> dict[str, dict[str, Any]]:
-    """Returns all settings that the model depends on, those of the two earlier stages included."""
-    record, text = model.encoder_record, model.vocabulary.cleaning
-    photos = {"encoder": record.encoder, "weights": record.weights, "dtype": record.dtype}
-    return make_recipe({"prepare_photos": photos, "prepare_text": text, "train": settings}, data)
-
-
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
     """Writes what `make_recipe` returned; `--recipe` reads it again."""
     # A path may hold bytes that are not UTF-8, which TOML cannot.
     write_text(path, tomli_w.dumps(recipe).encode("utf-8", "replace").decode("utf-8"))
 
 
-def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel:
+def load_models(folders: Sequence[Path]) -> SavedModel:
     """Loads a model folder, or several as one model that averages them.
 
-    Raises `UserError` if one cannot be loaded, or they differ in their vocabulary or encoder, or
-    the data folder that they shall caption is of another encoder.
+    Raises `UserError` if one cannot be loaded, or they differ in their vocabulary or encoder.
     """
-    first, *others = models = [load_model(folder, data) for folder in folders]
-    if data:
-        record, path = read_encoder_record(data), data / ENCODER_RECORD
-        check_same_encoder(first.encoder_record, folders[0] / ENCODER_RECORD, record, path)
+    first, *others = models = [load_model(folder) for folder in folders]
     if not others:
         return first
     from captioning.network.model import average_captioners
@@ -213,7 +192,7 @@ def load_models(folders: Sequence[Path], data: Path | None = None) -> SavedModel
     return SavedModel(captioner, first.vocabulary, first.encoder_record, tuple(photos))
 
 
-def load_model(folder: Path, data: Path | None = None) -> SavedModel:
+def load_model(folder: Path) -> SavedModel:
     """Loads a model folder, which may be a stranger's.
 
     Raises:
@@ -221,9 +200,8 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
         OSError: if a file cannot be read.
     """
     from captioning.keras_setup import keras
-    from captioning.network.model import check_captioner
 
-    path = find_captioner(folder, data)
+    path = files.require(finish_replacing(folder))
     vocabulary, record = read_json(folder / VOCABULARY, Vocabulary), read_encoder_record(folder)
     photos = ()
     # What comes with the project has no such file.
@@ -235,9 +213,8 @@ def load_model(folder: Path, data: Path | None = None) -> SavedModel:
         model = SavedModel(captioner, vocabulary, record, photos)
         if captioner.name != model.name:
             others = f"{folder / VOCABULARY} and {folder / ENCODER_RECORD}"
-            command = files.command_for(path, data)
+            command = files.command_for(path)
             raise UserError(f"{path} was not trained with {others} as they are: {command} again")
-        check_captioner(captioner, vocabulary.size)
     # A file that cannot be opened is not damaged.
     except (UserError, PermissionError):
         raise
@@ -272,18 +249,18 @@ def doubts_about(folder: Path) -> list[str]:
 
 
 def notes_on_training_photos(
-    model: SavedModel, data: Path, split: str, photos: Collection[str]
+    model: SavedModel, features: Features, split: str, data: Path
 ) -> list[str]:
     """Returns a note if scored photos of a split have the names of photos it was trained on.
 
     Raises `UserError` if they are those photos, since the features are those of the training.
     """
-    seen = sorted(set(photos).intersection(model.training_photos))
+    seen = sorted(set(features.ids).intersection(model.training_photos))
     # Whoever asks for the scores of the training split knows.
     if split == "train" or not seen:
         return []
-    which = f"{len(seen):,d} of the {counted(len(photos), 'scored photo')}, such as {seen[0]!r},"
-    if read_encoder_record(data).features_sha256 == model.encoder_record.features_sha256:
+    which = f"{len(seen):,d} of the {counted(len(features), 'scored photo')}, such as {seen[0]!r},"
+    if features.record.features_sha256 == model.encoder_record.features_sha256:
         raise UserError(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
             f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"

@@ -111,9 +111,10 @@ def plan_steps(options: argparse.Namespace, captions: int) -> None:
     given = options.batch_size, options.epochs
     least_of_epoch = options.min_steps / options.epochs
     if "batch_size" not in options.typed:
-        while math.ceil(captions / options.batch_size) < least_of_epoch:
-            if options.batch_size < 2 * MIN_BATCH_SIZE:
-                break
+        while (
+            options.batch_size >= 2 * MIN_BATCH_SIZE
+            and math.ceil(captions / options.batch_size) < least_of_epoch
+        ):
             options.batch_size //= 2
     steps = math.ceil(captions / options.batch_size)
     if "epochs" not in options.typed:
@@ -192,6 +193,14 @@ def _described(logs: dict) -> str:
     return ", ".join(f"{name} {logs[name]:.4g}" for name in logs if name not in others)
 
 
+def _check_finite(logs: dict) -> None:
+    if not np.isfinite(list(logs.values())).all():
+        raise UserError(
+            "the loss is not finite: run python train.py again with a lower --learning-rate, or in "
+            "reward fine-tuning --reward-learning-rate"
+        )
+
+
 class AfterEpoch(keras.callbacks.Callback):
     """Keeps the logs of each epoch, prints them, and makes sure that nothing of it is lost.
 
@@ -215,16 +224,13 @@ class AfterEpoch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Moves the bar on; raises `UserError` if the logs of the epoch so far are not finite."""
-        if not np.isfinite(list(logs.values())).all():
-            raise UserError(
-                "the loss is not finite: run python train.py again with a lower --learning-rate, "
-                "or in reward fine-tuning --reward-learning-rate"
-            )
+        _check_finite(logs)
         self.bar.set_postfix({name: f"{logs[name]:.3f}" for name in logs}, refresh=False)
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Adds the logs, stops training when it is time, prints, and saves."""
+        _check_finite(logs)
         self.bar.close()
         seconds = round(time.monotonic() - self.started, 1)
         rate = float(self.model.optimizer.learning_rate)

@@ -10,7 +10,7 @@ from captioning.cli import counted
 from captioning.files import CURVES, RECIPE, photo_id
 from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
-from captioning.photos.features import read_encoder_record
+from captioning.photos.features import SkippedPhoto
 from captioning.photos.listing import find_photos
 from captioning.scores import report, scoring
 
@@ -46,15 +46,21 @@ def make_cards(
 
 
 def make_results_page(
-    folder: Path, cards: list[Card], scores: scoring.Scores, references: scoring.SplitReferences
+    folder: Path,
+    cards: list[Card],
+    scores: scoring.Scores,
+    references: scoring.SplitReferences,
+    skipped: Iterable[SkippedPhoto],
 ) -> Page:
-    """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
+    """Puts the page of an evaluation together, with recipe and curves if the folder has them.
+
+    `skipped` says of which photos no features could be made, and why.
+    """
     sections = [Section("Scores", report.results_table(scores.results), scores.notes)]
     if scores.comparison:
         notes = [f"A: {folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED]
         title = f"Compared with {Path(scores.compared_with).name}"
         sections.append(Section(title, report.comparison_table(scores.comparison), notes))
-    skipped = read_encoder_record(Path(scores.data)).skipped
     reasons = {photo_id(Path(item.photo).name): item.reason for item in skipped}
     unknown = "it has no features or no captions"
     left_out = {photo: reasons.get(photo, unknown) for photo in references.left_out}
@@ -84,8 +90,7 @@ def make_captions_page(
     consensus: bool,
 ) -> Page:
     """Puts the page of captioned photos together; `skipped` says why a photo has no caption."""
-    decoding = f"{scoring.CONSENSUS if consensus else scoring.BEAM} {beam}"
-    decodings = (scoring.GREEDY if beam == 1 else decoding,)
+    decodings = (scoring.title_of(beam, consensus=consensus),)
     names = Counter(photo.name for photo in captions)
     cards = []
     for photo, caption in captions.items():

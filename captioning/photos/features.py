@@ -84,7 +84,7 @@ class Features:
     ids: Sequence[str]  # of the photos
     array: np.ndarray  # the rows of a file, in memory or mapped
     rows: np.ndarray  # which of them each photo has
-    digest: str  # of the file
+    record: EncoderRecord  # what made them
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,7 +107,7 @@ class Features:
     def select(self, photo_ids: Sequence[str]) -> "Features":
         """Returns the features of some photos, in their order."""
         rows = np.array([self._row_of[photo] for photo in photo_ids], dtype=np.intp)
-        return Features(photo_ids, self.array, rows, self.digest)
+        return Features(photo_ids, self.array, rows, self.record)
 
 
 def read_encoder_record(folder: Path) -> EncoderRecord:
@@ -179,7 +179,7 @@ def read_features(data: Path) -> Features:
         raise UserError(
             f"{path} is not the file that {ENCODER_RECORD} describes: {command_for(path)} again"
         )
-    return Features(photo_ids, array, np.arange(len(photo_ids)), record.features_sha256)
+    return Features(photo_ids, array, np.arange(len(photo_ids)), record)
 
 
 def _array_header(shape: tuple[int, int]) -> bytes:

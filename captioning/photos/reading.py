@@ -132,7 +132,8 @@ def _reason(error: Exception) -> str:
         # Pillow's message goes on with the path, which is named anyway, or with that of an object.
         return "cannot identify image file"
     if isinstance(error, Image.DecompressionBombError):
-        return f"it has more than {Image.MAX_IMAGE_PIXELS:,d} pixels: raise that with --max-pixels"
+        scripts = "prepare_photos.py and generate.py have --max-pixels to raise that"
+        return f"it has more than {Image.MAX_IMAGE_PIXELS:,d} pixels: {scripts}"
     if isinstance(error, FileNotFoundError):
         # That of an address says nothing but the address.
         return "No such file or directory"

@@ -1,4 +1,4 @@
-"""Scores captions: the rows of the table, how far each score can be trusted, and two models.
+"""Scores captions, tells how far each score can be trusted, and compares two models.
 
 To add a metric to the table, compute it in `standard_row`.
 
@@ -8,7 +8,7 @@ from those at hand, again and again, shows by how much (Efron and Tibshirani 199
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ Results = dict[str, dict[str, Any]]
 Comparison = dict[str, dict[str, dict[str, float]]]
 
 
-class Scores(Record, tag=2):
+class Scores(Record, tag=3):
     """What `scores.json` holds."""
 
     data: str
@@ -60,8 +60,8 @@ class Scores(Record, tag=2):
     results: Results
     notes: list[str]
     # For another model to be compared with: title of a decoding -> captions of these photos.
-    photo_ids: tuple[str, ...] = ()
-    captions: dict[str, list[str]] | None = None
+    photo_ids: tuple[str, ...]
+    captions: dict[str, list[str]]
     compared_with: str = ""
     comparison: Comparison | None = None
 
@@ -105,6 +105,11 @@ class Row:
         bleu = metrics.corpus_bleu(counts @ self.bleu, self.bleu_weights)
         scores = dict(zip(metrics.BLEU_NAMES, bleu.T, strict=True))
         return scores | {name: counts @ x / photos for name, x in self.photo_scores.items()}
+
+
+def title_of(beam_width: int, *, consensus: bool = False) -> str:
+    """Returns the title of a decoding, such as `beam 3`; a beam of width 1 is greedy."""
+    return GREEDY if beam_width == 1 else f"{CONSENSUS if consensus else BEAM} {beam_width}"
 
 
 def standard_row(captions: Captions, references: metrics.References, cider: metrics.CiderD) -> Row:
@@ -203,6 +208,7 @@ def summarize(rows: dict[str, Row], vocabulary: Vocabulary, references: SplitRef
     return results
 
 
+@cache
 def resample(photos: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Takes photos with replacement: how often each, (resamples, photos), the same in every run."""
     generator = np.random.default_rng(SEED)

@@ -91,4 +91,4 @@ def test_an_engine_without_distribution_is_refused(data, tmp_path, capsys):
 def test_what_is_no_number_of_devices_is_refused(data, tmp_path, capsys, count):
     arguments = ["--data", str(data), "--model", str(tmp_path / "model"), "--devices", count]
     assert run(train.main, arguments) == 2
-    assert "expected all or a whole number of at least 1" in capsys.readouterr().err
+    assert "expected a whole number of at least 1" in capsys.readouterr().err

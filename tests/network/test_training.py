@@ -46,8 +46,10 @@ def test_the_best_epoch_has_the_lowest_loss_or_in_fine_tuning_the_highest_cider_
 
 
 def test_a_loss_that_is_not_finite_is_reported():
-    with pytest.raises(UserError, match=r"not finite.*lower --learning-rate"):
-        AfterEpoch.on_train_batch_end(None, 0, {"loss": np.nan, "accuracy": 0.5})
+    for report in (AfterEpoch.on_train_batch_end, AfterEpoch.on_epoch_end):
+        for name in ("loss", "val_loss"):
+            with pytest.raises(UserError, match=r"not finite.*lower --learning-rate"):
+                report(None, 0, {name: np.nan, "accuracy": 0.5})
 
 
 @pytest.mark.parametrize(("warmup_steps", "steps"), [(0, 10), (4, 14)])

@@ -8,6 +8,7 @@ from example_pages import card, image_bytes, tokens
 
 from captioning.captioner import PhotoCaption
 from captioning.pages.results import make_captions_page, make_cards, make_results_page
+from captioning.photos.features import SkippedPhoto
 from captioning.scores import scoring
 
 
@@ -37,18 +38,20 @@ def test_cards_of_an_evaluation(tmp_path):
     assert cards[1].captions[1].tokens == tokens("bird endseq")
 
 
-def test_page_of_an_evaluation(prepared_data, tmp_path):
+def test_page_of_an_evaluation(tmp_path):
     result = {"CIDEr-D": 12.0, "intervals": {"CIDEr-D": [11.5, 12.5]}, "mean_length": 6.0}
     result |= {"distinct_captions": 1, "vocabulary_coverage": 4.0, "copied_from_training": 0.0}
-    scores = {"data": str(prepared_data), "split": "dev", "photos": 1, "notes": ["A note."]}
+    scores = {"data": "data", "split": "dev", "photos": 1, "notes": ["A note."]}
+    scores |= {"photo_ids": ("a",), "captions": {}}
     comparison = {"CIDEr-D": {"this": 12.04, "other": 9.0, "p_value": 0.0304}}
     scores |= {"compared_with": "models/old", "comparison": {"greedy": comparison}}
     scores = scoring.Scores(**scores, results={"greedy": result})
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "recipe.toml").write_bytes(b'name = "\xff"\n')
     (tmp_path / "new" / "curves.png").write_bytes(image_bytes(kind="PNG"))
-    references = SimpleNamespace(left_out=["lost"], language="de")
-    page = make_results_page(tmp_path / "new", [card("a")], scores, references)
+    references = SimpleNamespace(left_out=["lost", "torn"], language="de")
+    skipped = [SkippedPhoto("photos/torn.jpg", "it is cut off")]
+    page = make_results_page(tmp_path / "new", [card("a")], scores, references, skipped)
     assert (page.title, page.language) == ("new: the dev split, 1 photo", "de")
     of_scores, compared, recipe, left_out = page.sections
     assert (of_scores.title, list(of_scores.notes)) == ("Scores", ["A note."])
@@ -59,8 +62,11 @@ def test_page_of_an_evaluation(prepared_data, tmp_path):
     assert f"A: {tmp_path / 'new'}. B: models/old." in compared.notes
     assert (recipe.title, recipe.code) == ("Recipe and training", 'name = "\ufffd"\n')
     assert recipe.plots == [("Training", image_bytes(kind="PNG"))]
-    assert left_out.title == "1 photo left out"
-    assert left_out.notes == ["lost: it has no features or no captions"]
+    assert left_out.title == "2 photos left out"
+    assert left_out.notes == [
+        "lost: it has no features or no captions",
+        "torn: it is cut off",
+    ]
 
 
 def test_page_of_captioned_photos():

@@ -53,7 +53,10 @@ def heic_that_claims(width, height):
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
-LIMIT = "it has more than 89,478,485 pixels: raise that with --max-pixels"
+LIMIT = (
+    "it has more than 89,478,485 pixels: prepare_photos.py and generate.py have --max-pixels to "
+    "raise that"
+)
 SIDES = "each side must have 1 to 100,000 pixels"
 NO_PHOTO = "cannot identify image file"
 

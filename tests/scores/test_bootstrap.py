@@ -1,6 +1,5 @@
 """Intervals and p-values against what they promise: they are right as often as they say."""
 
-import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +16,7 @@ def test_resamples_draw_as_many_photos_as_there_are():
     # Each photo is drawn once on average, with the spread of a binomial distribution.
     assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.06)
     assert counts.var() == pytest.approx(7 * (1 / 7) * (6 / 7), abs=0.05)
+    scoring.resample.cache_clear()
     assert (counts == scoring.resample(7, resamples=5000)).all()
 
 
@@ -50,12 +50,8 @@ def test_the_interval_of_bleu_is_that_of_drawing_photos_one_by_one():
     assert found[1] - found[0] > 4
 
 
-# The draws depend on the number of photos alone.
-resample_once = functools.cache(scoring.resample)
-
-
 def p_value(first, second):
-    counts = resample_once(len(first))
+    counts = scoring.resample(len(first))
     difference = first - second
     return scoring.paired_p_value(difference.mean(), counts @ difference / len(first))
 

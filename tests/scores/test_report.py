@@ -117,7 +117,7 @@ def write_model(folder, scored=None, split="test", photos=1000, **settings):
         for title, scores in ({"greedy": (20.0, 50.0)} | (scored or {})).items()
     }
     scores = {"data": "data/tiny", "split": split, "photos": photos, "results": results}
-    write_json(folder / "scores.json", Scores(**scores, notes=[]))
+    write_json(folder / "scores.json", Scores(**scores, notes=[], photo_ids=(), captions={}))
     encoder = settings.pop("encoder", "VGG16")
     tables = {
         "prepare_photos": {"encoder": encoder},

@@ -63,7 +63,7 @@ MISTAKES = [
     ("evaluate", ["--beam", "3", "-5"], "--beam"),
     ("generate", ["absent.jpg"], "absent.jpg does not exist"),
     # The flag takes the only photo for its value.
-    ("generate", ["--weights", "a file"], "name photos or folders before the flags"),
+    ("generate", ["--weights", "a file"], "name photos or folders"),
     ("download", ["--base-url"], "--base-url: expected one argument; see"),
     ("download", ["--data", "a file"], "a file"),
     ("download", ["--archives", "absent"], "absent is not a folder"),

@@ -140,6 +140,15 @@ def test_the_model_is_that_of_flickr8k_or_else_that_of_the_project(
     assert run_generate(photo, "--model", "models/flickr8k")[2] == ""
 
 
+def test_photos_may_follow_the_models(models, tiny_data, run_generate):
+    photo = tiny_data / "photos" / "red_ball_snow.png"
+    of_models = ["--model", models / "english", models / "english"]
+    for flags in (of_models[:2], of_models):
+        before, after = run_generate(photo, *flags), run_generate(*flags, photo)
+        assert before == after
+        assert before[0] == 0
+
+
 def test_serving_passes_the_settings_on(models, tiny_data, run_generate, monkeypatch):
     calls = []
     monkeypatch.setattr(
