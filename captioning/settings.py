@@ -42,12 +42,8 @@ class SettingsParser(ArgumentParser):
         self.constants = {name.lower(): script[name] for name in comments}
         for name, comment in comments.items():
             _add_flag(self, name, script[name], comment, (types or {}).get(name))
-        self.add_argument(
-            "--recipe",
-            type=Path,
-            metavar="FILE",
-            help="a TOML file whose settings replace these defaults",
-        )
+        text = "a TOML file whose settings replace these defaults"
+        self.add_argument("--recipe", type=Path, metavar="FILE", help=text)
 
     def parse_settings(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
         """Reads the command line and the recipe that it names.
@@ -77,7 +73,8 @@ class SettingsParser(ArgumentParser):
                 raise UserError(f"{place}, which has no such setting: the settings are {settings}")
             sample = _plain(self.constants[name])
             # A whole number will do for any number, but true is none.
-            if type(value) not in (type(sample), int if type(sample) is float else None):
+            types = (float, int) if isinstance(sample, float) else (type(sample),)
+            if type(value) not in types:
                 raise UserError(f"{place} to {value!r}: expected a value such as {sample!r}")
             if isinstance(value, bool):
                 flags.append(_flag(name if value else f"no_{name}"))
@@ -138,8 +135,7 @@ def _add_flag(
     # can be told from what was not.
     shown = f" (default: {_typed(default)})" if default not in ((), "") else ""
     options = {"default": argparse.SUPPRESS, "help": (comment + shown).replace("%", "%%")}
-    # A constant without a value, (), is of paths.
-    sample = next(iter(default), Path()) if isinstance(default, tuple) else default
+    sample = next(iter(default), ()) if isinstance(default, tuple) else default
     if isinstance(default, tuple):
         options["nargs"] = "+"
     if isinstance(default, bool):
@@ -149,8 +145,6 @@ def _add_flag(
     else:
         convert, options["metavar"] = _CONVERSIONS[type(sample)]
         options["type"] = kind or convert
-        if default == ():
-            options["metavar"] = "PATH"
     parser.add_argument(_flag(name.lower()), **options)
 
 
@@ -158,11 +152,10 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
     """Makes a conversion of a flag's text to a whole number, for `SettingsParser`."""
-    limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    most = math.inf if maximum is None else maximum
-    return _conversion(int, lambda number: minimum <= number <= most, f"a whole number {limits}")
+    limits = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
+    return _conversion(int, lambda number: minimum <= number <= maximum, f"a whole number {limits}")
 
 
 def real_number(minimum: float = 0.0, below: float = math.inf) -> Callable[[str], float]:
@@ -176,11 +169,10 @@ def path_ending(extension: str) -> Callable[[str], Path]:
 
     Whoever leaves out the file's name would have the photo or the folder after it replaced.
     """
-
-    def is_allowed(path: Path) -> bool:
-        return path.suffix.lower() == extension and not path.is_dir()
-
-    return _conversion(Path, is_allowed, f"a file such as captions{extension}")
+    expected = f"a file such as captions{extension}"
+    return _conversion(
+        Path, lambda path: path.suffix.lower() == extension and not path.is_dir(), expected
+    )
 
 
 def _conversion(kind: type, is_allowed: Callable[[Any], bool], expected: str) -> Callable:
@@ -207,6 +199,7 @@ _CONVERSIONS = {
     float: (real_number(), "X"),
     str: (str, None),
     type(Path()): (Path, "DIR"),
+    tuple: (Path, "PATH"),  # of a constant without a value, ()
 }
 
 
