@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -80,6 +81,33 @@ def assert_nothing_done(data, capsys, *words, flags=()):
     capsys.readouterr()
     assert_refused(Ended(prepare(data, *flags), *capsys.readouterr()), *words)
     assert contents(data) == before
+
+
+def stop_at(patch, owner, name, count, *, before=True, error=KeyboardInterrupt):
+    """Makes the count-th call of a function a stop, before or after its work."""
+    ordinary, calls = getattr(owner, name), []
+
+    def stop(*arguments, **options):
+        calls.append(1)
+        if len(calls) == count and before:
+            raise error
+        result = ordinary(*arguments, **options)
+        if len(calls) == count:
+            raise error
+        return result
+
+    patch.setattr(owner, name, stop)
+
+
+@contextlib.contextmanager
+def full_disk(size):
+    """Lets no file grow over a size, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def draw_photo(path, colour, shape, ground):
@@ -249,20 +277,6 @@ class PhotoBench:
     def photo(self, number):
         """Gives the path of a photo."""
         return self.photos / f"photo {number:04d}.png"
-
-    def stop_at(self, patch, owner, name, count, before=True):
-        """Makes the count-th call of a function a stop, before or after its work."""
-        ordinary, calls = getattr(owner, name), []
-
-        def stop(*arguments, **options):
-            calls.append(1)
-            is_last = len(calls) == count
-            result = None if is_last and before else ordinary(*arguments, **options)
-            if is_last:
-                raise KeyboardInterrupt
-            return result
-
-        patch.setattr(owner, name, stop)
 
     def clear(self):
         """Removes all but the photos."""

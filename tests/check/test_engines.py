@@ -7,11 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from support import ENCODER_RECORD, ROOT, make_prepared_data
+from support import ENCODER_RECORD, ROOT, make_prepared_data, random_captioner
 
-from captioning.keras_setup import keras
 from captioning.network.decoding import CaptionDecoder
-from captioning.network.model import build_captioner
 from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.photos.features import read_features
 from captioning.text.vocabulary import read_prepared_text
@@ -46,11 +44,8 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
     data, mine, theirs = tmp_path / "data", tmp_path / "tensorflow", tmp_path / engine
     make_prepared_data(data)
     vocabulary = read_prepared_text(data).vocabulary
-    keras.utils.set_random_seed(3)
-    captioner = build_captioner(vocabulary.size, ENCODER_RECORD.length)
-    # Large weights, so that photos differ in their captions.
-    for variable in captioner.trainable_variables:
-        variable.assign(4 * variable.value)
+    length = ENCODER_RECORD.length
+    captioner = random_captioner(3, scale=4, length=length, vocabulary=vocabulary, units=256)
     save_model(mine, SavedModel(captioner, vocabulary, ENCODER_RECORD), {})
     output = run_on(engine, ["-c", ON_THE_ENGINE, str(data), str(theirs), str(mine), engine])
 

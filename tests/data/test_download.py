@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import resource
 import shutil
 import socket
 import stat
@@ -12,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import download as script
 import pytest
-from support import assert_refused, run_here
+from support import assert_refused, full_disk, run_here
 
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
@@ -212,24 +211,9 @@ def special_member(mode):
     return member
 
 
-@pytest.mark.parametrize(
-    "member",
-    [
-        "../evil.jpg",
-        "Flicker8k_Dataset/..\\..\\evil.jpg",
-        "/evil.jpg",
-        "Flicker8k_Dataset/C:/evil.jpg",
-        pytest.param(special_member(stat.S_IFLNK), id="a link"),
-    ],
-)
-def test_an_unsafe_member_is_refused(download, server, tmp_path, member):
-    server.files[PHOTO_ARCHIVE] = make_archive({**photo_members(1), member: b"../../target"})
-    archives = write_archives(server, tmp_path)
-    assert_failed(download("--archives", archives), tmp_path / "data", PHOTO_ARCHIVE, "evil")
-    assert entries(tmp_path) == {"archives", "data"}
-    assert entries(archives) == {PHOTO_ARCHIVE, TEXT_ARCHIVE}
-
-
+# Members that would be written elsewhere, or as something else than a file.
+UNSAFE = ["../evil.jpg", "Flicker8k_Dataset/..\\..\\evil.jpg", "/evil.jpg"]
+UNSAFE += ["Flicker8k_Dataset/C:/evil.jpg", special_member(stat.S_IFLNK)]
 WHOLE = make_archive(photo_members(1000))
 MIDDLE = WHOLE.index(bytes([2]) * 100)
 SCRATCHED = WHOLE[:MIDDLE] + b"changed" + WHOLE[MIDDLE + 7 :]
@@ -238,34 +222,33 @@ ONE_CAPTION = make_archive({**text_members(), CAPTIONS: b"0.jpg#0\tThe only capt
 NO_SPLIT = {name: text for name, text in text_members().items() if name != SPLITS["dev"]}
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        (PHOTO_ARCHIVE, b"no archive", "damaged"),
-        (PHOTO_ARCHIVE, WHOLE[:-500], "damaged"),
-        (PHOTO_ARCHIVE, SCRATCHED, "damaged"),
-        (PHOTO_ARCHIVE, ONE_PHOTO, "photos (1 entries)"),
-        (TEXT_ARCHIVE, ONE_CAPTION, f"{CAPTIONS} (1 entries)"),
-        (TEXT_ARCHIVE, make_archive(NO_SPLIT), SPLITS["dev"]),
-    ],
-)
-def test_a_damaged_archive_is_refused_and_deleted(download, server, tmp_path, name, content, words):
+BAD_ARCHIVES = [
+    (PHOTO_ARCHIVE, b"no archive", "damaged"),
+    (PHOTO_ARCHIVE, WHOLE[:-500], "damaged"),
+    (PHOTO_ARCHIVE, SCRATCHED, "damaged"),
+    (PHOTO_ARCHIVE, ONE_PHOTO, "photos (1 entries)"),
+    (TEXT_ARCHIVE, ONE_CAPTION, f"{CAPTIONS} (1 entries)"),
+    (TEXT_ARCHIVE, make_archive(NO_SPLIT), SPLITS["dev"]),
+    *((PHOTO_ARCHIVE, make_archive({**photo_members(1), m: b"../../x"}), "evil") for m in UNSAFE),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BAD_ARCHIVES, ids=range(len(BAD_ARCHIVES)))
+def test_a_bad_archive_is_refused_and_deleted(download, server, tmp_path, name, content, words):
     server.files[name] = content
     process, partial = download(), {TEXT_ARCHIVE, PHOTO_ARCHIVE} - {name}
     assert_failed(process, tmp_path / "data", name, words, partial=partial)
+    assert entries(tmp_path) == {"data"}
 
 
 @pytest.mark.parametrize("stage", ["downloading", "unpacking"])
 def test_a_full_disk(download, server, tmp_path, stage):
-    data, no_limit = tmp_path / "data", resource.getrlimit(resource.RLIMIT_FSIZE)
+    data = tmp_path / "data"
     if stage == "unpacking":
         members = photo_members(2 * SIZE_LIMIT)
         server.files[PHOTO_ARCHIVE] = make_archive(members, zipfile.ZIP_DEFLATED)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE_LIMIT, no_limit[1]))
-    try:
+    with full_disk(SIZE_LIMIT):
         process = download()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
     partial = [PHOTO_ARCHIVE, TEXT_ARCHIVE]
     assert_failed(process, data, data, "File too large", "room", partial=partial)
     arrived = min(SIZE_LIMIT, len(server.files[PHOTO_ARCHIVE]))
@@ -273,30 +256,17 @@ def test_a_full_disk(download, server, tmp_path, stage):
     assert_finished(download(), data)
 
 
-def write_archives(server, tmp_path):
-    """Writes what the server has to a folder, as a person who fetched it another way."""
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    for name, content in server.files.items():
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def test_archives_that_are_there_are_not_fetched(download, server, tmp_path):
-    archives = write_archives(server, tmp_path)
-    (archives / TEXT_ARCHIVE).unlink()
-    assert_finished(download("--archives", archives), tmp_path / "data")
-    assert server.sent == len(server.files[TEXT_ARCHIVE])
-    assert entries(archives) == {PHOTO_ARCHIVE}
-
-
-def test_archives_with_a_wrong_digest_are_kept(download, server, tmp_path):
-    archives, data = write_archives(server, tmp_path), tmp_path / "data"
+def test_archives_that_are_there_are_not_fetched_nor_removed(download, server, tmp_path):
+    archives, data = tmp_path / "archives", tmp_path / "data"
+    archives.mkdir()
     (archives / PHOTO_ARCHIVE).write_bytes(b"another")
     process = download("--archives", archives)
-    assert_failed(process, data, archives / PHOTO_ARCHIVE, "MD5", "replace it")
-    assert (archives / PHOTO_ARCHIVE).read_bytes() == b"another"
-    assert server.requests == 0
+    partial = [TEXT_ARCHIVE]
+    assert_failed(process, data, archives / PHOTO_ARCHIVE, "MD5", "replace it", partial=partial)
+    (archives / PHOTO_ARCHIVE).write_bytes(server.files[PHOTO_ARCHIVE])
+    assert_finished(download("--archives", archives), data)
+    assert server.sent == len(server.files[TEXT_ARCHIVE])
+    assert entries(archives) == {PHOTO_ARCHIVE}
 
 
 @pytest.mark.parametrize("name", [PHOTOS, CAPTIONS])

@@ -1,7 +1,6 @@
 """The encoders, alone and joined: weights, features, and what the record says of them."""
 
 import importlib
-import subprocess
 import sys
 from types import ModuleType
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from keras.src.backend import config as keras_config
 from PIL import Image
-from support import ROOT
 
 from captioning.cli import UserError
 from captioning.keras_setup import keras
@@ -92,14 +90,6 @@ def test_the_table_has_the_classic_encoders():
     vgg16 = importlib.import_module(ENCODERS["VGG16"].module).VGG16(weights=None)
     assert vgg16.get_layer(ENCODERS["VGG16"].layer).output.shape == (None, 4096)
     assert ENCODERS["InceptionV3"].size == 299
-
-
-def test_the_table_is_there_without_keras():
-    program = (
-        "import sys; from captioning.photos.encoders import ENCODERS, Encoder, split_name; "
-        "assert 'keras' not in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 def test_each_encoder_has_its_filter_and_preprocessing():

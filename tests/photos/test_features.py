@@ -6,14 +6,13 @@ import os
 import pickle
 import pickle as op
 import random
-import resource
 import struct
 import tracemalloc
 
 import numpy as np
 import pytest
 from msgspec import structs
-from support import ENCODER_RECORD, contents
+from support import ENCODER_RECORD, contents, full_disk
 
 from captioning.cli import UserError
 from captioning.files import photo_id
@@ -164,14 +163,9 @@ def test_a_disk_that_is_full_leaves_the_old_files(data):
     """Writes against a real limit, where the disk says no in the middle of the features."""
     before = contents(data)
     form = MAPPED if "features.npy" in before else PICKLE
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     names = [str(index) for index in range(9000)]
-    try:
-        with pytest.raises(OSError, match="File too large") as error:
-            write_features(data, names, (ROWS[0] for _ in names), RECORD, form)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(50_000), pytest.raises(OSError, match="File too large") as error:
+        write_features(data, names, (ROWS[0] for _ in names), RECORD, form)
     assert error.value.filename == str(data / read_encoder_record(data).file)
     assert contents(data) == before
 

@@ -15,8 +15,6 @@ from captioning.photos.feature_cache import read_hashes
 from captioning.photos.lookalikes import (
     MOST_DIFFERING_BITS,
     PAIRS_NAMED,
-    as_words,
-    differing_bits,
     find_lookalikes,
     hash_photo,
     notes_on_lookalikes,
@@ -42,43 +40,6 @@ CHANGES = {
     "mirrored and saved": lambda image: as_jpeg(ImageOps.mirror(image), 50),
     "without 1% at each side": lambda image: ImageOps.crop(image, image.width // 100),
 }
-
-
-def bits_of(text):
-    return np.array([digit == "1" for digit in f"{int(text, 16):0256b}"]).reshape(16, 16)
-
-
-def test_a_hash_holds_the_signs_of_the_lowest_frequencies():
-    """Computes each frequency as a sum over all pixels."""
-    pixels = np.random.default_rng(3).integers(0, 256, (64, 64), dtype=np.uint8)
-    steps = np.pi * (np.arange(64) + 0.5) / 64
-    frequencies = np.array(
-        [
-            [(pixels * np.outer(np.cos(row * steps), np.cos(column * steps))).sum()]
-            for row in range(16)
-            for column in range(16)
-        ]
-    ).reshape(16, 16)
-    expected = frequencies > np.median(frequencies)
-    np.testing.assert_array_equal(bits_of(hash_photo(np.dstack([pixels] * 3))), expected)
-
-
-def slow_distance(one, other):
-    """Counts, a bit at a time, in how many two photos differ, the one as it is or mirrored."""
-    one, other = bits_of(one), bits_of(other)
-    mirrored = [[bit != (column % 2 == 1) for column, bit in enumerate(row)] for row in one]
-    return min(int((one != other).sum()), int((np.array(mirrored) != other).sum()))
-
-
-def test_differing_bits_are_those_of_a_slow_comparison():
-    generator = np.random.default_rng(1)
-    photo, *others = (generator.bytes(32).hex() for _ in range(30))
-    # The opposite of a photo differs in all bits, one more than a byte counts.
-    others += [bytes(255 - byte for byte in bytes.fromhex(photo)).hex(), photo]
-    others.append(bytes(byte ^ 0b01010101 for byte in bytes.fromhex(photo)).hex())
-    differing = differing_bits(as_words([photo]), as_words(others)).tolist()
-    assert differing == [slow_distance(photo, other) for other in others]
-    assert differing[-2:] == [0, 0]
 
 
 def test_the_threshold_is_where_the_constant_has_it():

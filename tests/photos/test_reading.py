@@ -70,19 +70,6 @@ def test_other_names_are_no_photos():
         assert not is_photo_name(name)
 
 
-def test_a_photo_may_be_at_an_address():
-    upath = pytest.importorskip("upath", reason="universal-pathlib is not installed")
-    photo = upath.UPath("memory://photos/a.png")
-    photo.write_bytes(saved(scene(), "PNG"))
-    assert_is_scene(photo)
-    photo.write_bytes(b"no photo")
-    with pytest.raises(PhotoError, match=r"cannot identify image file"):
-        read_photo(photo, SIZE)
-    photo.unlink()
-    with pytest.raises(PhotoError, match="No such file or directory"):
-        read_photo(photo, SIZE)
-
-
 def saved(image, kind, **options):
     content = io.BytesIO()
     image.save(content, kind, **options)

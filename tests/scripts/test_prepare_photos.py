@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import PHOTO_COUNT, ROOT, StandIn, contents
+from support import PHOTO_COUNT, ROOT, StandIn, contents, stop_at
 
 from captioning.photos import feature_cache, features
 from captioning.photos.features import read_encoder_record, read_features
@@ -52,7 +52,7 @@ def test_a_stop_anywhere_costs_little_and_changes_nothing(bench, undisturbed, mo
     stops += [(os, "replace", count, before) for count in (1, 2) for before in (True, False)]
     for owner, name, count, before in stops:
         with monkeypatch.context() as patch:
-            bench.stop_at(patch, owner, name, count, before)
+            stop_at(patch, owner, name, count, before=before)
             status, _, errors = bench.run()
         assert status == 130
         assert errors.splitlines()[-1].endswith("stopped")

@@ -7,7 +7,7 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
-from support import run_here, write_features_of
+from support import run_here, stop_at, write_features_of
 
 import train
 from captioning.cli import run
@@ -29,19 +29,6 @@ def start(trained, tmp_path, capsys):
         return status, captured.out, captured.err
 
     return start
-
-
-def stop_at(patch, owner, name, on_call):
-    """Makes the given call of a function stop the run, as Ctrl-C or a kill would."""
-    calls, ordinary = [], getattr(owner, name)
-
-    def stop(*arguments, **options):
-        calls.append(1)
-        if len(calls) == on_call:
-            raise KeyboardInterrupt
-        return ordinary(*arguments, **options)
-
-    patch.setattr(owner, name, stop)
 
 
 @pytest.fixture(scope="session")
@@ -135,21 +122,14 @@ def assert_refused(start, flags, *words, **folders):
         assert str(word) in line
 
 
-def test_resume_is_refused_under_changed_settings_all_of_which_are_named(start, interrupted):
-    changed = {"units": (8, 4), "word_dropout": (0.5, 0.3), "patience": (3, 4), "seed": (1, 2)}
-    flags = [
-        item
-        for name, (_, value) in changed.items()
-        for item in (f"--{name.replace('_', '-')}", value)
-    ]
-    words = [f"{name} {earlier}, not {value}" for name, (earlier, value) in changed.items()]
+def test_resume_is_refused_under_changed_settings_or_on_other_features(
+    trained, start, interrupted, tmp_path
+):
+    changed = ["--units", "4", "--word-dropout", "0.3", "--patience", "4", "--seed", "2"]
+    words = ["units 8, not 4", "word_dropout 0.5, not 0.3", "patience 3, not 4", "seed 1, not 2"]
     refused = ("is of a run with", "resume it with the same settings, or", *words, "; network ")
-    assert_refused(start, ("--resume", *flags), *refused, model=interrupted)
-
-
-def test_resume_is_refused_on_other_features(trained, start, interrupted, tmp_path):
-    other = tmp_path / "other"
-    shutil.copytree(trained.data, other)
+    assert_refused(start, ("--resume", *changed), *refused, model=interrupted)
+    other = shutil.copytree(trained.data, tmp_path / "other")
     write_features_of(other, scale=2)
     assert_refused(start, ("--resume",), "a run with inputs ", data=other, model=interrupted)
 

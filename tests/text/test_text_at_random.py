@@ -16,7 +16,7 @@ from captioning.text.words import word_cleaner
 
 # The same examples in every run; a file written anew in each may be in the same folder.
 searched = settings(
-    max_examples=60,
+    max_examples=40,
     derandomize=True,
     database=None,
     deadline=None,

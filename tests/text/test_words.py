@@ -100,15 +100,6 @@ def test_captions_are_cleaned(language, length, caption, words):
     assert clean(caption, length, language) == words
 
 
-def test_nothing_is_kept_that_a_caller_or_another_language_may_change():
-    cleaner = word_cleaner(2)
-    cleaner("dogs").append("x")
-    assert cleaner("dogs") == ["dogs"]
-    english, french = word_splitter(), word_splitter("fr")
-    assert (english("l'eau"), french("l'eau")) == (["leau"], ["l'", "eau"])
-    assert english("l'eau") == ["leau"]
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
