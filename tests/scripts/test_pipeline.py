@@ -129,12 +129,6 @@ DAMAGES = [
     ("train", "data/vocabulary.json", write("[]"), ["is damaged", "sha256", TEXT]),
     ("train", "data/vocabulary.json", write("[" * 100_000), ["is damaged", TEXT]),
     ("train", "data/vocabulary.json", replace('"red"', '"tan"'), ["is damaged", "edited", TEXT]),
-    (
-        "train",
-        "data/vocabulary.json",
-        replace('"format": ', '"format": 9'),
-        ["or is old", TEXT],
-    ),
     ("evaluate", "data/split-captions.tsv", Path.unlink, ["is missing", TEXT]),
     ("evaluate", "data/split-captions.tsv", replace("red", "blue"), ["has changed since", TEXT]),
     ("evaluate", "data/features.json", by_another_encoder, ["VGG19", "MobileNetV2"]),
