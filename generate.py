@@ -58,9 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.model = (pretrained_model(),)
     if not (options.photos or options.serve):
         # --model takes all that follows it.
-        first, *others = options.model
-        options.photos = [path for path in others if not finish_replacing(path).is_file()]
-        options.model = (first, *(path for path in others if path not in options.photos))
+        options.photos = [x for x in options.model[1:] if not finish_replacing(x).is_file()]
+        options.model = tuple(path for path in options.model if path not in options.photos)
     if bool(options.photos) == options.serve:
         raise UserError("name photos or folders, or --serve without any")
     if options.serve and (options.csv or options.html or options.json):
@@ -90,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError("none of the photos can be read")
     if options.html:
         from captioning.pages import page, results
+        from captioning.scores.scoring import title_of
 
-        search = {"beam": options.beam, "consensus": options.consensus}
-        content = results.make_captions_page(captions, skipped, **search)
-        page.write_page(options.html, content)
+        title = title_of(options.beam, consensus=options.consensus)
+        page.write_page(options.html, results.make_captions_page(captions, skipped, title))
         print(f"wrote {options.html}", file=sys.stderr)
     return DONE_IN_PART if skipped else DONE
 

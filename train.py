@@ -24,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
@@ -40,10 +40,6 @@ from captioning.settings import (
 )
 from captioning.storage import locked
 from captioning.text.vocabulary import PreparedText, read_prepared_text
-
-# Keras takes seconds to load: what needs it is imported after the arguments are read.
-if TYPE_CHECKING:
-    from captioning.network.batches import CaptionedSplit
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -85,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.resume and not (options.model / CHECKPOINT).is_file():
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
     text, features = read_prepared_text(options.data), read_features(options.data)
-    announce_loading("Keras")
+    announce_loading("Keras")  # what needs it is imported after the arguments are read
     from captioning.keras_setup import keras
     from captioning.network import batches, training
     from captioning.network.model import build_captioner
@@ -101,9 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with scope, locked(options.model, "train.py or evaluate.py"):
         keras.utils.set_random_seed(options.seed)
         names = ("units", "photo_dropout", "word_dropout", "output_dropout")
-        sizes = text.vocabulary.size, splits[0].features.shape[1]
-        captioner = build_captioner(*sizes, **{name: settings[name] for name in names})
-        print(f"network    {captioner.count_params():,d} parameters, {sizes[0]:,d} token ids")
+        chosen, token_ids = {name: settings[name] for name in names}, text.vocabulary.size
+        captioner = build_captioner(token_ids, features.shape[1], **chosen)
+        print(f"network    {captioner.count_params():,d} parameters, {token_ids:,d} token ids")
         photos = tuple(splits[0].photo_ids)
         model = model_folder.SavedModel(captioner, text.vocabulary, features.record, photos)
         for note in notes_on_lookalikes(options.data, text.splits):
@@ -133,17 +129,17 @@ def train(
     settings: dict[str, Any],
     model: model_folder.SavedModel,
     text: PreparedText,
-    splits: "Sequence[CaptionedSplit]",
+    splits: Sequence[Any],  # `CaptionedSplit`
 ) -> list[dict]:
     """Trains to the end, from the start or from a checkpoint; returns the logs of all epochs."""
     from captioning.network import batches, checkpoint, reward, training
 
     run_settings = settings | batches.digests(splits, model)
     start = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
-    this_run = training.Run(model, splits, options, start)
     recipe = model_folder.make_recipe({"train": settings}, options.data)
     shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
-    after_epoch = training.AfterEpoch(this_run, recipe, shown)
+    this_run = training.Run(model, splits, options, start, recipe, shown)
+    after_epoch = training.AfterEpoch(this_run)
     trainer = training.CaptionTrainer(model.captioner)
     try:
         if not training.is_trained(start.logs, options):

@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,10 +156,8 @@ def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict
     made_with = {"data": str(data), "python": platform.python_version(), "backend": backend}
     if (data / files.PAINTED_SCENES).is_file():
         made_with["painted_scenes"] = True
-    for package in ("keras", "tensorflow", "torch", "jax", "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
-            made_with[package] = version(package)
-    return {**tables, MADE_WITH: made_with}
+    versions = {name: import_module(name).__version__ for name in ("keras", backend, "numpy")}
+    return {**tables, MADE_WITH: made_with | versions}
 
 
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
@@ -181,8 +179,8 @@ def load_models(folders: Sequence[Path]) -> SavedModel:
     for folder, other in zip(folders[1:], others, strict=True):
         own_record, record = folders[0] / ENCODER_RECORD, folder / ENCODER_RECORD
         check_same_encoder(first.encoder_record, own_record, other.encoder_record, record)
-        one, two = first.vocabulary, other.vocabulary
-        if (one.words, one.maximum_length) != (two.words, two.maximum_length):
+        # Of the encoder nothing differs.
+        if other.name != first.name:
             raise UserError(
                 f"{folders[0] / VOCABULARY} and {folder / VOCABULARY} differ: average models that "
                 "were trained on the same words, with the same maximum length"

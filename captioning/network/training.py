@@ -37,12 +37,14 @@ REWARD = "reward"
 
 @dataclass(frozen=True)
 class Run:
-    """A run of training: what is trained on what, and where it stands."""
+    """A run of training: what is trained on what, where it stands, what is shown and written."""
 
     model: SavedModel
     splits: Sequence[CaptionedSplit]  # training and validation
     settings: argparse.Namespace  # the constants of train.py, in lower case
     checkpoint: Checkpoint
+    recipe: dict[str, Any]  # goes into the model folder
+    references: Sequence[str]  # a person's caption of each of the first validation photos
 
 
 class CaptionTrainer(keras.Model):
@@ -204,17 +206,14 @@ def _check_finite(logs: dict) -> None:
 class AfterEpoch(keras.callbacks.Callback):
     """Keeps the logs of each epoch, prints them, and makes sure that nothing of it is lost.
 
-    `references` holds a caption of each of the first validation photos, as a person wrote it; what
-    the captioner says of them is printed, so that one sees it learn. `recipe` goes into the model.
+    What the captioner says of the first validation photos is printed, so that one sees it learn.
     """
 
-    def __init__(self, run: Run, recipe: dict[str, Any], references: Sequence[str]):
+    def __init__(self, run: Run):
         super().__init__()
         self.run = run
         self.logs = run.checkpoint.logs
         self.folder: Path = run.checkpoint.path.parent
-        self.recipe = recipe
-        self.references = references
         self.decoder = CaptionDecoder(run.model.captioner, run.model.vocabulary)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -245,9 +244,9 @@ class AfterEpoch(keras.callbacks.Callback):
         self._save()
 
     def _show_captions(self) -> None:
-        features = self.run.splits[1].features[: len(self.references)]
+        features = self.run.splits[1].features[: len(self.run.references)]
         captions = self.decoder.greedy(features)
-        for caption, reference in zip(captions, self.references, strict=True):
+        for caption, reference in zip(captions, self.run.references, strict=True):
             text = join_words(self.decoder.vocabulary.detokenize(caption))
             report.print_example(text, [reference])
             print()
@@ -263,5 +262,5 @@ class AfterEpoch(keras.callbacks.Callback):
             with atomic_path(new / CURVES) as partial:
                 report.draw_curves(self.logs, partial)
             if best_epoch(self.logs) is self.logs[-1]:
-                write_model(new, self.run.model, self.recipe)
+                write_model(new, self.run.model, self.run.recipe)
         self.run.checkpoint.write(self.model)

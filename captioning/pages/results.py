@@ -83,20 +83,15 @@ def _left_out(reasons: Mapping[Path | str, object]) -> list[Section]:
 
 
 def make_captions_page(
-    captions: Mapping[Path, PhotoCaption],
-    skipped: Mapping[Path | str, object],
-    *,
-    beam: int,
-    consensus: bool,
+    captions: Mapping[Path, PhotoCaption], skipped: Mapping[Path | str, object], decoding: str
 ) -> Page:
     """Puts the page of captioned photos together; `skipped` says why a photo has no caption."""
-    decodings = (scoring.title_of(beam, consensus=consensus),)
     names = Counter(photo.name for photo in captions)
     cards = []
     for photo, caption in captions.items():
         # Folders are shown where names repeat.
         title = photo.name if names[photo.name] == 1 else str(photo)
-        cards.append(Card(title, photo, (Caption(decodings, caption.tokens),)))
+        cards.append(Card(title, photo, (Caption((decoding,), caption.tokens),)))
     # They are all by one model.
     (language,) = {caption.language for caption in captions.values()}
     return Page(f"Captions of {counted(len(cards), 'photo')}", cards, _left_out(skipped), language)

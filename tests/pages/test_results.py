@@ -73,11 +73,11 @@ def test_page_of_captioned_photos():
     paths = [Path(name) for name in ("old/dog.jpg", "new/dog.jpg", "cat.jpg")]
     captions = {path: PhotoCaption(tokens("dog endseq"), "de") for path in paths}
     left_out = {Path("album/clip.jpg"): "it is no file"}
-    page = make_captions_page(captions, left_out, beam=3, consensus=True)
+    page = make_captions_page(captions, left_out, "consensus 3")
     assert (page.title, page.language) == ("Captions of 3 photos", "de")
     assert [one.title for one in page.cards] == ["old/dog.jpg", "new/dog.jpg", "cat.jpg"]
     assert page.cards[0].captions[0].decodings == ("consensus 3",)
     (section,) = page.sections
     assert (section.title, section.notes) == ("1 photo left out", ["album/clip.jpg: it is no file"])
-    page = make_captions_page(captions, {}, beam=1, consensus=False)
+    page = make_captions_page(captions, {}, "greedy")
     assert (page.cards[0].captions[0].decodings, page.sections) == (("greedy",), [])
