@@ -75,22 +75,6 @@ def test_a_record_of_another_version_is_damaged(tmp_path):
         read_json(path, Word)
 
 
-@pytest.mark.parametrize(
-    ("name", "command"),
-    [
-        ("features.pkl", "prepare_photos.py --data {}"),
-        ("split-captions.tsv", "prepare_text.py --data {}"),
-        ("captioner.keras", "train.py --model {}"),
-        ("scores.json", "evaluate.py --model {}"),
-    ],
-)
-def test_every_file_names_the_command_that_makes_it(tmp_path, name, command):
-    folder = tmp_path / "my folder"
-    sentence = f"run python {command.format(repr(str(folder)))}"
-    assert str(missing(folder / name)) == f"{folder / name} is missing: {sentence} first"
-    assert f"(torn): {sentence} again" in str(damaged(folder / name, "torn"))
-
-
 def test_a_model_names_the_data_that_it_was_trained_on(tmp_path):
     (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "data/mine"\n')
     command = f"python train.py --data data/mine --model {tmp_path}"

@@ -85,10 +85,3 @@ def test_an_engine_without_distribution_is_refused(data, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "--devices 2 needs the engine jax, not " in line
     assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "two", "1.5", ""])
-def test_what_is_no_number_of_devices_is_refused(data, tmp_path, capsys, count):
-    arguments = ["--data", str(data), "--model", str(tmp_path / "model"), "--devices", count]
-    assert run(train.main, arguments) == 2
-    assert "expected a whole number of at least 1" in capsys.readouterr().err

@@ -68,23 +68,16 @@ def test_true_captions_are_right_and_fall_to_chance_when_shuffled(folder):
     assert (folder / "model" / "captions.png").read_bytes().startswith(b"\x89PNG")
 
 
-GARBAGE = {
-    "missing": None,
-    "binary": bytes(range(256)) * 8,
-    "open quote": b'photo,split\n"scene_0001.jpg,train\n',
-}
-
-
 @pytest.mark.parametrize("name", [f"data/{PAINTED_SCENES}", f"model/{GENERATED_CAPTIONS}"])
-@pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_is_refused_in_a_sentence(folder, name, garbage):
+def test_garbage_is_refused_in_a_sentence(folder, name):
     path = folder / name
-    path.unlink() if GARBAGE[garbage] is None else path.write_bytes(GARBAGE[garbage])
-    before = contents(folder)
-    ended = check_captions(folder)
-    assert_refused(ended, path)
-    assert any(part in ended.stderr for part in ("draw.py", "evaluate.py", "choose one of"))
-    assert contents(folder) == before
+    for garbage in (bytes(range(256)) * 8, b'photo,split\n"scene_0001.jpg,train\n', None):
+        path.unlink() if garbage is None else path.write_bytes(garbage)
+        before = contents(folder)
+        ended = check_captions(folder)
+        assert_refused(ended, path)
+        assert any(part in ended.stderr for part in ("draw.py", "evaluate.py", "choose one of"))
+        assert contents(folder) == before
 
 
 def test_what_does_not_fit_is_refused(folder):

@@ -1,7 +1,6 @@
 """Whoever changes the network changes one place: a variant is trained, decoded and saved."""
 
 import numpy as np
-import pytest
 from msgspec import structs
 from support import ENCODER_RECORD, FEATURE_LENGTH, VOCABULARY
 
@@ -9,7 +8,7 @@ from captioning.keras_setup import keras
 from captioning.network import model as model_module
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
-from captioning.network.model import build_captioner, halves, zero_states
+from captioning.network.model import build_captioner
 from captioning.network.model_folder import SavedModel, load_model, save_model
 from captioning.network.training import CaptionTrainer, compile_trainer
 
@@ -81,13 +80,3 @@ def test_the_saved_captioner_opens_with_keras_alone(tmp_path):
     loaded = keras.models.load_model(tmp_path / "captioner.keras", safe_mode=True)
     inputs = [np.ones((2, 4), np.float32), np.array([[1, 2], [3, 0]], np.int32)]
     np.testing.assert_array_equal(np.array(loaded(inputs)), np.array(captioner(inputs)))
-
-
-def test_halves_and_states():
-    captioner = build_captioner(9, 4, units=3)
-    photo_half, word_half = halves(captioner)
-    assert photo_half.output_shape == (None, 3)
-    assert [state.shape for state in zero_states(word_half, 5)] == [(5, 3), (5, 3)]
-    other = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    with pytest.raises(ValueError, match="word_half"):
-        halves(other)

@@ -10,7 +10,7 @@ from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
-from captioning.network.reward import CaptionSampler, advantages, steps_of_epoch
+from captioning.network.reward import CaptionSampler, advantages
 from captioning.network.training import CaptionTrainer
 from captioning.scores.metrics import CiderD
 from captioning.text.vocabulary import Vocabulary
@@ -171,13 +171,3 @@ def test_batches_hold_the_samples_with_their_advantages_and_people_s_captions(sa
             weight = expected[row] if row < 8 else 0.5 * 4
             weights = weight * (targets[position] > 0)
             np.testing.assert_allclose(sample_weight[position], weights, rtol=1e-6)
-
-
-@pytest.mark.parametrize(("photos", "batch_size"), [(1, 3), (2, 5), (2, 100)])
-def test_steps_of_an_epoch_are_counted(sampler, photos, batch_size):
-    sampling = settings(reward_photos=photos, batch_size=batch_size)
-    counted = 0
-    for start in range(0, 2, photos):
-        rows, generator = np.arange(2)[start : start + photos], np.random.default_rng(1)
-        counted += len(sampler.sample_batches(rows, sampling, generator)[0])
-    assert steps_of_epoch(2, sampling) == counted

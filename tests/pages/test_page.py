@@ -9,9 +9,7 @@ import pandas as pd
 from example_pages import ATTACK, caption, card, hostile_page, image_bytes
 from PIL import Image
 
-from captioning.network.decoding import TokenProbability
 from captioning.pages.page import (
-    Caption,
     Page,
     Section,
     make_thumbnail,
@@ -125,18 +123,6 @@ def test_captions_are_sentences_of_their_language(tmp_path):
     assert elements.texts("p", **{"class": "words"}) == ["一只。"]
 
 
-def test_words_have_shade_tooltip_and_one_tab_stop(tmp_path):
-    probabilities = (0.0, 0.09, 0.1, 0.3, 0.6, 0.75, 1.0)
-    others = (("cat", 0.25), ("endseq", 0.0625))
-    given = tuple(TokenProbability(f"word{share}", share, others) for share in probabilities)
-    elements = written(tmp_path, Page("Title", [card("a", Caption(("greedy",), given))]))
-    words = [found for found, _ in elements.named("span") if "data-tooltip" in found]
-    assert [word["class"] for word in words] == [f"word shade{n}" for n in (0, 0, 1, 2, 3, 4, 4)]
-    assert [word["tabindex"] for word in words] == ["0", *["-1"] * 6]
-    rows = "30.0%\tword0.3\nit might have said\n25.0%\tcat\n6.2%\t(end)"
-    assert words[3]["data-tooltip"] == rows
-
-
 def test_hostile_text_stays_text(tmp_path, photo):
     elements = written(tmp_path, hostile_page(photo))
     assert len(elements.named("script")) == 1
@@ -150,14 +136,6 @@ def test_hostile_text_stays_text(tmp_path, photo):
     assert f"{ATTACK}: best first" in elements.texts("option")
     assert any(ATTACK in found.get("data-tooltip", "") for found, _ in elements.named("span"))
     assert elements.texts("p", **{"class": "no-photo"})[0].endswith("cannot identify image file")
-
-
-def test_cards_have_what_they_are_sorted_by(tmp_path):
-    both = caption("dog", 0.5, ("greedy",), 8.0), caption("cat", 0.5, ("beam 3",), 9.0)
-    one = caption("dog", 0.25, ("greedy", "beam 3"), 7.0)
-    elements = written(tmp_path, Page("Title", [card("a", *both), card("b"), card("c", one)]))
-    values = [found["data-values"] for found, _ in elements.named("article")]
-    assert values == ["[0, 0.5, 8.0, 9.0]", "[1, null, null, null]", "[2, 0.25, 7.0, 7.0]"]
 
 
 def opened(jpeg):

@@ -1,13 +1,11 @@
 """What the pages of evaluated and of captioned photos show."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 from example_pages import card, image_bytes, tokens
 
-from captioning.captioner import PhotoCaption
-from captioning.pages.results import make_captions_page, make_cards, make_results_page
+from captioning.pages.results import make_cards, make_results_page
 from captioning.photos.features import SkippedPhoto
 from captioning.scores import scoring
 
@@ -67,17 +65,3 @@ def test_page_of_an_evaluation(tmp_path):
         "lost: it has no features or no captions",
         "torn: it is cut off",
     ]
-
-
-def test_page_of_captioned_photos():
-    paths = [Path(name) for name in ("old/dog.jpg", "new/dog.jpg", "cat.jpg")]
-    captions = {path: PhotoCaption(tokens("dog endseq"), "de") for path in paths}
-    left_out = {Path("album/clip.jpg"): "it is no file"}
-    page = make_captions_page(captions, left_out, "consensus 3")
-    assert (page.title, page.language) == ("Captions of 3 photos", "de")
-    assert [one.title for one in page.cards] == ["old/dog.jpg", "new/dog.jpg", "cat.jpg"]
-    assert page.cards[0].captions[0].decodings == ("consensus 3",)
-    (section,) = page.sections
-    assert (section.title, section.notes) == ("1 photo left out", ["album/clip.jpg: it is no file"])
-    page = make_captions_page(captions, {}, "greedy")
-    assert (page.cards[0].captions[0].decodings, page.sections) == (("greedy",), [])

@@ -67,19 +67,6 @@ def test_untrained_weights_are_the_same_everywhere_whatever_the_seed_of_others()
     assert not np.allclose(features[0], features[1], rtol=1e-3)
 
 
-def test_a_short_batch_is_padded_and_not_compiled_anew(monkeypatch):
-    encoder = Encoder("Small", "none")
-    photos = photos_for(encoder)
-    expected = encoder.encode(photos, 3)
-    (network,) = encoder._networks
-    shapes, predict = [], network.predict_on_batch
-    monkeypatch.setattr(
-        network, "predict_on_batch", lambda images: shapes.append(images.shape) or predict(images)
-    )
-    np.testing.assert_allclose(encoder.encode(photos[:1], 3), expected[:1], rtol=1e-5)
-    assert shapes == [(3, 8, 8, 3)]
-
-
 def test_the_table_has_the_classic_encoders():
     names = {"VGG16", "VGG19", "ResNet50", "InceptionV3", "EfficientNetV2B0", "MobileNetV2"}
     assert names | {"EfficientNetLite0", "EfficientNetLite2"} <= set(ENCODERS)

@@ -73,16 +73,12 @@ def test_each_photo_that_is_named_is_listed_once(tiny_data):
     ("names", "words"),
     [((), "no files"), (("a.mov", "b.mov"), "left out: 2 .mov"), ((".a.png",), "no files")],
 )
-def test_a_folder_without_photos_says_what_it_holds_instead(tmp_path, names, words):
+def test_a_folder_without_photos_or_that_is_not_there_is_refused(tmp_path, names, words):
     touch(tmp_path, *names)
     for listed in (list_photos, expand_paths):
         with pytest.raises(UserError) as error:
             listed([tmp_path], {}, Counter())
         assert str(error.value) == f"{tmp_path} holds no photos ({words}): name a folder with some"
-
-
-def test_a_path_that_is_not_there_is_refused(tmp_path):
-    for listed in (list_photos, expand_paths):
         with pytest.raises(UserError, match="missing does not exist: name a photo"):
             listed([tmp_path / "missing"], {}, Counter())
 
@@ -151,20 +147,16 @@ def bucket():
     files.store.clear()
 
 
-def test_photos_at_an_address_are_listed_as_those_of_a_folder_are(bucket):
+def test_photos_at_an_address_are_listed_and_read_as_those_of_a_folder_are(bucket):
     address, skipped, left_out = path_of("memory://bucket/photos"), {}, Counter()
     photos = list_photos([address], skipped, left_out)
     assert list(photos) == ["b", "a"]
     assert str(photos["a"]) == "memory://bucket/photos/sub/a.PNG"
     assert skipped == {f"{address}/sub/b.jpg": f"{photos['b']} has the same photo id"}
     assert left_out == {".txt": 1}
-
-
-def test_a_photo_at_an_address_is_read_as_from_a_file(bucket):
-    bucket.pipe("/bucket/photos/b.png", b"no photo")
-    photos = list_photos([path_of("memory://bucket/photos")], {}, Counter())
     red = np.full((2, 5, 3), (255, 0, 0))
     np.testing.assert_array_equal(read_photo(photos["a"], (2, 5)), red)
+    bucket.pipe("/bucket/photos/b.png", b"no photo")
     with pytest.raises(PhotoError, match="cannot identify image file"):
         read_photo(photos["b"], (2, 2))
 

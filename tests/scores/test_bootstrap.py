@@ -9,17 +9,6 @@ from captioning.scores import metrics, scoring
 from captioning.text.vocabulary import Vocabulary
 
 
-def test_resamples_draw_as_many_photos_as_there_are():
-    counts = scoring.resample(7, resamples=5000)
-    assert counts.shape == (5000, 7)
-    assert (counts.sum(axis=1) == 7).all()
-    # Each photo is drawn once on average, with the spread of a binomial distribution.
-    assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.06)
-    assert counts.var() == pytest.approx(7 * (1 / 7) * (6 / 7), abs=0.05)
-    scoring.resample.cache_clear()
-    assert (counts == scoring.resample(7, resamples=5000)).all()
-
-
 def interval_of(row, metric):
     vocabulary = Vocabulary(("startseq", "endseq", "dog"), 5, {})
     references = SimpleNamespace(training=set())

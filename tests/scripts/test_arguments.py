@@ -30,7 +30,7 @@ FLAGS = {
 NUMBERS = {
     "prepare_photos": {"--batch-size": 0},
     "prepare_text": {"--min-word-length": 0, "--min-word-count": 0, "--split-seed": -1},
-    "train": {"--epochs": 0, "--batch-size": 0, "--seed": -1, "--shown-photos": -1},
+    "train": {"--epochs": 0, "--batch-size": 0, "--seed": -1, "--shown-photos": -1, "--devices": 0},
     "evaluate": {"--beam": 0, "--consensus": 0, "--no-repeat-ngram-size": -1, "--shown-photos": -1},
     "generate": {"--beam": 0, "--no-repeat-ngram-size": -1, "--batch-size": 0, "--port": -1},
 }

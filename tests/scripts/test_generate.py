@@ -1,13 +1,15 @@
 """generate.py: lines, JSON, table and page, and what it refuses to write."""
 
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from msgspec.structs import replace
-from support import TRAINED_RECORD, VOCABULARY, TrainedStandIn, contents, random_captioner
+from support import ROOT, TRAINED_RECORD, VOCABULARY, TrainedStandIn, contents, random_captioner
 
 import generate
 from captioning import captioner
@@ -98,12 +100,15 @@ def test_sentences_are_an_option(models, tiny_data, run_generate, language, stop
 
 def test_the_page_shows_every_photo(models, tiny_data, run_generate):
     flags = ["--model", models / "chinese", "--html", "page.html", "--beam", "5", "--consensus"]
+    (tiny_data / "photos" / "clip.jpg").write_text("no photo")
     status, _, errors = run_generate(tiny_data / "photos", *flags)
-    assert status == 0
+    assert status == 1
     assert errors.endswith("wrote page.html\n")
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 12
     assert "consensus 5" in page
+    assert "1 photo left out" in page
+    assert "clip.jpg: cannot identify image file" in page
     assert 'lang="zh"' in page
 
 
@@ -183,3 +188,22 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
     (line,) = errors.splitlines()
     assert words in line
     assert contents(tiny_data) == before
+
+
+def test_the_last_commands_of_make_demo_caption_photos(models, tiny_data, run_generate):
+    """Runs them in a folder that holds what they name, with small models."""
+    shutil.copytree(tiny_data, "data/sample")
+    for name in ("sample", "pretrained"):
+        shutil.copytree(models / "english", f"models/{name}")
+    options = {"capture_output": True, "text": True, "check": True}
+    demo = ["make", "--dry-run", "demo", "PHOTOS=data/sample/photos/red_ball_snow.png"]
+    recipe = subprocess.run(demo, cwd=ROOT, **options).stdout
+    counts = []
+    for command in re.findall(r"^\S+ generate\.py ((?:.*\\\n)*.*)", recipe, re.MULTILINE):
+        expand = ["sh", "-c", f"printf '%s\\n' {command}"]
+        arguments = subprocess.run(expand, **options).stdout.splitlines()
+        status, lines, _ = run_generate(*arguments)
+        assert status == 0
+        counts.append(lines.count("\n"))
+    # The photos of the test split, and the one that was named.
+    assert counts == [2, 1]

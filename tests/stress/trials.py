@@ -52,13 +52,13 @@ class Run:
     """A stage that runs in a folder, in a process in which no file may grow over a size."""
 
     def __init__(self, stage: Stage, folder: Path, size: int = resource.RLIM_INFINITY):
-        ends = [os.pipe() for _ in range(2)]
+        read_end, write_end = os.pipe()
         self._began = time.monotonic()
-        self.process = get_context("fork").Process(None, _become, None, (stage, folder, size, ends))
+        given = stage, folder, size, write_end
+        self.process = get_context("fork").Process(None, _become, None, given)
         self.process.start()
-        for _, write_end in ends:
-            os.close(write_end)
-        self._outputs = [open(read_end, errors="replace") for read_end, _ in ends]  # noqa: SIM115
+        os.close(write_end)
+        self._errors = open(read_end, errors="replace")  # noqa: SIM115
 
     def finish(self) -> "Run":
         """Waits until it has ended, or the limit has passed: then `status` is None."""
@@ -66,7 +66,7 @@ class Run:
         self.status, self.seconds = self.process.exitcode, time.monotonic() - self._began
         self.process.kill()
         # What a pipe holds, 64 KB, is more than any of the scripts prints of so few photos.
-        self.output, self.errors = (file.read() for file in self._outputs)
+        self.errors = self._errors.read()
         return self
 
     def faults(self, signal_number: int = 0, must_end: bool = False) -> Faults:
@@ -85,11 +85,10 @@ class Run:
             yield LOST, f"it ends with {self.status}: {last}"
 
 
-def _become(stage: Stage, folder: Path, size: int, ends: list[tuple[int, int]]) -> None:
+def _become(stage: Stage, folder: Path, size: int, write_end: int) -> None:
     """Makes this process one that runs the stage, and never returns."""
-    for number, (_, write_end) in enumerate(ends, start=1):
-        os.dup2(write_end, number)
-    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
+    os.dup2(write_end, 2)
+    sys.stdout, sys.stderr = open(os.devnull, "w"), open(2, "w", closefd=False)  # noqa: SIM115
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     os.chdir(folder)
     sys.argv = [f"{stage.main.__module__}.py"]

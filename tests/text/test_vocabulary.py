@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 
-import msgspec
 import pytest
 
 from captioning import storage
 from captioning.cli import UserError
-from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY, pretrained_model
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
 from captioning.storage import digest_of_file, read_json, write_json
 from captioning.text.vocabulary import (
     MAXIMUM_WORDS,
@@ -75,13 +74,6 @@ def test_a_wrong_vocabulary_with_a_right_digest_is_refused(tmp_path, name, value
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=f"{fault}.*: run python prepare_text.py --data {tmp_path}"):
         read_json(tmp_path / VOCABULARY, Vocabulary)
-
-
-def test_the_model_that_comes_with_the_project_has_a_vocabulary():
-    vocabulary = read_json(pretrained_model() / VOCABULARY, Vocabulary)
-    assert (vocabulary.language, vocabulary.maximum_length) == ("en", 37)
-    # One that does not say so is English.
-    assert msgspec.structs.replace(vocabulary, cleaning={}).language == "en"
 
 
 WRITTEN = (SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY)
