@@ -45,6 +45,7 @@ CAPTION_COLUMN = ""  # and of the captions' column, where they cannot be told
 # Cleaning.
 LANGUAGE = "en"  # of the captions, as ISO 639 codes it: fr, hi, zh; docs/languages.md has more
 MIN_WORD_LENGTH = 2  # shorter words are dropped, as "a"; unless set, none are where not in English
+KEEP_NUMBERS = False  # keep words with digits too, as "10" and "2nd", whatever their length
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
 
 # The splits, where no file says which photo is in which.
@@ -73,9 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         captioned = read_captioned_photos(data, files, columns)
         shares = {"dev": options.validation_share, "test": options.test_share}
         splits, origin = decide_splits(data, captioned, shares, options.split_seed)
-        names = ("language", "min_word_length", "min_word_count")
+        names = ("language", "min_word_length", "keep_numbers", "min_word_count")
         cleaning = {name: getattr(options, name) for name in names}
-        clean = word_cleaner(options.min_word_length, options.language)
+        keep_numbers = options.keep_numbers
+        clean = word_cleaner(options.min_word_length, options.language, keep_numbers=keep_numbers)
         captions = captioned.captions
         # A caption that cleans to nothing stays, empty.
         descriptions = {photo: [clean(text) for text in captions[photo]] for photo in captions}

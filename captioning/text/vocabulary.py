@@ -34,7 +34,7 @@ class Vocabulary(Record, frozen=True, dict=True, tag=2):
 
     words: tuple[str, ...]
     maximum_length: int  # tokens of the longest training description, with start and end
-    cleaning: dict[str, str | int]  # the settings that the words were cleaned with
+    cleaning: dict[str, str | int | bool]  # the settings that the words were cleaned with
     # Those that belong to it: name -> SHA-256.
     files: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -90,12 +90,13 @@ class Vocabulary(Record, frozen=True, dict=True, tag=2):
 
 
 def build_vocabulary(
-    descriptions: Sequence[Sequence[str]], cleaning: dict[str, str | int]
+    descriptions: Sequence[Sequence[str]], cleaning: dict[str, str | int | bool]
 ) -> Vocabulary:
     """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
     The most frequent words come first, equally frequent ones in the order of first appearance.
-    `cleaning` holds language, min_word_length and min_word_count; rarer words are left out.
+    `cleaning` holds language, min_word_length, keep_numbers and min_word_count; words rarer than
+    that are left out.
 
     Raises:
         UserError: if no word is left, or a description is too long.

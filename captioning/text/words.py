@@ -101,6 +101,7 @@ _REMOVED = r"[\p{P}$+<=>^`|~\p{Cf}]"
 _JOINERS = r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=\p{L})|(?<=\p{M})\u200d"
 # What is left of punctuation then belongs to the word.
 _LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}\p{P}\u200c\u200d]*")
+_NUMBER = regex.compile(r"\p{N}")
 
 # An elided word that stands alone, as in captions that are split already: l' école. It ends in a
 # consonant; an Italian word that has lost its end, un po', does not.
@@ -165,19 +166,28 @@ def word_splitter(
     return split_caption
 
 
-def word_cleaner(min_word_length: int, language: str = ENGLISH) -> Callable[[str], list[str]]:
+def word_cleaner(
+    min_word_length: int, language: str = ENGLISH, *, keep_numbers: bool = False
+) -> Callable[[str], list[str]]:
     """Returns a function that reduces captions to words of letters, none below the minimum.
 
     A letter has its combining marks with it. The minimum, in characters, is not for scripts that
-    are written without blanks. The start and end tokens, which captions cleaned elsewhere may hold
-    already, are left out.
+    are written without blanks, nor for words with digits, which stay only with `keep_numbers`. The
+    start and end tokens, which captions cleaned elsewhere may hold already, are left out.
     """
 
     def is_clean(word: str) -> bool:
+        if keep_numbers and has_number(word):
+            return True
         is_long = len(word) >= min_word_length or UNSPACED.match(word)
         return bool(_LETTERS.fullmatch(word) and is_long) and word not in (START_TOKEN, END_TOKEN)
 
     return word_splitter(language, is_clean)
+
+
+def has_number(text: str) -> bool:
+    """Tells whether a digit of any script is in a text, for which `keep_numbers` keeps a word."""
+    return bool(_NUMBER.search(text))
 
 
 def join_words(words: Sequence[str]) -> str:

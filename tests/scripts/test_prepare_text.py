@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from itertools import chain
 
 import pytest
 from support import assert_nothing_done, contents, prepare
@@ -10,7 +11,7 @@ from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOC
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.summary import warn_of_cleaning
 from captioning.text.vocabulary import read_prepared_text
-from captioning.text.words import word_cleaner
+from captioning.text.words import has_number, word_cleaner
 
 FRENCH = ["Une fille à vélo .", "L'école d'un garçon .", "Il y a un chien dans l’eau ."]
 
@@ -100,6 +101,17 @@ def test_the_language_is_recorded_and_keeps_short_words(tmp_path, capsys):
     assert text.vocabulary.cleaning["language"] == "fr"
     assert text.descriptions["a"] == [["une", "fille", "à", "vélo"]]
     assert text.descriptions["b"] == [["l'", "école", "d'", "un", "garçon"]]
+
+
+def test_words_with_digits_are_kept_by_a_setting_that_is_recorded(tmp_path):
+    data = write_data(tmp_path, ["At 5 km/h .", "At 10 km/h .", "The 2nd dog ."])
+    for flags, numbers in (([], False), (["--keep-numbers"], True)):
+        assert prepare(data, *flags) == 0
+        text = read_prepared_text(data)
+        assert text.vocabulary.cleaning["keep_numbers"] is numbers
+        words = [["at", "5", "kmh"], ["at", "10", "kmh"], ["the", "2nd", "dog"]]
+        kept = [word for word in chain.from_iterable(words) if numbers or not has_number(word)]
+        assert list(chain(*chain(*text.descriptions.values()))) == kept
 
 
 @pytest.mark.parametrize(
