@@ -1,7 +1,9 @@
 """Captions photos: a trained model together with the encoder of its features."""
 
+import io
+import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +22,7 @@ from captioning.text.words import ENGLISH, as_sentence, join_words
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
 
-Photo = str | Path | Image.Image
+Photo = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
 
 
 @dataclass(frozen=True)
@@ -54,24 +56,27 @@ class Captioner:
         self.encoder = encoder
         # Sentences on why its captions of photographs will be wrong.
         self.doubts = tuple(doubts)
+        self._process = os.getpid()
         self._decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
 
     def caption(
         self, photos: Photo | Sequence[Photo], *, confidence: bool = False, **options: int
     ) -> str | PhotoCaption | list[str] | list[PhotoCaption]:
-        """Captions a photo, or a list of photos: paths or PIL images.
+        """Captions a photo, or a list of photos.
+
+        A photo is a path, the bytes of a file or a `BytesIO` of them, a PIL image, or a NumPy array
+        (height, width, 3) of red, green and blue, uint8.
 
         Returns the text of each caption, or with `confidence` a `PhotoCaption`; `options` are
         `beam`, `consensus` and `no_repeat_ngram_size`, as in `caption_all`.
 
         Raises:
             PhotoError: if a photo cannot be read.
-            TypeError: if something is neither a path nor a PIL image.
+            TypeError: if something is none of these.
+            RuntimeError: in another process than the one that loaded the captioner.
         """
-        given = [photos] if isinstance(photos, Photo) else list(photos)
-        if strange := [photo for photo in given if not isinstance(photo, Photo)]:
-            expected = "expected a path, a PIL image or a list of them"
-            raise TypeError(f"{expected}, got {strange[0]!r:.60}")
+        is_alone = isinstance(photos, Photo | Mapping) or not isinstance(photos, Iterable)
+        given = [photos] if is_alone else list(photos)
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         captions = []
@@ -79,7 +84,7 @@ class Captioner:
             if isinstance(result, PhotoError):
                 raise PhotoError(f"{photo} cannot be read: {result}") from result
             captions.append(result if confidence else result.text)
-        return captions[0] if isinstance(photos, Photo) else captions
+        return captions[0] if is_alone else captions
 
     def caption_all(
         self,
@@ -99,7 +104,12 @@ class Captioner:
         """
         if beam < 1:
             raise ValueError(f"expected a beam width of at least 1, got {beam}")
-        photos = [Path(photo) if isinstance(photo, str) else photo for photo in photos]
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "the captioner was loaded before this process was forked, and would wait for ever "
+                "here: call load_captioner in each process"
+            )
+        photos = [_opened(photo) for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
         decode = self._decoder.consensus if consensus else self._decoder.beam
@@ -111,6 +121,21 @@ class Captioner:
             captions = (PhotoCaption(of_photo, language) for of_photo in tokens)
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
+
+
+def _opened(photo: Photo) -> Path | io.BytesIO | Image.Image:
+    """Returns a photo in one of the forms that are read; raises `TypeError` if it has another."""
+    if isinstance(photo, bytes | bytearray | io.BytesIO):
+        # That of a user's stays open.
+        return io.BytesIO(photo.getvalue() if isinstance(photo, io.BytesIO) else photo)
+    if isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.shape[2:] == (3,):
+        return Image.fromarray(photo)
+    if isinstance(photo, str | Path | Image.Image):
+        return Path(photo) if isinstance(photo, str) else photo
+    is_array = isinstance(photo, np.ndarray)
+    got = f"one of {photo.dtype}, {photo.shape}" if is_array else type(photo).__name__
+    array = "a NumPy array (height, width, 3) of uint8"
+    raise TypeError(f"expected a path, bytes, a PIL image, {array} or a list of these, got {got}")
 
 
 def load_captioner(

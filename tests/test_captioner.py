@@ -2,6 +2,8 @@
 
 import io
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -76,6 +78,9 @@ def test_a_photo_is_given_in_any_form(photos, captioner):
     (expected,) = expected_captions(captioner, [path])
     assert len(expected.split()) > 1
     assert captioner.caption(path) == captioner.caption(str(path)) == expected
+    opened = io.BytesIO(path.read_bytes())
+    assert captioner.caption([path.read_bytes(), opened, opened]) == [expected] * 3
+    assert captioner.caption(np.asarray(Image.open(path).convert("RGB"))) == expected
     with Image.open(path) as image:
         assert captioner.caption(image) == expected
         assert captioner.caption([image]) == [expected]
@@ -83,6 +88,15 @@ def test_a_photo_is_given_in_any_form(photos, captioner):
     # As the page gives what was dropped on it.
     ((_, dropped),) = captioner.caption_all([io.BytesIO(path.read_bytes())])
     assert dropped == captioner.caption(path, confidence=True)
+
+
+def test_threads_share_a_captioner_and_processes_do_not(photos, captioner, monkeypatch):
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(captioner.caption, photos[:4])) == captioner.caption(photos[:4])
+    # In a forked process the network would wait for ever.
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with pytest.raises(RuntimeError, match="call load_captioner in each process"):
+        captioner.caption(photos[0])
 
 
 @pytest.mark.filterwarnings("ignore:.* was trained on painted scenes")
@@ -117,8 +131,15 @@ def test_confidence_is_the_geometric_mean(photos, captioner):
 
 
 def test_what_cannot_be_captioned_is_an_error(photos, captioner):
-    for given in (np.zeros((4, 4, 3)), b"photo", [photos[1], None]):
-        with pytest.raises(TypeError, match="expected a path, a PIL image or a list of them"):
+    for given, name in (
+        (np.zeros((4, 4, 3)), r"one of float64, \(4, 4, 3\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"one of uint8, \(2, 4, 4, 3\)"),
+        (np.zeros((4, 4), np.uint8), r"one of uint8, \(4, 4\)"),
+        ({"photo": photos[1]}, "dict"),
+        (7, "int"),
+        ([photos[1], None], "NoneType"),
+    ):
+        with pytest.raises(TypeError, match=rf"^expected a path, bytes, a PIL .*, got {name}$"):
             captioner.caption(given)
     with pytest.raises(ValueError, match="expected a beam width of at least 1, got 0"):
         captioner.caption(photos[1], beam=0)

@@ -72,16 +72,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Turns an image upright and converts it, whatever its mode, to 8-bit RGB.
 
     The image itself may be changed: a copy of a large one would fill the memory. Transparent parts
-    are laid on white, as a page would show them, and 16-bit greys keep their upper 8 bits, where
-    Pillow alone would cut them off at 255.
+    are laid on white, as a page would show them. Greys of 9 to 16 bits keep their upper 8 bits, and
+    those of floats are scaled, to 0 to 255 as they are, of 0 to 1 or of any range, where Pillow
+    alone would cut them off at 255.
     """
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         greys = np.clip(np.asarray(image), 0, 65535)
-        greys >>= 8
+        # Files of 12 bits have 16 in which the upper ones are not used.
+        greys >>= 8 if greys.max() > 4095 else 4 if greys.max() > 255 else 0
         image = Image.fromarray(greys.astype(np.uint8))
+    if image.mode == "F":
+        greys = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
+        least, most = min(0, greys.min()), greys.max()
+        most = next((usual for usual in (1, 255) if most <= usual), most)
+        image = Image.fromarray(((greys - least) * (255 / (most - least))).astype(np.uint8))
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

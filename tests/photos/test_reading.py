@@ -76,6 +76,29 @@ def saved(image, kind, **options):
     return content.getvalue()
 
 
+# Values of two halves, and the greys that they are.
+DEEP = [
+    (np.float32, (0.25, 1.0), (64, 255)),
+    (np.float32, (64.0, 255.0), (64, 255)),
+    (np.float32, (-1.0, 1.0), (0, 255)),
+    (np.float32, (0.0, 8000.0), (0, 255)),
+    (np.float32, (np.nan, 1.0), (0, 255)),
+    (np.float32, (0.0, 0.0), (0, 0)),
+    # Of 12 and of 8 bits in 16, and of 32.
+    (np.uint16, (0x400, 0xC00), (64, 192)),
+    (np.uint16, (64, 192), (64, 192)),
+    (np.int32, (0x4000, 0xC000), (64, 192)),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "greys"), DEEP)
+def test_tiff_files_of_floats_and_of_few_bits_are_not_black(tmp_path, kind, values, greys):
+    levels = np.repeat(np.array([values], kind), 32, axis=1).repeat(64, axis=0)
+    Image.fromarray(levels).save(tmp_path / "a.tiff")
+    pixels = read_photo(tmp_path / "a.tiff", SIZE)
+    np.testing.assert_allclose(pixels[32, [8, 56]], [[grey] * 3 for grey in greys], atol=1)
+
+
 def test_greys_of_1_8_and_16_bits(tmp_path):
     levels = np.zeros(SIZE, dtype=np.uint16)
     levels[:, :32], levels[:, 32:] = 0x4000, 0xC000
