@@ -5,9 +5,9 @@
     python prepare_text.py --data data/mine --captions mine.csv --language fr
 
 Reads   the captions    in DATA or at --captions: Flickr8k, Flickr30k, Karpathy,
-                        COCO, CSV, TSV, .txt, as data/README.md has it
-        DATA/Flickr_8k.trainImages.txt  the photos of the training split; with
-                        devImages and testImages, which must name none of them
+                        COCO, CSV, JSON, .txt …, as data/README.md has it
+        Flickr_8k.trainImages.txt  or train.txt, in DATA or beside the captions:
+                        the training photos; with those of the other splits
         the photos      in DATA, where prepare_photos.py found them or at
                         --photos: names only, to count those without captions
 Writes  DATA/split-captions.tsv the captions as written, with their splits
@@ -19,19 +19,19 @@ Next    python train.py, once python prepare_photos.py has run too.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
-from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
-from captioning.photos.listing import path_of, photo_folders
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
+from captioning.photos.listing import PhotoNames, path_of, photo_folders
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
-from captioning.text.splits import decide_splits, has_split_files
-from captioning.text.summary import summarize, warn_of_cleaning
+from captioning.text.splits import LOOKED_FOR, decide_splits, find_split_files
+from captioning.text.summary import check_photo_names, summarize, warn_of_cleaning, warn_of_numbers
 from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
 from captioning.text.words import ENGLISH, language_code, word_cleaner
 
@@ -68,12 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Names of photos at an address are not fetched.
     folders = [path for path in photo_folders(data, options.photos) if isinstance(path, Path)]
     # Where there are no captions no lock should be left.
-    files = find_captions(data, options.captions, folders)
+    photos = PhotoNames(folders)
+    files = find_captions(data, options.captions, folders, photos)
+    split_files = find_split_files(data, files)
+    check_random_splits(options, split_files)
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
-        captioned = read_captioned_photos(data, files, columns)
+        captioned = read_captioned_photos(data, files, photos, columns)
+        missing = check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
-        splits, origin = decide_splits(data, captioned, shares, options.split_seed)
+        seed = options.split_seed
+        splits, origin = decide_splits(data, captioned, split_files, shares, seed)
         names = ("language", "min_word_length", "keep_numbers", "min_word_count")
         cleaning = {name: getattr(options, name) for name in names}
         keep_numbers = options.keep_numbers
@@ -90,9 +95,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(parser.describe(options))
     for path, kind in captioned.kinds.items():
         print(wrapped(one_line(f"captions: {path}, taken for {kind}")))
+    for what, count in captioned.counts.items():
+        if count:
+            print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
-    print(summarize(text, folders))
-    if warning := warn_of_cleaning(text.captions, text.descriptions):
+    print(summarize(text, photos.files.keys(), folders))
+    warnings = [missing, warn_of_cleaning(captions, descriptions)]
+    if not split_files and not captioned.names_splits:
+        warnings.append(wrapped(f"warning: the splits are random: {LOOKED_FOR}"))
+    if not keep_numbers:
+        kept = word_cleaner(options.min_word_length, options.language, keep_numbers=True)
+        warnings.append(warn_of_numbers(captions, kept))
+    for warning in filter(None, warnings):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     print(f"next: python train.py --data {quoted(data)}")
@@ -110,11 +124,15 @@ def check_arguments(options: argparse.Namespace) -> None:
             "--validation-share and --test-share leave nothing to train on: their sum must be "
             "less than 1"
         )
+
+
+def check_random_splits(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
+    """Raises `UserError` for flags of random splits where files name the splits."""
     random = sorted(options.typed & {"split_seed", "validation_share", "test_share"})
-    if random and has_split_files(data):
+    if random and files:
         raise UserError(
-            f"--{random[0].replace('_', '-')} is for random splits, but {data} has files of the "
-            f"splits: leave it out, or remove {', '.join(SPLITS.values())}"
+            f"--{random[0].replace('_', '-')} is for random splits, but there are files of the "
+            f"splits: leave it out, or remove {', '.join(map(str, files.values()))}"
         )
 
 

@@ -50,8 +50,8 @@ RESULTS_PAGE = "captions.html"
 
 # Which script makes which files of DATA.
 _OF_PHOTOS = (FEATURES, MAPPED_FEATURES, FEATURES_INDEX, FEATURES_CACHE, PHOTO_FOLDERS)
-_MAKERS = dict.fromkeys((*_OF_PHOTOS, ENCODER_RECORD), "prepare_photos.py")
-_MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_text.py")
+MAKERS = dict.fromkeys((*_OF_PHOTOS, ENCODER_RECORD), "prepare_photos.py")
+MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_text.py")
 
 OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
 
@@ -91,8 +91,8 @@ def command_for(path: Path, data: Path | None = None) -> str:
     folder = path.parent
     is_model = (folder / CAPTIONER).exists() or (folder / RECIPE).exists()
     is_copied = is_model and path.name in (ENCODER_RECORD, VOCABULARY)
-    if path.name in _MAKERS and not is_copied:
-        return f"run python {_MAKERS[path.name]} --data {quoted(folder)}"
+    if path.name in MAKERS and not is_copied:
+        return f"run python {MAKERS[path.name]} --data {quoted(folder)}"
     if folder.resolve() == pretrained_model().resolve():
         return "it comes with the project: fetch the project"
     recipe = _read_toml(folder / RECIPE)

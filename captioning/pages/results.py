@@ -11,7 +11,7 @@ from captioning.files import CURVES, RECIPE, photo_id
 from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
 from captioning.photos.features import SkippedPhoto
-from captioning.photos.listing import find_photos
+from captioning.photos.listing import find_photos, photo_ids
 from captioning.scores import report, scoring
 
 
@@ -30,7 +30,7 @@ def make_cards(
     # address are not fetched.
     local = [folder for folder in folders if isinstance(folder, Path)]
     found = [path for folder in local for path in find_photos(folder)]
-    paths = {photo_id(path.name): path for path in reversed(found)}
+    paths = dict(zip(reversed(photo_ids(found)), reversed(found), strict=True))
     cards = []
     for index, photo in enumerate(references.photo_ids):
         # Decodings that wrote the same caption share one.

@@ -4,7 +4,10 @@ A folder may be an address, such as s3://bucket/photos: a UPath of universal_pat
 stands where a Path does then.
 """
 
+import filecmp
 import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -65,7 +68,7 @@ def find_photos(
     skipped = {} if skipped is None else skipped
     left_out = Counter() if left_out is None else left_out
     found = []
-    for path in _walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
+    for path in walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
         if is_photo_name(path.name):
             found.append(path)
         else:
@@ -73,9 +76,12 @@ def find_photos(
     return sorted(found)
 
 
-def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
+def walk(folder: Path, skipped: dict[str, str] | None = None) -> Iterator[Path]:
+    """Yields the files in a folder and the folders below it, but for hidden ones."""
+
     def report(error: OSError) -> None:
-        skipped[error.filename] = error.strerror
+        if skipped is not None:
+            skipped[error.filename] = error.strerror
 
     for parent, folders, names in os.walk(folder, onerror=report):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -133,8 +139,60 @@ def list_photos(
     Features are found by the photo id alone, so that another photo of the same id is skipped.
     """
     photos: dict[str, Path] = {}
-    for path in expand_paths(folders, skipped, left_out):
-        kept = photos.setdefault(photo_id(path.name), path)
+    found = expand_paths(folders, skipped, left_out)
+    for photo, path in zip(photo_ids(found), found, strict=True):
+        kept = photos.setdefault(photo, path)
         if kept is not path:
             skipped[str(path)] = f"{kept} has the same photo id"
     return photos
+
+
+def photo_ids(paths: Sequence[Path]) -> list[str]:
+    """Returns the id of each photo: that of its name, or of its folder and name, as `train/001`.
+
+    The folder is there where other folders have photos of the same name, and not mere copies.
+    """
+    names = [photo_id(path.name) for path in paths]
+    of_name: dict[str, list[Path]] = {}
+    for name, path in zip(names, paths, strict=True):
+        of_name.setdefault(name, []).append(path)
+    several = {name for name, same in of_name.items() if len(same) > 1 and not _are_copies(same)}
+    pairs = zip(names, paths, strict=True)
+    return [f"{path.parent.name}/{name}" if name in several else name for name, path in pairs]
+
+
+def _are_copies(paths: Sequence[Path]) -> bool:
+    # Photos at an address are not fetched, and two of a folder have the same id anyway.
+    is_told = all(isinstance(path, Path) and path.is_file() for path in paths)
+    if not is_told or len({path.parent.name for path in paths}) == 1:
+        return True
+    return all(filecmp.cmp(paths[0], path, shallow=False) for path in paths[1:])
+
+
+class PhotoNames:
+    """The photos of a data set, which names in captions files and split files may mean."""
+
+    def __init__(self, folders: Iterable[Path] = ()):
+        paths = [path for folder in folders for path in find_photos(folder)]
+        # Of two with the same id the first counts.
+        pairs = zip(reversed(photo_ids(paths)), reversed(paths), strict=True)
+        self.files = dict(pairs)  # photo id -> its file
+        self._in_folders = {photo.rpartition("/")[2] for photo in self.files if "/" in photo}
+
+    def id_of(self, name: str, file: Path = Path()) -> str:
+        """Returns the id of the photo of a name, with or without folders and extension.
+
+        `file` is the one that has the name, for photos in its folder. Raises `UserError` if it may
+        be one of several.
+        """
+        *folders, whole = re.split(r"[/\\]", unicodedata.normalize("NFC", name))
+        # A name with dots may lack its extension.
+        photo = whole if whole in self.files else photo_id(name)
+        if photo not in self._in_folders:
+            return photo
+        with_folder = f"{[file.parent.name, *folders][-1]}/{photo}"
+        if with_folder not in self.files:
+            which = " or ".join(sorted(x for x in self.files if x.endswith(f"/{photo}")))
+            rule = "write its folder before it, or name the folder of the photos with --photos"
+            raise UserError(f"{file} names {name}, which may be {which:.80}: {rule}")
+        return with_folder

@@ -1,65 +1,71 @@
 """Tells of what kind a captions file is, and reads its rows.
 
-To add a kind, write its line of `_KINDS_OF_LINES`, or a function that yields its rows and its line
-of `_KINDS_OF_JSON`. Any other file is taken for a table.
+To add a kind, write its line of `_KINDS_OF_LINES`, or a reader of its own and the line of
+`open_captions` that calls it. Any other file is taken for a table.
 """
 
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from captioning.cli import UserError
-from captioning.photos.listing import find_photos
+from captioning.photos.listing import PhotoNames, walk
 from captioning.photos.reading import is_photo_name
+from captioning.text.caption_rows import (
+    CAPTION_NAMES,
+    SPLIT_NAMES,
+    Columns,
+    KindError,
+    Row,
+    find_columns,
+)
 
 # What a message says of a file that is of no kind.
 _KNOWN = (
-    "name.jpg#0<TAB>caption, results.csv of Kaggle's Flickr30k, Karpathy's dataset_*.json, COCO's "
-    "captions_*.json, photos with a .txt beside each, or CSV or TSV with photos and captions, in "
-    "columns that --photo-column and --caption-column name by header or number"
+    "name.jpg#0<TAB>caption, results.csv of Kaggle's Flickr30k, JSON, JSON Lines, photos with a "
+    ".txt each, or CSV or TSV with photos and captions, in columns that --photo-column and "
+    "--caption-column name by header or number"
 )
 
-
-class KindError(Exception):
-    """A captions file, or a row of it, of no known kind; the message goes on after its name."""
-
-
-class Row(NamedTuple):
-    """One caption of a photo."""
-
-    place: str  # such as `line 3`
-    name: str  # of the photo's file
-    caption: str
-    split: Any = None  # as the file calls it
+# What is not opened: how its name ends, and what to do.
+UNOPENED = {
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive: unpack it there"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a workbook: save its sheet as CSV"),
+    **dict.fromkeys((".pkl", ".npy", ".mat", ".arrow"), "holds objects: save them as CSV or JSON"),
+}
 
 
-def open_captions(path: Path, columns: Sequence[str] = ("", "")) -> tuple[str, Iterator[Row]]:
+def open_captions(
+    path: Path, photos: PhotoNames, columns: Sequence[str] = ("", "")
+) -> tuple[str, Iterator[Row]]:
     """Tells the kind of a captions file or folder, and opens its rows.
 
-    `columns` of a table, of photos and captions, are headers or numbers, empty where not named.
+    `columns`, of photos and captions, are headers, keys or numbers, empty where not named.
 
     Raises:
         KindError: if it is of no known kind.
         UserError: if it is no text.
     """
+    ending = path.suffix.lower()
     if path.is_dir():
-        return "photos with a .txt beside each", _text_rows(path)
-    if path.suffix.lower() == ".json":
-        return _open_json(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        return _open_texts(path, photos)
+    if remedy := UNOPENED.get(ending):
+        raise KindError(remedy)
+    if ending in (".json", ".jsonl", ".ndjson"):
+        return _open_json(path, columns)
+    if ending == ".parquet":
+        return _open_parquet(path, columns)
     lines = list(read_lines(path))
     first = next((line for line in lines if line.strip()), "")
     for name, (beginning, row) in _KINDS_OF_LINES.items():
         if re.match(beginning, first):
             return name, _line_rows(lines, name, beginning, row)
     return _open_table(lines, first, columns)
-
-
-def _unknown(start: str, more: str = "") -> KindError:
-    return KindError(f"begins with {start[:60]!r}, which is of no known kind{more}: {_KNOWN}")
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -75,10 +81,6 @@ def read_lines(path: Path) -> Iterator[str]:
                 raise UserError(f"{path} line {number} {fault}")
             # A byte-order mark is no part of a name; files that were joined have it further down.
             yield line.removesuffix("\n").removeprefix("\ufeff")
-
-
-def _in_one_line(caption: str) -> str:
-    return re.sub(r"\r\n?|\n", " ", caption).strip()
 
 
 # ---- A caption a line ----
@@ -105,113 +107,43 @@ def _line_rows(lines: Sequence[str], name: str, beginning: str, row: str) -> Ite
             raise KindError(f"line {number} is not of {name}")
 
 
-# ---- JSON ----
-
-
-def _karpathy_rows(content: dict[str, Any]) -> Iterator[Row]:
-    for index, image in enumerate(content["images"]):
-        place = f"images[{index}]"
-        name = _field(image, "filename", str, place)
-        for sentence in _field(image, "sentences", list, place):
-            caption = _field(sentence, "raw", str, f"a sentence of {place}")
-            yield Row(place, name, _in_one_line(caption), image.get("split"))
-
-
-def _coco_rows(content: dict[str, Any]) -> Iterator[Row]:
-    names = {}
-    for index, image in enumerate(content["images"]):
-        place = f"images[{index}]"
-        names[_field(image, "id", (int, str), place)] = _field(image, "file_name", str, place)
-    if len(names) < len(content["images"]):
-        raise KindError("has two images of the same id")
-    for index, annotation in enumerate(content["annotations"]):
-        place = f"annotations[{index}]"
-        image = _field(annotation, "image_id", (int, str), place)
-        if image not in names:
-            raise KindError(f"{place} is of the image {image!r:.40}, which images does not have")
-        yield Row(place, names[image], _in_one_line(_field(annotation, "caption", str, place)))
-
-
-def _field(record: Any, key: str, kind: type | tuple[type, ...], place: str) -> Any:
-    value = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(value, kind):
-        raise KindError(f"{place} has no {key}, or none that can be right")
-    return value
-
-
-# Name of a kind, the lists that tell it, and the function that yields its rows.
-_KINDS_OF_JSON = (
-    ("COCO's captions", ("images", "annotations"), _coco_rows),
-    ("Karpathy's JSON", ("images",), _karpathy_rows),
-)
-
-
-def _open_json(text: bytes) -> tuple[str, Iterator[Row]]:
-    try:
-        content = msgspec.json.decode(text)
-    # Of damaged files, and of what is nested too deep.
-    except (ValueError, RecursionError) as error:
-        raise KindError(f"cannot be read as JSON ({error})") from error
-    for name, keys, rows_of in _KINDS_OF_JSON:
-        if isinstance(content, dict) and all(isinstance(content.get(key), list) for key in keys):
-            return name, rows_of(content)
-    raise _unknown(text[:100].decode("utf-8", "replace"))
-
-
 # ---- Tables ----
 
-# Headers by which the columns of photos and of captions are told, in lower case.
-_PHOTO_HEADERS = (
-    *("file", "file_name", "filename", "image", "image_file", "image_filename", "image_id"),
-    *("image_name", "image_path", "img", "path", "photo", "photo_name"),
-)
-_CAPTION_HEADERS = ("caption", "captions", "comment", "description", "raw", "sentence", "text")
-
-_SEPARATORS = {"\t": "TSV", ";": "CSV with semicolons", ",": "CSV"}
+_SEPARATORS = {"\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars", ",": "CSV"}
 
 
-def _open_table(lines: list[str], first: str, named: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    fault = ""
+def _open_table(lines: list[str], first: str, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+    fault = f"begins with {first[:60]!r}, which is of no known kind: {_KNOWN}"
     for mark, kind in _SEPARATORS.items():
         # More than any row of headers has, and no more than the reader takes as one cell.
         cells = next(csv.reader([first[:10_000]], delimiter=mark), [])
-        header = [cell.strip().lower() for cell in cells]
-        photo, caption = _find_columns(header, named)
-        if photo is not None and caption is not None and photo != caption:
-            # Without a header the first row has a photo's name or number.
-            if not any(map(is_photo_name, header)) and not header[photo].isdecimal():
-                # Blank lines are passed over.
-                lines[lines.index(first)] = ""
-            split = header.index("split") if "split" in header else None
-            rows = _table_rows(lines, mark, len(header), (photo, caption, split))
-            return f"{kind}, columns {photo + 1} and {caption + 1}", rows
-        if len(header) > 1:
-            fault = f" (as a table it has the columns {', '.join(map(repr, header))})"
-    raise _unknown(first, fault)
+        header = [cell.strip() for cell in cells]
+        photos = [k for k, cell in enumerate(header) if is_photo_name(cell)]
+        try:
+            if len(header) == 2 and len(photos) == 1 and wanted == ("", ""):
+                # Without a header.
+                columns = Columns(photos[0], [1 - photos[0]])
+            elif len(header) > 1:
+                columns = find_columns(header, wanted)
+            else:
+                continue
+        except KindError as error:
+            fault = str(error)
+            continue
+        what = f"columns {columns.photo + 1} and {columns.captions[0] + 1}"
+        # Columns that are named by number may have no header.
+        if not photos and not header[columns.photo].isdecimal():
+            what = columns.describe(header)
+            # Blank lines are passed over.
+            lines[lines.index(first)] = ""
+        return f"{kind}, {what}", _table_rows(lines, mark, len(header), columns)
+    raise KindError(fault)
 
 
-def _find_columns(header: Sequence[str], named: Sequence[str]) -> list[int | None]:
-    """Finds the columns that are named, or told by headers or by a photo's name."""
-    found: list[int | None] = []
-    for name, usual in zip(named, (_PHOTO_HEADERS, _CAPTION_HEADERS), strict=True):
-        wanted = (name.lower(),) if name else usual
-        columns = [k for k, cell in enumerate(header) if cell in wanted or name == str(k + 1)]
-        if usual is _PHOTO_HEADERS and not name:
-            columns += [k for k, cell in enumerate(header) if is_photo_name(cell)]
-        found.append(columns[0] if len(columns) == 1 else None)
-    # Of two columns the other is the other.
-    for this, other in ((0, 1), (1, 0)):
-        if len(header) == 2 and found[this] is None and found[other] is not None:
-            found[this] = None if named[this] else 1 - found[other]
-    return found
-
-
-def _table_rows(
-    lines: Sequence[str], mark: str, width: int, columns: tuple[int, int, int | None]
-) -> Iterator[Row]:
+def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -> Iterator[Row]:
     # Quotes are meant as quotes in commas' company; in many a TSV they are part of the text.
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=mark, strict=mark != "\t")
-    (photo, caption, split), end = columns, 0
+    end = 0
     try:
         for cells in reader:
             place, end = f"line {end + 1}", reader.line_num
@@ -223,26 +155,125 @@ def _table_rows(
             if len(cells) != width:
                 rule = "a caption that holds the sign between them must stand in quotes"
                 raise KindError(f"{place} has {len(cells)} columns, the first row {width}: {rule}")
-            of_split = None if split is None else cells[split]
-            yield Row(place, cells[photo].strip(), _in_one_line(cells[caption]), of_split)
+            yield columns.row(place, cells)
     except csv.Error as error:
         rule = "a quote must be closed, and stand twice within quotes"
         raise KindError(f"line {end + 1} is no row of a table ({error}): {rule}") from error
 
 
-# ---- Photos with a text beside each ----
+# ---- Records: JSON, JSON Lines, Parquet ----
+
+_JSON = msgspec.json.Decoder()
 
 
-def find_texts(folder: Path) -> dict[Path, Path]:
-    """Returns each .txt below a folder with the photo of its name."""
-    photos = {photo.with_suffix(".txt"): photo for photo in find_photos(folder)}
-    return {text: photo for text, photo in photos.items() if text.is_file()}
+def _open_json(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    # A record a line, whatever the file is called.
+    is_lines = path.suffix.lower() != ".json" or re.match(rb"\s*\{.*\}\s*\n\s*\{", text)
+    try:
+        content = _JSON.decode_lines(text) if is_lines else _JSON.decode(text)
+    # Of damaged files, and of what is nested too deep.
+    except (ValueError, RecursionError) as error:
+        raise KindError(f"cannot be read as JSON ({error})") from error
+    return _open_records("JSON", _records_in(content), wanted)
 
 
-def _text_rows(folder: Path) -> Iterator[Row]:
-    for text, photo in find_texts(folder).items():
-        for number, line in enumerate(read_lines(text), start=1):
-            if line.strip():
-                # With its folder, since two folders may have a photo of the same name.
-                place = f"{text.relative_to(folder)} line {number}"
-                yield Row(place, str(photo.relative_to(folder)), line.strip())
+def _records_in(content: Any) -> list[dict[str, Any]]:
+    """Finds the records of photos: in a list, under a key, under one for each split, or by name."""
+    if _are_records(content):
+        return content
+    if isinstance(content, dict):
+        images = content.get("images")
+        if isinstance(images, list) and "annotations" in content:
+            return _records_of_coco(images, content["annotations"])
+        # COCO's photos for the test have no captions.
+        if images and _are_records(images) and {"id", "file_name"} <= images[0].keys():
+            return [] if images[0].keys().isdisjoint(CAPTION_NAMES) else images
+        if content and all(key.lower() in SPLIT_NAMES for key in content):
+            parts = {key: _records_in(part) for key, part in content.items()}
+            return [{**record, "split": key} for key, part in parts.items() for record in part]
+        lists = [value for value in content.values() if value and _are_records(value)]
+        if len(lists) == 1:
+            return lists[0]
+        if all(isinstance(value, str | list | dict) for value in content.values()):
+            records = (x if isinstance(x, dict) else {"caption": x} for x in content.values())
+            return [{**x, "image": name} for name, x in zip(content, records, strict=True)]
+    shown = ", ".join(map(repr, [*content][:20])) if isinstance(content, dict) else repr(content)
+    raise KindError(f"has no list of records, and no names of photos with captions: {shown:.200}")
+
+
+def _are_records(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _records_of_coco(images: list[Any], annotations: Any) -> list[dict[str, Any]]:
+    """Gives each annotation the file name of its image."""
+    try:
+        names = {image["id"]: image["file_name"] for image in images}
+        for annotation in annotations:
+            annotation["file_name"] = names[annotation["image_id"]]
+    except (KeyError, TypeError) as error:
+        fault = "has an image without id or file_name, or an annotation of none of the images"
+        raise KindError(f"{fault} ({error})") from error
+    if len(names) < len(images):
+        raise KindError("has two images of the same id")
+    return annotations
+
+
+def _open_records(
+    kind: str, records: Sequence[dict[str, Any]], wanted: Sequence[str]
+) -> tuple[str, Iterator[Row]]:
+    names = list(dict.fromkeys(chain.from_iterable(records)))
+    if not records:
+        return f"{kind} without captions", iter(())
+    columns = find_columns(names, wanted)
+    # VizWiz has captions that its makers rejected.
+    kept = [record for record in records if not record.get("is_rejected")]
+    rejected = f", {len(records) - len(kept):,d} rejected ones left out" * (
+        len(kept) < len(records)
+    )
+    rows = (
+        columns.row(f"record {number}", [record.get(name) for name in names])
+        for number, record in enumerate(kept)
+    )
+    return f"{kind}, {columns.describe(names)}{rejected}", rows
+
+
+def _open_parquet(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        needed = "is a Parquet file, which needs pyarrow: python -m pip install pyarrow"
+        raise KindError(needed) from error
+    try:
+        return _open_records("Parquet", parquet.read_table(path).to_pylist(), wanted)
+    except ValueError as error:
+        raise KindError(f"cannot be read as Parquet ({error})") from error
+
+
+# ---- Photos with a text each ----
+
+# kohya's programs write .caption.
+_TEXTS = (".txt", ".caption")
+
+
+def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
+    """Returns each text below a folder with the photo of its name, beside it or elsewhere."""
+    texts = [path for path in sorted(walk(folder)) if path.suffix.lower() in _TEXTS]
+    named = {text: photos.files.get(photos.id_of(str(text.with_suffix("")))) for text in texts}
+    return {text: photo for text, photo in named.items() if photo}
+
+
+def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
+    texts = find_texts(folder, photos)
+    if len({*texts.values()}) < len(texts):
+        raise KindError("has two texts of some photos: name the folder of one with --captions")
+    endings = sorted({text.suffix.lower() for text in texts}) or _TEXTS
+    rows = (
+        # A photo's folder may tell its split.
+        Row(f"{text.relative_to(folder)} line {number}", str(photo), line)
+        for text, photo in texts.items()
+        for number, line in enumerate(read_lines(text), start=1)
+        if line.strip()
+    )
+    return f"photos with a {' or '.join(endings)} each", rows

@@ -1,33 +1,45 @@
 """Finds the captions files of a data set and reads them, by photo."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
 from captioning.cli import UserError, quoted
-from captioning.files import CAPTIONS, SPLIT_CAPTIONS, photo_id
-from captioning.text.caption_kinds import KindError, Row, find_texts, open_captions
+from captioning.files import CAPTIONS, MAKERS
+from captioning.photos.listing import PhotoNames
+from captioning.text.caption_kinds import UNOPENED, find_texts, open_captions
+from captioning.text.caption_rows import SPLIT_NAMES, KindError, Row, plain_caption, texts_in
 
-# Names of captions files, in lower case; the files of the first line that has any count.
+# Names of captions files, in lower case; the files of the first line that has any count, and of
+# the second table only where photos have no texts.
 _OF_COCO = "captions_*.json"  # a file for each split
 _NAMES = (
     (CAPTIONS.lower(),),
-    ("*.token", "captions.txt", "captions.[ct]sv", "results.csv", "dataset*.json", _OF_COCO),
-    ("*.csv", "*.tsv"),
+    ("*.token", "captions.txt", "captions.[ct]sv", "results.csv", "dataset_*.json", _OF_COCO),
+    ("metadata.jsonl", "metadata.csv"),
+    ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
+)
+_OTHER_NAMES = (("*.json", "*.parquet"), tuple(f"*{ending}" for ending in UNOPENED))
+
+# What they are called that hold none: of data sets, of an earlier version, and of this one.
+_NO_CAPTIONS = (
+    *("dataset_info*.json", "*_stats.json", "instances_*.json", "*keypoints_*.json"),
+    *("package.json", "places.json", "splits.json", *MAKERS),
 )
 
-# What files call the splits; restval is what COCO's validation photos left for training.
-_SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training", "restval"), "train"),
-    **dict.fromkeys(("dev", "val", "valid", "validation"), "dev"),
-    "test": "test",
-}
+# The share of captions that may be several, joined in one cell, from which on a file is refused:
+# a few have a line break or a bar of their own.
+JOINED_SHARE = 0.2
+_JOINED = "joined"
 
 
-def find_captions(data: Path, named: Sequence[Path], photo_folders: Sequence[Path]) -> list[Path]:
-    """Returns where a data set's captions are: files, or folders with a .txt beside each photo.
+def find_captions(
+    data: Path, named: Sequence[Path], photo_folders: Sequence[Path], photos: PhotoNames
+) -> list[Path]:
+    """Returns where a data set's captions are: files, or folders with a text for each photo.
 
     Raises:
         UserError: if none are found, several may be meant, or one that was named is missing.
@@ -38,65 +50,98 @@ def find_captions(data: Path, named: Sequence[Path], photo_folders: Sequence[Pat
             raise UserError(f"{path} is missing: put it there, then {command} --captions FILE")
     if named:
         return list(named)
-    found = _find_files(data)
-    if len(found) > 1 and not all(fnmatch(path.name.lower(), _OF_COCO) for path in found):
+    texts = [folder for folder in photo_folders if find_texts(folder, photos)]
+    found = _find_files(data, _NAMES, photos) or texts
+    found = found or [folder for folder in [data] if find_texts(folder, photos)]
+    found = found or _find_files(data, _OTHER_NAMES, photos)
+    if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
         raise UserError(f"{data} holds {which}: {command} --captions FILE")
-    found = found or [folder for folder in photo_folders if find_texts(folder)]
     if not found:
         raise UserError(
             f"{data / CAPTIONS} is missing, and no other captions file is there: put the captions "
             "there, one a line as name.jpg#0<TAB>caption or as a CSV file of photos and captions, "
-            f"then {command}, or name their file with --captions"
+            f"then {command}, or name their file or folder with --captions"
         )
     return found
 
 
-def _find_files(data: Path) -> list[Path]:
+def _find_files(data: Path, table: Sequence[Sequence[str]], photos: PhotoNames) -> list[Path]:
     """Lists the files of the most usual names, in the data folder, or else one or two below."""
     # An archive that holds its file twice has the copy in a folder below.
     levels = [list(data.glob(level)) for level in ("[!.]*", "*/[!.]*", "*/*/[!.]*")]
-    for names in _NAMES:
+    for names in table:
         for paths in levels:
-            found = [path for path in paths if any(fnmatch(path.name.lower(), n) for n in names)]
-            if found := [path for path in found if path.is_file() and path.name != SPLIT_CAPTIONS]:
+            found = [path for path in paths if _is_of(path, names) and path.is_file()]
+            # A photo may have a file that tells where it is from.
+            found = [path for path in found if photos.id_of(str(path)) not in photos.files]
+            if found := [path for path in found if not _is_of(path, _NO_CAPTIONS)]:
                 return sorted(found)
     return []
 
 
-@dataclass(frozen=True)
+def _is_of(path: Path, names: Sequence[str]) -> bool:
+    return any(fnmatch(path.name.lower(), name) for name in names)
+
+
+def split_told(path: Path, data: Path) -> str:
+    """Returns the split that the name of a file or of a folder around it tells, or nothing."""
+    below = path.relative_to(data) if path.is_relative_to(data) else Path(*path.parts[-3:])
+    for part in (below.stem, *reversed(below.parts[:-1])):
+        for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part):
+            if split := SPLIT_NAMES.get(word.lower()):
+                return split
+    return ""
+
+
+@dataclass
 class CaptionedPhotos:
     """What the captions files of a data set say."""
 
+    photos: PhotoNames  # by which names are understood
     captions: dict[str, list[str]] = field(default_factory=dict)  # photo id -> as written, in order
     file_names: dict[str, str] = field(default_factory=dict)  # photo id -> file name
     split_of: dict[str, str] = field(default_factory=dict)  # photo id -> split, if the files say so
     kinds: dict[Path, str] = field(default_factory=dict)  # what each file was taken for
+    counts: Counter[str] = field(default_factory=Counter)  # of captions that are not as they were
 
-    def add(self, row: Row) -> None:
-        """Adds a caption; raises `KindError` if it cannot be right."""
-        photo, place = photo_id(row.name), row.place
+    @property
+    def names_splits(self) -> bool:
+        """Whether the captions files tell the splits; without training photos they do not."""
+        return "train" in self.split_of.values()
+
+    def add(self, row: Row, path: Path) -> None:
+        """Adds a row of a file; raises `KindError` if it cannot be right."""
+        place, texts = row.place, texts_in(row.captions, row.place)
+        if not texts:
+            self.counts["photos without captions, left out"] += 1
+            return
+        photo = self.photos.id_of(row.name, path)
         if not photo or re.search(r"[\t\r\n]", row.name):
             raise KindError(f"{place} names the photo {row.name!r}, which is no name of a file")
         # The official file has dog.jpg.1 once, and other people other upper-case letters.
-        name = re.sub(r"\.[0-9]+$", "", row.name.lower())
-        if (earlier := self.file_names.setdefault(photo, name)) != name:
+        name = re.sub(r"\.[0-9]+$", "", row.name)
+        if (earlier := self.file_names.setdefault(photo, name)).lower() != name.lower():
             raise KindError(f"{place} names {row.name!r}, which has the photo id of {earlier!r}")
         if row.split is not None:
-            split = _SPLIT_NAMES.get(str(row.split).strip().lower())
+            split = SPLIT_NAMES.get(str(row.split).strip().lower())
             if not split:
-                known = ", ".join(_SPLIT_NAMES)
+                known = ", ".join(SPLIT_NAMES)
                 raise KindError(f"{place} has the split {row.split!r:.40}, none of {known}")
             if self.split_of.setdefault(photo, split) != split:
                 raise KindError(f"{place} has {row.name!r} in another split than an earlier row")
-        if re.search(r"#[0-9]+\t", row.caption):
-            raise KindError(f"{place} holds two captions, since a line end is missing")
-        self.captions.setdefault(photo, []).append(row.caption)
+        for text in texts:
+            caption, is_joined, had_marks = plain_caption(text)
+            if re.search(r"#[0-9]+\t", caption):
+                raise KindError(f"{place} holds two captions, since a line end is missing")
+            self.captions.setdefault(photo, []).append(caption)
+            self.counts[_JOINED] += is_joined
+            self.counts["captions with marks such as <start>, which were dropped"] += had_marks
 
 
 def read_captioned_photos(
-    data: Path, files: Sequence[Path], columns: Sequence[str] = ("", "")
+    data: Path, files: Sequence[Path], photos: PhotoNames, columns: Sequence[str] = ("", "")
 ) -> CaptionedPhotos:
     """Reads the captions files of a data set; see `open_captions`.
 
@@ -104,18 +149,28 @@ def read_captioned_photos(
         UserError: if there are none, or a file or a row of it is of no known kind.
     """
     command = f"run python prepare_text.py --data {quoted(data)} again"
-    found = CaptionedPhotos()
-    # COCO has a file for each split, and its name tells which.
-    names = {path: one for path in files for one in _SPLIT_NAMES if one in path.stem.lower()}
-    names = names if 1 < len(files) == len(names) else {}
+    found = CaptionedPhotos(photos)
+    # There may be a file for each split, whose name or folder tells which.
+    told = {path: split_told(path, data) for path in files}
+    told = told if len(files) > 1 and all(told.values()) else {}
     for path in files:
+        earlier = sum(map(len, found.captions.values()))
         try:
-            found.kinds[path], rows = open_captions(path, columns)
+            found.kinds[path], rows = open_captions(path, photos, columns)
             for row in rows:
-                found.add(row._replace(split=names.get(path, row.split)))
+                found.add(row._replace(split=told[path]) if told else row, path)
+            count = sum(map(len, found.captions.values())) - earlier
+            if found.counts.pop(_JOINED, 0) > JOINED_SHARE * count:
+                rule = 'give each a row or a column of its own, or write a list ["…", "…"]'
+                raise KindError(f"has captions that are several, joined by |, ;; or lines: {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
     if not found.captions:
         names = " and ".join(map(str, files))
         raise UserError(f"{names} holds no captions: put them there, then {command}")
+    of_folders = {
+        photo: split_told(Path(found.file_names[photo]).parent, data) for photo in found.captions
+    }
+    if not found.split_of and all(of_folders.values()):
+        found.split_of = of_folders
     return found

@@ -1,17 +1,28 @@
 """Which photos belong to a split: as files say, or at random."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from captioning.cli import UserError, counted, quoted
-from captioning.files import SPLITS, photo_id
+from captioning.files import SPLITS
 from captioning.text.caption_kinds import read_lines
+from captioning.text.caption_rows import SPLIT_NAMES
 from captioning.text.captions import CaptionedPhotos
+
+# What is said where nothing tells the splits.
+LOOKED_FOR = (
+    f"there is no {SPLITS['train']} or train.txt with the others, no column or key split, and no "
+    "folders or captions files named train, val and test"
+)
 
 
 def decide_splits(
-    data: Path, captioned: CaptionedPhotos, shares: Mapping[str, float], seed: int
+    data: Path,
+    captioned: CaptionedPhotos,
+    files: Mapping[str, Path],
+    shares: Mapping[str, float],
+    seed: int,
 ) -> tuple[dict[str, list[str]], str]:
     """Takes the split files; or the splits of the captions files; or splits the photos at random.
 
@@ -24,9 +35,10 @@ def decide_splits(
             captions, two share a photo, or there are too few photos to split.
     """
     photos, split_of = captioned.captions, captioned.split_of
-    if has_split_files(data):
-        return _read_splits(data, photos), f"from {', '.join(SPLITS.values())}"
-    is_named = "train" in split_of.values()
+    if files:
+        names = ", ".join(path.name for path in files.values())
+        return _read_splits(data, captioned, files), f"from {names}"
+    is_named = captioned.names_splits
     split_of = split_of if is_named else dict.fromkeys(photos, "train")
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
@@ -49,21 +61,33 @@ def decide_splits(
     in_order = {split: [name for name in photos if chosen.get(name) == split] for split in SPLITS}
     if not missing:
         return in_order, "from the captions file"
-    named = "from the captions file; " if is_named else ""
-    return in_order, f"{named}{' and '.join(missing)} at random, with seed {seed}"
+    random = f"{' and '.join(missing)} at random, with seed {seed}"
+    return in_order, f"from the captions file; {random}" if is_named else random
 
 
-def has_split_files(data: Path) -> bool:
-    """Returns whether a person's files say which photos belong to which split."""
-    return any((data / name).exists() for name in SPLITS.values())
+def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
+    """Finds a person's files that say which photos belong to which split: split -> file.
+
+    They have the official names, or are called train.txt, val.txt or dev.txt, and test.txt, in the
+    data folder or where the captions files lie. If any is there, those that are missing are named.
+    """
+    for folder in (data, *(path if path.is_dir() else path.parent for path in captions)):
+        if any((folder / name).exists() for name in SPLITS.values()):
+            return {split: folder / name for split, name in SPLITS.items()}
+        texts = sorted(folder.glob("*.[tT][xX][tT]"))
+        found = {SPLIT_NAMES.get(path.stem.lower()): path for path in texts if path not in captions}
+        if "train" in found and not {"dev", "test"}.isdisjoint(found):
+            return {split: found.get(split, folder / f"{split}.txt") for split in SPLITS}
+    return {}
 
 
-def _read_splits(data: Path, captioned: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _read_splits(
+    data: Path, captioned: CaptionedPhotos, files: Mapping[str, Path]
+) -> dict[str, list[str]]:
     """Reads the photo ids of each split in the order of its file, each once."""
     command = f"run python prepare_text.py --data {quoted(data)}"
     splits: dict[str, list[str]] = {}
-    for split, name in SPLITS.items():
-        path = data / name
+    for split, path in files.items():
         if not path.is_file():
             raise UserError(
                 f"{path} is missing: put the names of the {split} photos there, one a line, or "
@@ -71,13 +95,14 @@ def _read_splits(data: Path, captioned: Mapping[str, list[str]]) -> dict[str, li
             )
         # A name may begin with a blank, but editors leave blanks at the end of a line.
         names = [line.rstrip() for line in read_lines(path)]
-        photos = list(dict.fromkeys(photo_id(name) for name in names if name))
-        if captioned.keys().isdisjoint(photos):
+        ids = [captioned.photos.id_of(name, path) for name in names if name]
+        photos = list(dict.fromkeys(ids))
+        if captioned.captions.keys().isdisjoint(photos):
             raise UserError(f"{path} names no photo that has captions: correct it, then {command}")
         for other, photos_of_other in splits.items():
             if shared := sorted({*photos} & {*photos_of_other}):
                 raise UserError(
-                    f"{path} and {data / SPLITS[other]} share {counted(len(shared), 'photo')}, the "
+                    f"{path} and {files[other]} share {counted(len(shared), 'photo')}, the "
                     f"first of them {shared[0]!r}: a photo that is scored must not be trained on, "
                     f"so remove each from one of the two, then {command}"
                 )

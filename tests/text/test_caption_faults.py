@@ -1,6 +1,7 @@
 """What is wrong with a captions file is said in a sentence with its place, or counted."""
 
 import json
+import sys
 
 import pytest
 from support import assert_nothing_done, prepare
@@ -89,19 +90,29 @@ def test_damaged_rows_of_other_tables_are_named(tmp_path, capsys, name, lines, f
     assert_nothing_done(tmp_path, capsys, f"{path} {fault}")
 
 
+GOOD = {"file_name": "x.jpg", "text": "A good dog ."}
+NO_NAME = {"filename": "x\ny.jpg", "sentences": [{"raw": "A"}]}
 JSONS = [
     (json.dumps(karpathy(1))[:150], ["cannot be read as JSON", "truncated"]),
     ("[" * 100_000, ["cannot be read as JSON", "recursion"]),
-    ("null", ["begins with 'null'", "of no known kind", "Karpathy"]),
-    (karpathy(7), ["images[0] has no filename"]),
+    ("null", ["no list of records, and no names of photos with captions: None"]),
+    (karpathy(7), ["record 0 has captions that cannot be right (7)"]),
+    (karpathy(NO_NAME), ["no name of a file"]),
+    (karpathy({"filename": 1.5, "sentences": []}), ["record 0 names the photo 1.5, which is no"]),
     (
-        karpathy({"filename": "x.jpg", "sentences": [{"raw": "A"}, {"raw": None}]}),
-        ["a sentence of images[0] has no raw"],
+        karpathy({"filename": "x.jpg", "sentences": 7}),
+        ["record 0 has captions that cannot be", "7"],
     ),
-    (karpathy({"filename": "x\ny.jpg", "sentences": [{"raw": "A"}]}), ["no name of a file"]),
-    (coco({"image_id": 9, "caption": "A"}), ["annotations[0] is of the image 9, which"]),
-    (coco({"image_id": [1], "caption": "A"}), ["annotations[0] has no image_id, or none"]),
+    (coco({"image_id": 9, "caption": "A"}), ["an annotation of none of the images (9)"]),
+    (coco({"image_id": [1], "caption": "A"}), ["an annotation of none of the images (unhash"]),
+    (coco({"caption": "A"}), ["an annotation of none of the images ('image_id')"]),
     (coco(images=[{"id": 1, "file_name": "x.jpg"}]), ["has two images of the same id"]),
+    (coco(images=[7]), ["an image without id or file_name"]),
+    (coco({"image_id": 1, "title": "A"}), ["no column or key of captions", "'title', 'file_name'"]),
+    ([{"file_name": "x.jpg", "label": 1}], ["such as caption, text, raw", "'file_name', 'label'"]),
+    ([{"name": "x.jpg", "text": 1}, GOOD, {"label": 1}], ["record 0 names the photo None"]),
+    ({"name": "mine", "version": 1}, ["no names of photos with captions: 'name', 'version'"]),
+    ('{"file_name": "x.jpg", "text": "A"}\n{"file_name": ', ["cannot be read as JSON"]),
 ]
 
 
@@ -113,20 +124,94 @@ def test_damaged_json_is_named(tmp_path, capsys, content, words):
     assert_nothing_done(tmp_path, capsys, path, *words, command)
 
 
-def test_damaged_texts_beside_photos_are_named(tmp_path, capsys):
-    for name in ("a", "b", "c", "one/x", "two/x"):
+def listed(mark):
+    """Gives a table whose captions are joined, of each photo in one cell."""
+    rows = "".join(f'{photo},"A dog runs.{mark}A cat sits."\n' for photo in PHOTOS)
+    return {"x.csv": f"image,caption\n{rows}"}
+
+
+TWO_TEXTS = {**dict.fromkeys(PHOTOS, ""), "a.txt": "A dog .", "a.caption": "dog, grass"}
+IN_TWO_FOLDERS = {"x.csv": "image,caption\na.jpg,A dog\n", "one/a.jpg": "1", "two/a.jpg": "2"}
+TRAIN_AND_TEST = {"x.csv": "a.jpg,A dog\n", "train.txt": "a.jpg\n", "test.txt": "b.jpg\n"}
+SHEETS = {"captions_a.json": "[]", "captions_b.json": "[]"}
+
+# Files -> words of the sentence.
+REFUSED = [
+    *((listed(mark), ["captions that are several, joined by |"]) for mark in (" | ", "||", "|")),
+    *((listed(mark), ["or write a list"]) for mark in (";;", " ;; ", "\n", "\r\n", "\\n", " # ")),
+    *((listed(mark), ["captions that are several"]) for mark in ("<br>", "[SEP]", " <sep> ")),
+    ({"x.csv": "image,caption\na.jpg,[A dog. A cat.]\n"}, ["x.csv has captions that are several"]),
+    (TWO_TEXTS, ["two texts of some photos", "--captions"]),
+    (IN_TWO_FOLDERS, ["names a.jpg, which may be one/a or two/a: write its"]),
+    (TRAIN_AND_TEST, ["dev.txt is missing"]),
+    (SHEETS, ["2 files that may be the captions, such as captions_a.json and captions_b.json"]),
+    ({"flickr8k.zip": ""}, ["flickr8k.zip is an archive: unpack it there"]),
+    ({"x/shard.tar": ""}, ["shard.tar is an archive: unpack it there"]),
+    ({"Captions.XLSX": ""}, ["Captions.XLSX is a workbook: save its sheet as CSV"]),
+    ({"captions.pkl": ""}, ["captions.pkl holds objects: save them as CSV or JSON"]),
+    (
+        {"train/metadata.jsonl": '{"file_name": "x.jpg", "label": 1}\n'},
+        ["metadata.jsonl", "'label'"],
+    ),
+    ({"x.jsonl": '{"image": "x.jpg", "text": "A"}\n{"image": \n'}, ["cannot be read as JSON"]),
+    ({"metadata.csv": "file_name,label\nx.jpg,1\n"}, ["metadata.csv", "'file_name', 'label'"]),
+    ({"llava.json": '[{"image": "x.jpg", "conversations": []}]'}, ["'image', 'conversations'"]),
+]
+
+
+@pytest.mark.parametrize(("files", "words"), REFUSED, ids=range(len(REFUSED)))
+def test_what_may_be_meant_otherwise_is_refused(tmp_path, capsys, files, words):
+    for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / f"{name}.txt").write_text("A dog .")
-        (tmp_path / f"{name}.jpg").touch()
-    fault = "two/x.txt line 1 names 'two/x.jpg'"
-    assert_nothing_done(tmp_path, capsys, tmp_path, fault)
+        (tmp_path / name).write_text(content)
+    assert_nothing_done(tmp_path, capsys, tmp_path, *words)
+
+
+def test_parquet_needs_its_package(tmp_path, capsys, monkeypatch):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert_nothing_done(
+        tmp_path, capsys, "x.parquet is a Parquet file, which needs pyarrow: python"
+    )
+
+
+# Name in the captions file, name of the file -> how they differ.
+NAMES = [
+    ("{}", "00000000000{}.jpg", "by leading zeros"),
+    ("p{}.jpg", "P{}.JPG", "in upper and lower case"),
+    ("/upload/1/3f2a9b1c-p{}.jpg", "p{}.jpg", "by a prefix"),
+    ("{}", "COCO_val2014_00000000000{}.jpg", "by a prefix"),
+    ("p{}.jpg", "p{}_small.jpg", "by an ending"),
+    ("https://x.example/p{}.jpg?w=300&h=2", "p{}.jpg", "by an address"),
+    ("p{}.jpg", "q.jpg", "and a file is 'q.jpg'"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "words"), NAMES)
+def test_captions_of_other_photos_are_refused_with_a_name_of_each_side(
+    tmp_path, capsys, name, file, words
+):
+    rows = "".join(f'"{name.format(number)}",A dog\n' for number in range(1, 7))
+    (tmp_path / "x.csv").write_text(f"image,caption\n{rows}")
+    for number in range(1, 7):
+        (tmp_path / file.format(number)).touch()
+    first = f"names {name.format(1)!r}" if "p{}" in name else "name "
+    found = "0 of 6 photos with captions have a file: the captions"
+    assert_nothing_done(tmp_path, capsys, found, first.replace("names", "name"), words, "--photos")
+    # Of a few it is a warning.
+    (tmp_path / "x.csv").write_text(f"image,caption\n{rows}same.jpg,A dog\n")
+    (tmp_path / "same.jpg").touch()
+    assert prepare(tmp_path) == 0
+    errors = " ".join(capsys.readouterr().err.split())
+    assert "warning: 1 of 7 photos with captions have a file: the captions name" in errors
+    assert words in errors
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", ["begins with ''"]),
-        (b"Dear reader", ["begins with 'Dear reader'", "name.jpg#0<TAB>caption", "CSV", "COCO"]),
+        (b"Dear reader", ["begins with 'Dear reader'", "name.jpg#0<TAB>caption", "CSV", "JSON"]),
         (b"x" * 900_000, [f"begins with '{'x' * 60}'", "prepare_text.py --data"]),
         (b"image,caption\n", ["holds no captions"]),
         ("a.jpg,Ein Mädchen".encode("latin-1"), ["line 1 is not UTF-8", "save the file as UTF-8"]),

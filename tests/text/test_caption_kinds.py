@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import assert_nothing_done, prepare
 
@@ -14,7 +15,7 @@ from captioning.text.vocabulary import read_prepared_text
 # Twenty photos, of which some have a caption that tables must quote.
 NAMES = [f"photo {number}.jpg" for number in range(20)]
 TEXTS = {
-    name: [f'A dog, "number {number}", runs .' if number % 3 else "A dog .", f"Cat {'y' * number}."]
+    name: [f'A dog, "{"y" * number}", runs .' if number % 3 else "A dog .", f"Cat {'y' * number}."]
     for number, name in enumerate(NAMES)
 }
 # Two people may write the same.
@@ -67,6 +68,7 @@ SPLIT_FILES = {
 
 FROM_FILE, AT_RANDOM = "from the captions file", "dev and test at random, with seed 1"
 FORM = "the official form, name.jpg#0<TAB>caption"
+WORDS = {"train": "training", "dev": "validation", "test": "testing"}
 
 LEMMAS = {"Flickr8k.lemma.token.txt": OFFICIAL}
 BARE = "".join(f"{name}\t{text}\n" for name, text in ROWS)
@@ -79,20 +81,121 @@ ANSWERS = table(("Bild", "Frage", "Antwort"), *ANSWERS)
 BARS_FILES = dict.fromkeys(("flickr30k/results.csv", "flickr30k/flickr30k/results.csv"), BARS)
 CSV = {"captions.txt": table(("image", "caption"), *ROWS)}
 
+
+def cells(header, write_list):
+    """Gives a table with a list of captions in a cell."""
+    rows = [(write_list(texts), WORDS[SPLIT_OF[name]], name) for name, texts in TEXTS.items()]
+    return table(header, *rows)
+
+
+def numpy_list(texts):
+    return str(np.array(texts, dtype=object))
+
+
+RAW = ("raw", "split", "filename")
+COLUMNS = table(("Image", "caption 1", "caption 2"), *((k, *texts) for k, texts in TEXTS.items()))
+
+# Records as other programs have them: a photo's file under one key, its captions under another.
+ONE_EACH = [{"image": name, "image_id": 7, "caption": text} for name, text in ROWS]
+ALL_OF_A_PHOTO = [{"file_path": f"x/{name}", "captions": texts} for name, texts in TEXTS.items()]
+RAWS = [
+    {
+        "imgid": 7,
+        "filename": name,
+        "split": SPLIT_OF[name],
+        "sentences": [{"raw": t} for t in texts],
+    }
+    for name, texts in TEXTS.items()
+]
+IN_PARTS = {
+    split: [
+        {"id": Path(name).stem, "report": texts, "image_path": [name]}
+        for name, texts in TEXTS.items()
+        if SPLIT_OF[name] == split
+    ]
+    for split in ("train", "dev", "test")
+}
+UNDER_A_KEY = {"dataset": "mine", "data": ONE_EACH, "classes": []}
+BY_NAME = {name: {"sentences": texts, "split": SPLIT_OF[name]} for name, texts in TEXTS.items()}
+
+
+def lines(records):
+    return "".join(f"{json.dumps(record)}\n" for record in records)
+
+
+IMAGE_FOLDERS = {
+    f"{folder}/metadata.jsonl": lines(
+        {"file_name": f"a/{name}", "text": texts}
+        for name, texts in TEXTS.items()
+        if SPLIT_OF[name] == split
+    )
+    for folder, split in (("train", "train"), ("validation", "dev"), ("test", "test"))
+}
+TABLES = {
+    f"mine_{split}.csv": table(("image", "caption"), *(r for r in ROWS if SPLIT_OF[r[0]] == split))
+    for split in ("train", "dev", "test")
+}
+# Where a photo lies, and where its text.
+IN_FOLDERS = {name: f"{WORDS[split]}/{name}" for name, split in SPLIT_OF.items()}
+FOLDERS = {path: "" for path in IN_FOLDERS.values()}
+FOLDERS |= {path.replace("jpg", "caption"): "\n".join(TEXTS[n]) for n, path in IN_FOLDERS.items()}
+PARALLEL = {f"images/{name}": "" for name in NAMES}
+PARALLEL |= {f"texts/{Path(name).stem}.txt": "\n".join(texts) for name, texts in TEXTS.items()}
+IMG2DATASET = {name: content for name, content in BESIDE.items() if name[0] == "p"}
+IMG2DATASET |= {f"{Path(name).stem}.json": '{"url": "x", "caption": "y"}' for name in NAMES}
+IMG2DATASET = {f"00000/{name}": content for name, content in IMG2DATASET.items()}
+IMG2DATASET |= {"00000_stats.json": '{"count": 20}', "00000.parquet": ""}
+VIZWIZ = json.loads(coco(NAMES))
+VIZWIZ["annotations"].append({"image_id": 0, "caption": "Too dark", "is_rejected": True})
+VIZWIZ_TEST = {"images": [{"id": 77, "file_name": "x.jpg", "vizwiz_url": "…/x.jpg"}]}
+VIZWIZ = {"captions_train.json": json.dumps(VIZWIZ), "captions_test.json": json.dumps(VIZWIZ_TEST)}
+PLAIN_SPLITS = {
+    f"text/{name}.txt": "".join(f"{Path(x).stem}\n" for x in NAMES if SPLIT_OF[x] == split)
+    for name, split in (("train", "train"), ("val", "dev"), ("test", "test"))
+}
+OFFICIAL_BELOW = {f"text/{name}": content for name, content in SPLIT_FILES.items()}
+
 # Files, what they are said to be taken for, and where the splits come from.
 KINDS = {
     "official": ({CAPTIONS: OFFICIAL, **LEMMAS, **SPLIT_FILES}, FORM, f"from {SPLITS['train']}"),
+    "splits beside": ({f"text/{CAPTIONS}": OFFICIAL, **OFFICIAL_BELOW}, FORM, "from Flickr_8k.tr"),
+    "train.txt": ({f"text/{CAPTIONS}": OFFICIAL, **PLAIN_SPLITS}, FORM, "from train.txt, val.txt,"),
     "without numbers": ({CAPTIONS: BARE}, "TSV, columns 1 and 2", AT_RANDOM),
     "Flickr30k": ({"results_20130124.token": OFFICIAL}, FORM, AT_RANDOM),
-    "Kaggle's Flickr8k": (CSV, "CSV, columns 1 and 2", AT_RANDOM),
+    "Kaggle's Flickr8k": (CSV, "CSV, photos in image, captions in caption", AT_RANDOM),
     "Kaggle's Flickr30k": (BARS_FILES, "Kaggle's Flickr30k, name.jpg| 0| caption", AT_RANDOM),
-    "Karpathy": ({"dataset_flickr8k.json": karpathy()}, "Karpathy's JSON", FROM_FILE),
-    "COCO": (COCO_FILES, "COCO's captions", f"{FROM_FILE}; test at random"),
-    "CSV with splits": ({"mine.csv": WITH_SPLITS}, "CSV, columns 2 and 3", FROM_FILE),
+    "Karpathy": ({"dataset_flickr8k.json": karpathy()}, "JSON, photos in filename", FROM_FILE),
+    "COCO": (COCO_FILES, "JSON, photos in file_name", f"{FROM_FILE}; test at random"),
+    "VizWiz": (VIZWIZ, "captions in caption, 1 rejected", f"{FROM_FILE}; dev and test at random"),
+    "CSV with splits": ({"mine.csv": WITH_SPLITS}, "CSV, photos in File_Name", FROM_FILE),
+    "a table a split": (TABLES, "CSV, photos in image", FROM_FILE),
     "TSV without a header": ({"mine.tsv": TSV}, "TSV, columns 2 and 1", AT_RANDOM),
-    "semicolons": ({"x.csv": SEMICOLONS}, "CSV with semicolons, columns 1 and 2", AT_RANDOM),
-    "columns by flag": ({"x.csv": ANSWERS}, "CSV, columns 1 and 3", AT_RANDOM),
-    "texts beside photos": (BESIDE, "photos with a .txt beside each", AT_RANDOM),
+    "semicolons": ({"x.csv": SEMICOLONS}, "CSV with semicolons, photos in Datei", AT_RANDOM),
+    "columns by flag": ({"x.csv": ANSWERS}, "CSV, photos in Bild, captions in Antwort", AT_RANDOM),
+    "several columns": ({"x.csv": COLUMNS}, "captions in caption 1, caption 2", AT_RANDOM),
+    "JSON lists in cells": ({"x.csv": cells(RAW, json.dumps)}, "captions in raw", FROM_FILE),
+    "Python lists in cells": ({"x.csv": cells(RAW, str)}, "captions in raw", FROM_FILE),
+    "tuples": ({"x.csv": cells(RAW, lambda x: str(tuple(x)))}, "captions in raw", FROM_FILE),
+    "NumPy's lists": ({"x.csv": cells(RAW, numpy_list)}, "captions in raw", FROM_FILE),
+    "lists of words": (
+        {"x.csv": cells(RAW, lambda texts: str([text.split() for text in texts]))},
+        "captions in raw",
+        FROM_FILE,
+    ),
+    "records": ({"blip.json": json.dumps(ONE_EACH)}, "JSON, photos in image", AT_RANDOM),
+    "records with lists": ({"x.json": json.dumps(ALL_OF_A_PHOTO)}, "in file_path", AT_RANDOM),
+    "records with raw": ({"x.json": json.dumps(RAWS)}, "captions in sentences", FROM_FILE),
+    "records a split": ({"x.json": json.dumps(IN_PARTS)}, "captions in report", FROM_FILE),
+    "records under a key": ({"x.json": json.dumps(UNDER_A_KEY)}, "photos in image", AT_RANDOM),
+    "captions by name": ({"x.json": json.dumps(TEXTS)}, "JSON, photos in image", AT_RANDOM),
+    "records by name": ({"x.json": json.dumps(BY_NAME)}, "captions in sentences", FROM_FILE),
+    "JSON Lines": ({"x.jsonl": lines(ONE_EACH)}, "JSON, photos in image", AT_RANDOM),
+    "JSON Lines as JSON": ({"x.json": lines(ALL_OF_A_PHOTO)}, "photos in file_path", AT_RANDOM),
+    "image folders": (IMAGE_FOLDERS, "JSON, photos in file_name", FROM_FILE),
+    "texts beside photos": (BESIDE, "photos with a .txt each", AT_RANDOM),
+    "texts in folders of splits": (FOLDERS, "photos with a .caption each", FROM_FILE),
+    "texts in a folder": (PARALLEL, "photos with a .txt each", AT_RANDOM),
+    "img2dataset": (IMG2DATASET, "photos with a .txt each", AT_RANDOM),
 }
 FLAGS = {"columns by flag": ["--photo-column", "1", "--caption-column", "antwort"]}
 
@@ -110,8 +213,11 @@ def test_a_kind_is_told_and_read(kind, tmp_path, capsys):
     assert prepare(tmp_path, *FLAGS.get(kind, [])) == 0
     captured = capsys.readouterr()
     printed = " ".join(captured.out.split())
-    assert captured.err == ""
-    assert f"taken for {name}" in printed
+    warning = "warning: the splits are random: there is no Flickr_8k.trainImages.txt or train.txt"
+    errors = " ".join(captured.err.split())
+    assert errors.startswith(warning if origin == AT_RANDOM else "")
+    assert errors.count("warning") == (origin == AT_RANDOM)
+    assert name in printed.partition(", taken for ")[2]
     assert f"splits: {origin}" in printed
     text = read_prepared_text(tmp_path)
     assert text.captions == {Path(name).stem: texts for name, texts in TEXTS.items()}
@@ -120,6 +226,7 @@ def test_a_kind_is_told_and_read(kind, tmp_path, capsys):
     for file_name, split in SPLIT_OF.items() if origin is not AT_RANDOM else ():
         # COCO's validation photos are halved, into dev and test.
         expected = {"dev", "test"} if kind == "COCO" and split != "train" else {split}
+        expected |= set(SPLITS) if kind == "VizWiz" else set()
         assert told[Path(file_name).stem] in expected
 
 
@@ -166,10 +273,10 @@ def test_photos_may_be_named_by_numbers(tmp_path, header, flags, photos):
 @pytest.mark.parametrize(
     ("header", "flags", "words"),
     [
-        (("image", "caption", "caption"), [], ["'image', 'caption', 'caption'", "--caption-col"]),
+        (("image", "file", "label"), [], ["'image', 'file', 'label'", "--caption-column"]),
         (("image", "caption"), ["--photo-column", "Foto"], ["'image', 'caption'"]),
-        (("image", "caption"), ["--photo-column", "caption"], ["by header or number"]),
-        (("a", "b", "c"), [], ["'a,b,c'", "'a', 'b', 'c'", "Karpathy"]),
+        (("image", "caption"), ["--photo-column", "caption"], ["no column or key of captions"]),
+        (("a", "b", "c"), [], ["no column or key of photos, such as file_name", "'a', 'b', 'c'"]),
     ],
 )
 def test_columns_that_cannot_be_told_are_named(tmp_path, capsys, header, flags, words):

@@ -10,6 +10,7 @@ from support import contents
 import prepare_text
 from captioning.cli import UserError
 from captioning.files import CAPTIONS, SPLITS
+from captioning.photos.listing import PhotoNames
 from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.vocabulary import read_prepared_text
 from captioning.text.words import word_cleaner
@@ -62,9 +63,10 @@ def test_whatever_a_file_holds_is_read_or_refused_in_a_sentence(tmp_path, name, 
     (tmp_path / name).write_bytes(content)
     (tmp_path / "photo.jpg").touch()
     before = contents(tmp_path)
-    files, refusal = attempt(lambda: find_captions(tmp_path, (), [tmp_path]))
+    photos = PhotoNames([tmp_path])
+    files, refusal = attempt(lambda: find_captions(tmp_path, (), [tmp_path], photos))
     if files:
-        found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, columns))
+        found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, photos, columns))
     assert contents(tmp_path) == before
     if refusal:
         assert str(tmp_path) in refusal
@@ -91,7 +93,7 @@ def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
         return
     assert status == 0
     text = read_prepared_text(tmp_path)
-    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS]).captions
+    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS], PhotoNames()).captions
     assert text.captions == captions
     clean = word_cleaner(2)
     assert text.descriptions == {
