@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from captioning.cli import LINE_WIDTH, UserError
+from captioning.cli import UserError
 from captioning.files import RECIPE
 from captioning.network.model_folder import make_recipe, write_recipe
 from captioning.settings import SCRIPTS, SettingsParser, dropout_rate, seed_number, whole_number
@@ -89,14 +89,6 @@ def test_a_recipe_replaces_constants_and_flags_win(parser, parse, line, recipe, 
     assert parser.settings_in_force(parse(line, recipe)) == DEFAULTS | changed
 
 
-def test_what_the_options_hold(parse):
-    options = parse("--no-shuffle --beams 3 5", '[train]\nepochs = 3\ndata = "elsewhere"')
-    assert (options.data, options.weights) == (Path("elsewhere"), Path("weights.h5"))
-    assert options.beams == (3, 5)
-    assert options.typed == {"shuffle", "beams"}
-    assert options.replaced == {"shuffle", "beams", "epochs", "data"}
-
-
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
@@ -160,17 +152,6 @@ def test_a_written_recipe_gives_the_same_settings(parser, parse, tmp_path, data)
     write_recipe(path, make_recipe({"train": in_force}, Path(data)))
     assert parser.settings_in_force(parse(f"--recipe {path}")) == in_force != DEFAULTS
     assert tomllib.loads(path.read_text())["made_with"]["data"] == data.replace("\udcff", "?")
-
-
-def test_the_description_names_first_what_was_changed_and_fits_the_line(parser, parse):
-    beams = " ".join(map(str, range(1, 60)))
-    text = parser.describe(parse(f"--epochs 3 --no-shuffle --encoder VGG16 --beams {beams}"))
-    assert max(map(len, text.splitlines())) <= LINE_WIDTH
-    assert " ".join(text.split()) == (
-        f"settings changed by recipe or flag: epochs 3, shuffle False, beams {beams} settings: "
-        "learning_rate 0.001, weights weights.h5, optimizer adam, encoder VGG16"
-    )
-    assert parser.describe(parse()).startswith("settings: epochs 15, learning_rate")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -43,21 +43,6 @@ def test_batches_hold_every_next_word_once_and_waste_little():
     assert padding < 0.1 * words_in_all
 
 
-def test_order_depends_on_seed_and_epoch_alone():
-    split = small_split([3] * 40)
-
-    def order(seed, *epochs):
-        batches = CaptionBatches(split, 4, seed)
-        for epoch in epochs:
-            batches.shuffle(epoch)
-        return np.concatenate(batches.batches).tolist()
-
-    assert order(1, 2) == order(1, 2) == order(1, 0, 5, 2)
-    assert order(1, 0) == order(1)
-    assert order(1, 2) != order(1, 3)
-    assert order(1, 2) != order(2, 2)
-
-
 def test_batches_of_any_lengths_can_be_trained_on():
     """Keras must not take the length of the first batches for that of all."""
     for lengths in ([3] * 12 + [7], [2] + [5] * 12, [4] * 9, [1], [6, 2]):

@@ -9,8 +9,7 @@ from PIL import Image, features
 from support import StandIn, read_photo
 
 from captioning.photos.encoders import encode_photos
-from captioning.photos.lookalikes import hash_photo
-from captioning.photos.reading import PhotoError, is_photo_name, opened
+from captioning.photos.reading import is_photo_name, opened
 
 SIZE = (64, 64)
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
@@ -198,22 +197,3 @@ def test_of_several_pictures_the_first_or_primary_one_counts(tmp_path, name):
     image = second if name == "a.heic" else first
     image.save(tmp_path / name, save_all=True, append_images=others, **primary)
     np.testing.assert_allclose(read_photo(tmp_path / name, SIZE)[5, 5], RED, atol=12)
-
-
-def test_encoding_keeps_order_across_batches_and_gaps():
-    generator = np.random.default_rng(1)
-    photos = [
-        Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)) for _ in range(12)
-    ]
-    photos[4] = io.BytesIO(b"no photo")
-    for batch_size in (1, 5, 32):
-        together = list(encode_photos(photos, StandIn(), batch_size))
-        assert [photo for photo, *_ in together] == photos
-        for photo, result, digits in together:
-            if photo is photos[4]:
-                assert isinstance(result, PhotoError)
-                assert digits == ""
-            else:
-                ((_, alone, _),) = encode_photos([photo], StandIn(), 1)
-                np.testing.assert_allclose(result, alone, atol=0.3)
-                assert digits == hash_photo(read_photo(photo, (8, 8)))

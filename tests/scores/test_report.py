@@ -7,7 +7,7 @@ from PIL import Image
 from support import assert_refused, run_here
 
 from captioning.network.model_folder import write_recipe
-from captioning.scores import metrics, report, scoring
+from captioning.scores import report, scoring
 from captioning.scores.scoring import Scores
 from captioning.storage import write_json
 from captioning.text.vocabulary import PreparedText, Vocabulary
@@ -74,18 +74,6 @@ def test_captions_that_show_a_fault_are_warned_about():
     for captions in ([[]] * 4, [["dog"]] * 4, [["cat", "sits"], ["dog", "runs"]] * 2):
         rows, _ = summarize(lambda words, captions=captions: captions)
         assert "the model seems to ignore the photo" in report.notes_on(rows)[0]
-
-
-def test_a_comparison_has_a_line_for_each_model_and_p():
-    rows, _ = summarize(lambda words: words)
-    others, _ = summarize(lambda words: [["dog"]] * 4)
-    comparison = {"greedy": scoring.compare(rows["greedy"], others["greedy"])}
-    table = report.comparison_table(comparison)
-    assert [*table.index] == ["greedy: A", "greedy: B", "greedy: p"]
-    assert [*table] == [*metrics.BLEU_NAMES, "ROUGE-L", "CIDEr-D"]
-    found = comparison["greedy"]["BLEU-1"]
-    expected = [f"{found['this']:.1f}", f"{found['other']:.1f}", f"{found['p_value']:.3f}"]
-    assert table["BLEU-1"].tolist() == expected
 
 
 def test_curves_have_a_panel_more_after_fine_tuning(tmp_path):

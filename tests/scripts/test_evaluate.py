@@ -8,7 +8,6 @@ import pytest
 from support import ENCODER_RECORD, contents, make_prepared_data, random_captioner, run_here
 
 import evaluate
-from captioning.cli import UserError
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, load_models, save_model
 from captioning.photos.features import read_features, write_features
@@ -156,11 +155,6 @@ def test_several_models_are_averaged_and_scored_together(place, capsys):
     assert evaluate.main(["--models", str(folder)]) == 0
     greedy = scores_of(folder).results["greedy"]
     assert f"{greedy['CIDEr-D']:.1f}" in capsys.readouterr().out
-
-
-def test_another_split_is_not_compared(place):
-    with pytest.raises(UserError, match="is of the train split or of other photos"):
-        run_evaluate(place, "two", split="test", more=["--compare", place / "one"])
 
 
 def test_only_photos_with_features_are_scored(place, capsys):
