@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_random_splits(options, split_files)
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
-        captioned = read_captioned_photos(data, files, photos, columns)
+        captioned = read_captioned_photos(data, files, columns, photos)
         missing = check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
         seed = options.split_seed

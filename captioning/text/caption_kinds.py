@@ -27,16 +27,15 @@ from captioning.text.caption_rows import (
 
 # What a message says of a file that is of no kind.
 _KNOWN = (
-    "name.jpg#0<TAB>caption, results.csv of Kaggle's Flickr30k, JSON, JSON Lines, photos with a "
-    ".txt each, or CSV or TSV with photos and captions, in columns that --photo-column and "
-    "--caption-column name by header or number"
+    "name.jpg#0<TAB>caption, Kaggle's Flickr30k, JSON, or CSV or TSV with photos and captions, in "
+    "columns that --photo-column and --caption-column name by header or number"
 )
 
-# What is not opened: how its name ends, and what to do.
+# What is not opened: how its name ends, and why not.
 UNOPENED = {
-    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive: unpack it there"),
-    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a workbook: save its sheet as CSV"),
-    **dict.fromkeys((".pkl", ".npy", ".mat", ".arrow"), "holds objects: save them as CSV or JSON"),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive, to be unpacked there"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a workbook, whose sheet must be saved as CSV"),
+    **dict.fromkeys((".pkl", ".npy", ".mat", ".arrow"), "holds objects, not CSV or JSON"),
 }
 
 
@@ -54,8 +53,8 @@ def open_captions(
     ending = path.suffix.lower()
     if path.is_dir():
         return _open_texts(path, photos)
-    if remedy := UNOPENED.get(ending):
-        raise KindError(remedy)
+    if reason := UNOPENED.get(ending):
+        raise KindError(reason)
     if ending in (".json", ".jsonl", ".ndjson"):
         return _open_json(path, columns)
     if ending == ".parquet":
@@ -229,9 +228,8 @@ def _open_records(
     columns = find_columns(names, wanted)
     # VizWiz has captions that its makers rejected.
     kept = [record for record in records if not record.get("is_rejected")]
-    rejected = f", {len(records) - len(kept):,d} rejected ones left out" * (
-        len(kept) < len(records)
-    )
+    count = len(records) - len(kept)
+    rejected = f", {count:,d} rejected ones left out" if count else ""
     rows = (
         columns.row(f"record {number}", [record.get(name) for name in names])
         for number, record in enumerate(kept)
@@ -243,7 +241,7 @@ def _open_parquet(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]
     try:
         from pyarrow import parquet
     except ImportError as error:
-        needed = "is a Parquet file, which needs pyarrow: python -m pip install pyarrow"
+        needed = "is a Parquet file, which needs python -m pip install pyarrow"
         raise KindError(needed) from error
     try:
         return _open_records("Parquet", parquet.read_table(path).to_pylist(), wanted)
@@ -260,14 +258,16 @@ _TEXTS = (".txt", ".caption")
 def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
     """Returns each text below a folder with the photo of its name, beside it or elsewhere."""
     texts = [path for path in sorted(walk(folder)) if path.suffix.lower() in _TEXTS]
-    named = {text: photos.files.get(photos.id_of(str(text.with_suffix("")))) for text in texts}
+    named = {
+        text: photos.files.get(photos.id_of(str(text.with_suffix("")), text)) for text in texts
+    }
     return {text: photo for text, photo in named.items() if photo}
 
 
 def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
     texts = find_texts(folder, photos)
     if len({*texts.values()}) < len(texts):
-        raise KindError("has two texts of some photos: name the folder of one with --captions")
+        raise KindError("has two texts of some photos, of which --captions FOLDER may name one")
     endings = sorted({text.suffix.lower() for text in texts}) or _TEXTS
     rows = (
         # A photo's folder may tell its split.

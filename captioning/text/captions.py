@@ -22,7 +22,8 @@ _NAMES = (
     ("metadata.jsonl", "metadata.csv"),
     ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
 )
-_OTHER_NAMES = (("*.json", "*.parquet"), tuple(f"*{ending}" for ending in UNOPENED))
+_OTHER_NAMES = (("*.json", "*.parquet"),)
+_UNOPENED_NAMES = (tuple(f"*{ending}" for ending in UNOPENED),)
 
 # What they are called that hold none: of data sets, of an earlier version, and of this one.
 _NO_CAPTIONS = (
@@ -54,6 +55,7 @@ def find_captions(
     found = _find_files(data, _NAMES, photos) or texts
     found = found or [folder for folder in [data] if find_texts(folder, photos)]
     found = found or _find_files(data, _OTHER_NAMES, photos)
+    found = found or _find_files(data, _UNOPENED_NAMES, photos)[:1]
     if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
@@ -141,7 +143,10 @@ class CaptionedPhotos:
 
 
 def read_captioned_photos(
-    data: Path, files: Sequence[Path], photos: PhotoNames, columns: Sequence[str] = ("", "")
+    data: Path,
+    files: Sequence[Path],
+    columns: Sequence[str] = ("", ""),
+    photos: PhotoNames | None = None,
 ) -> CaptionedPhotos:
     """Reads the captions files of a data set; see `open_captions`.
 
@@ -149,6 +154,7 @@ def read_captioned_photos(
         UserError: if there are none, or a file or a row of it is of no known kind.
     """
     command = f"run python prepare_text.py --data {quoted(data)} again"
+    photos = photos or PhotoNames()
     found = CaptionedPhotos(photos)
     # There may be a file for each split, whose name or folder tells which.
     told = {path: split_told(path, data) for path in files}
@@ -161,8 +167,8 @@ def read_captioned_photos(
                 found.add(row._replace(split=told[path]) if told else row, path)
             count = sum(map(len, found.captions.values())) - earlier
             if found.counts.pop(_JOINED, 0) > JOINED_SHARE * count:
-                rule = 'give each a row or a column of its own, or write a list ["…", "…"]'
-                raise KindError(f"has captions that are several, joined by |, ;; or lines: {rule}")
+                rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
+                raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
     if not found.captions:

@@ -66,7 +66,7 @@ def test_whatever_a_file_holds_is_read_or_refused_in_a_sentence(tmp_path, name, 
     photos = PhotoNames([tmp_path])
     files, refusal = attempt(lambda: find_captions(tmp_path, (), [tmp_path], photos))
     if files:
-        found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, photos, columns))
+        found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, columns, photos))
     assert contents(tmp_path) == before
     if refusal:
         assert str(tmp_path) in refusal
@@ -93,7 +93,7 @@ def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
         return
     assert status == 0
     text = read_prepared_text(tmp_path)
-    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS], PhotoNames()).captions
+    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS]).captions
     assert text.captions == captions
     clean = word_cleaner(2)
     assert text.descriptions == {
