@@ -68,7 +68,7 @@ def find_photos(
     skipped = {} if skipped is None else skipped
     left_out = Counter() if left_out is None else left_out
     found = []
-    for path in walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
+    for path in _walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
         if is_photo_name(path.name):
             found.append(path)
         else:
@@ -76,12 +76,9 @@ def find_photos(
     return sorted(found)
 
 
-def walk(folder: Path, skipped: dict[str, str] | None = None) -> Iterator[Path]:
-    """Yields the files in a folder and the folders below it, but for hidden ones."""
-
+def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
     def report(error: OSError) -> None:
-        if skipped is not None:
-            skipped[error.filename] = error.strerror
+        skipped[error.filename] = error.strerror
 
     for parent, folders, names in os.walk(folder, onerror=report):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -187,7 +184,8 @@ class PhotoNames:
         """
         *folders, whole = re.split(r"[/\\]", unicodedata.normalize("NFC", name))
         # A name with dots may lack its extension.
-        photo = whole if whole in self.files else photo_id(name)
+        is_whole = whole in self.files or whole in self._in_folders
+        photo = whole if is_whole else photo_id(name)
         if photo not in self._in_folders:
             return photo
         with_folder = f"{[file.parent.name, *folders][-1]}/{photo}"

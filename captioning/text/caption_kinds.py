@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from captioning.cli import UserError
-from captioning.photos.listing import PhotoNames, walk
+from captioning.photos.listing import PhotoNames
 from captioning.photos.reading import is_photo_name
 from captioning.text.caption_rows import (
     CAPTION_NAMES,
@@ -257,7 +257,7 @@ _TEXTS = (".txt", ".caption")
 
 def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
     """Returns each text below a folder with the photo of its name, beside it or elsewhere."""
-    texts = [path for path in sorted(walk(folder)) if path.suffix.lower() in _TEXTS]
+    texts = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXTS]
     named = {
         text: photos.files.get(photos.id_of(str(text.with_suffix("")), text)) for text in texts
     }

@@ -143,7 +143,8 @@ def _written_list(text: str) -> list[Any] | None:
 
 # What joins several captions in one text.
 _JOINED = re.compile(
-    r"\||;;|[.!?]\s*[;/#*~+]+\s*\w|\\n|\S\s*[\r\n]+\s*\S|<br\s*/?>|<sep>|\[SEP\].*\w|^\[.*\]$",
+    r"(?<!<)\|(?!>)|;;|[.!?]\s*[;/#*~+]+\s*\w|\\n|\S\s*[\r\n]+\s*\S|<br\s*/?>|<sep>|\[SEP\].*\w"
+    r"|^\[(?!start|sos|bos|cls).*\]$",
     re.IGNORECASE,
 )
 

@@ -9,7 +9,7 @@ from support import assert_nothing_done, contents, prepare
 
 from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY
 from captioning.storage import TEXT_LOCK, locked
-from captioning.text.summary import warn_of_cleaning
+from captioning.text.summary import warn_of_cleaning, warn_of_numbers
 from captioning.text.vocabulary import read_prepared_text
 from captioning.text.words import has_number, word_cleaner
 
@@ -112,6 +112,27 @@ def test_words_with_digits_are_kept_by_a_setting_that_is_recorded(tmp_path):
         words = [["at", "5", "kmh"], ["at", "10", "kmh"], ["the", "2nd", "dog"]]
         kept = [word for word in chain.from_iterable(words) if numbers or not has_number(word)]
         assert list(chain(*chain(*text.descriptions.values()))) == kept
+
+
+@pytest.mark.parametrize(
+    ("captions", "words"),
+    [
+        (
+            ["10 km/h", "20 km/h", "A dog"],
+            "2 of 3 captions lose a word with a digit, by which 2 be",
+        ),
+        (
+            ["10 km/h", "km/h", "A dog"],
+            "1 of 3 captions lose a word with a digit, by which 2 become",
+        ),
+        (["The 2nd dog", "A cat", "A cat"], "by which 0 become equal to others: KEEP_NUMBERS,"),
+        (["The 2nd dog"] + ["A cat"] * 19, ""),
+    ],
+)
+def test_captions_that_become_equal_without_numbers_are_spoken_of(captions, words):
+    warning = warn_of_numbers({"photo": captions}, word_cleaner(2, keep_numbers=True))
+    assert words in " ".join(warning.split())
+    assert bool(warning) == bool(words)
 
 
 @pytest.mark.parametrize(

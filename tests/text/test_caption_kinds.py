@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from support import assert_nothing_done, prepare
 
 from captioning.files import CAPTIONS, SPLITS
+from captioning.photos.listing import list_photos
 from captioning.text.vocabulary import read_prepared_text
 
 # Twenty photos, of which some have a caption that tables must quote.
@@ -242,6 +244,59 @@ def test_quotes_line_breaks_and_commas_in_cells_are_read(tmp_path):
     captions = captions_of(tmp_path)
     assert captions["x"] == ['A dog, a "good" one and a cat.']
     assert (captions["y"], captions["z"]) == ([""], ["padded"])
+
+
+# A caption as it is written, and as it is read.
+WRITTEN = [
+    ("<start> A dog runs . <end>", "A dog runs ."),
+    ("<s>A dog</s> <pad> <pad>", "A dog"),
+    ("[START] A <unk> dog [END]", "A dog"),
+    ("startseq A dog endseq", "A dog"),
+    ("<|startoftext|>A dog<|endoftext|>", "A dog"),
+    ("<p>A <b>big</b> dog</p>", "A big dog"),
+    ("A dog &amp; a cat&#39;s &quot;ball&quot;", 'A dog & a cat\'s "ball"'),
+    ("&lt;start&gt; A dog", "A dog"),
+    ("R&B; 3 < 4, <PERSON> [sic]  (a dog)", "R&B; 3 < 4, <PERSON> [sic]  (a dog)"),
+    ("[1, 2]", "[1, 2]"),
+]
+
+
+def test_marks_of_other_programs_are_dropped_and_counted(tmp_path, capsys):
+    rows = [(f"{number}.jpg", written) for number, (written, _) in enumerate(WRITTEN)]
+    write(tmp_path, {"mine.csv": table(("image", "caption"), *rows)})
+    read = captions_of(tmp_path)
+    assert read == {str(number): [caption] for number, (_, caption) in enumerate(WRITTEN)}
+    assert "captions with marks such as <start>, which were dropped: 7\n" in capsys.readouterr().out
+
+
+FOLDER_NAMES = ("train", "val", "test")
+
+
+@pytest.mark.parametrize("kind", ["with folders", "a table a folder", "texts"])
+def test_photos_of_equal_names_have_ids_with_their_folders(tmp_path, kind):
+    photos = [f"{folder}/{number}.v1.jpg" for folder in FOLDER_NAMES for number in "12"]
+    write(tmp_path, {photo: photo for photo in photos})
+    write(
+        tmp_path,
+        {
+            "with folders": {
+                "x.csv": table(("path", "text"), *((p, f"At {p[:3]}") for p in photos))
+            },
+            "a table a folder": {
+                f"{folder}/metadata.csv": table(
+                    ("file_name", "text"), *((f"{k}.v1", f"At {folder[:3]}") for k in "12")
+                )
+                for folder in FOLDER_NAMES
+            },
+            "texts": {f"{p[:-4]}.txt": f"At {p[:3]}" for p in photos},
+        }[kind],
+    )
+    expected = {photo.removesuffix(".jpg"): [f"At {photo[:3]}"] for photo in photos}
+    assert captions_of(tmp_path) == expected
+    splits = read_prepared_text(tmp_path).splits
+    assert [photo for part in splits.values() for photo in part] == [*expected]
+    # As prepare_photos.py calls them.
+    assert list_photos([tmp_path], {}, Counter()).keys() == expected.keys()
 
 
 @pytest.mark.parametrize("marks", ["\t,", ";,", ",;"])
