@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import html
 import re
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Columns(NamedTuple):
     """Which columns of a table, or keys of records, are read, by their index."""
 
     photo: int
-    captions: list[int]
+    captions: Sequence[int]
     split: int | None = None
 
     def describe(self, names: Sequence[str]) -> str:
@@ -77,7 +78,7 @@ def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:
     photos, captions = (
         [k for k, name in enumerate(names) if own.lower() in (name.lower(), str(k + 1))]
         if own
-        else _first_there(names, usual)
+        else _first_there(tuple(names), usual)
         for own, usual in zip(wanted, (PHOTO_NAMES, CAPTION_NAMES), strict=True)
     )
     if not photos and not wanted[0] and len(names) == 2 and len(captions) == 1:
@@ -90,15 +91,17 @@ def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:
             shown = ", ".join(map(repr, names[:20]))
             rule = f"of which --{what}-column may name one"
             raise KindError(f"has no column or key of {what}s, such as {usual}: {shown}, {rule}")
-    splits = _first_there(names, SPLIT_COLUMNS)
+    splits = _first_there(tuple(names), SPLIT_COLUMNS)
     return Columns(photos[0], captions, splits[0] if splits else None)
 
 
-def _first_there(names: Sequence[str], usual: Sequence[str]) -> list[int]:
+# Records of a file have the same keys again and again.
+@functools.lru_cache
+def _first_there(names: tuple[str, ...], usual: tuple[str, ...]) -> tuple[int, ...]:
     """Returns the indices of the first of the usual names that is there, numbered or not."""
     plain = [re.sub(r"[\W_]|[0-9]+$", "", name.lower()) for name in names]
     first = next((name for name in usual if name in plain), None)
-    return [k for k, name in enumerate(plain) if name == first]
+    return tuple(k for k, name in enumerate(plain) if name == first)
 
 
 def texts_in(value: Any, place: str) -> list[str]:
@@ -109,9 +112,10 @@ def texts_in(value: Any, place: str) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        listed = _written_list(value.strip()) if value.lstrip()[:1] in ("[", "(", "a") else None
+        text = value.strip()
+        listed = _written_list(text) if text.startswith(("[", "(", "array(")) else None
         return [value] if listed is None else texts_in(listed, place)
-    if isinstance(value, dict) and (keys := _first_there([*value], CAPTION_NAMES)):
+    if isinstance(value, dict) and (keys := _first_there(tuple(value), CAPTION_NAMES)):
         return texts_in([*value.values()][keys[0]], place)
     if isinstance(value, list):
         items = [" ".join(item) if _is_words(item) else item for item in value]
