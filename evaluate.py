@@ -16,6 +16,8 @@ Reads   MODEL/                      from train.py
 Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
         MODEL/scores.json           the scores that are printed, with captions
+        MODEL/confidence.json       with --split dev: which captions generate.py
+                                    marks as unsure
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
@@ -101,7 +103,8 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
     text, features = read_prepared_text(data), read_features(data)
     announce_loading("Keras")
     # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
-    from captioning.network.decoding import CaptionDecoder
+    from captioning.captioner import UNSURE_BEAM, read_unsure_below, write_unsure_below
+    from captioning.network.decoding import CaptionDecoder, mean_probability
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
@@ -125,7 +128,13 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
         if width in options.consensus:
             title = scoring.title_of(width, consensus=True)
             decoded[title] = [*map(decoder.choose_by_consensus, found)]
+    tokens = {title: decoder.token_probabilities(features, decoded[title]) for title in decoded}
     rows = scoring.score_rows(decoded, model.vocabulary, references)
+    if (title := scoring.title_of(UNSURE_BEAM)) in decoded:
+        confidences = [*map(mean_probability, tokens[title])]
+        if split == "dev":
+            write_unsure_below(folder, confidences)
+        notes += report.notes_on_confidence(rows[title], confidences, read_unsure_below(folder))
     scores = scoring.Scores(
         data=str(data),
         split=split,
@@ -137,7 +146,6 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
         compared_with=str(options.compare or ""),
         comparison={x: scoring.compare(rows[x], others[x]) for x in decoded if x in others},
     )
-    tokens = {title: decoder.token_probabilities(features, decoded[title]) for title in decoded}
     cards = make_cards(photo_folders(data), references, tokens, rows)
     if len(options.model) > 1:
         settings = {"data": str(data), "model": [*map(str, options.model)]}

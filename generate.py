@@ -11,7 +11,8 @@ Without --model it takes models/flickr8k, or else what comes with the project.
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
         the encoder's weights   those that the model was trained with
-Writes  the lines on standard output. With --json a JSON object a line, with the
+Writes  the lines on standard output; at a terminal a ? follows captions that
+        the model is unsure of. With --json a JSON object a line, with the
         confidence (the geometric mean of the probabilities of the words) or the
         error; with --csv a table; with --html a page with the photos. With
         --serve nothing: it opens a page in the browser to drop photos on.
@@ -48,6 +49,8 @@ MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fil
 # Where --serve serves its page.
 HOST = "127.0.0.1"  # this computer alone; 0.0.0.0 lets in everyone who can reach it
 PORT = 8000  # 0 takes any that is free
+
+_UNSURE_MARK = "  ?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,12 +145,14 @@ def print_captions(
             captions[path] = result
             row["caption"] = result.sentence if options.sentences else result.text
             row["confidence"] = round(result.confidence, 4)
+            row["unsure"] = result.is_unsure
             rows.append(row)
         # Above the progress bar; a pipe would hold it back.
         if options.json:
             tqdm.write(json.dumps(row))
         elif path in captions:
-            tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}")
+            mark = _UNSURE_MARK if result.is_unsure and sys.stdout.isatty() else ""
+            tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}{mark}")
         sys.stdout.flush()
     if options.csv and rows:
         import pandas as pd

@@ -7,22 +7,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 from PIL import Image
 
-from captioning.files import pretrained_model
+from captioning.files import CONFIDENCE, pretrained_model
 from captioning.network import decoding
-from captioning.network.model_folder import SavedModel, doubts_about, load_models
+from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
 from captioning.photos.encoders import Encoder, encode_photos
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import PhotoError
+from captioning.storage import Record, read_json, write_json
 from captioning.text.words import ENGLISH, as_sentence, join_words
 
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
 
+# A caption is marked as unsure of which the model is less sure than of so many of those that a beam
+# of so many writes of the validation split.
+UNSURE_SHARE, UNSURE_BEAM = 0.25, 3
+
 Photo = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
+
+
+class Confidence(Record):
+    """How sure a model is of its captions of the validation split."""
+
+    unsure_below: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class PhotoCaption:
 
     tokens: tuple[decoding.TokenProbability, ...]  # its words, and the end token where it has one
     language: str = ENGLISH  # code of the language
+    unsure_below: float = 0  # of the confidence
 
     @property
     def text(self) -> str:
@@ -47,13 +61,25 @@ class PhotoCaption:
         """Geometric mean of the probabilities of its tokens, 0 to 1."""
         return decoding.mean_probability(self.tokens)
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the model is less sure of it than of most of its captions."""
+        return self.confidence < self.unsure_below
+
 
 class Captioner:
     """A trained model with the encoder that it was trained with: photos in, captions out."""
 
-    def __init__(self, model: SavedModel, encoder: Encoder, doubts: Sequence[str] = ()):
+    def __init__(
+        self,
+        model: SavedModel,
+        encoder: Encoder,
+        doubts: Sequence[str] = (),
+        unsure_below: float = 0,
+    ):
         self.model = model
         self.encoder = encoder
+        self.unsure_below = unsure_below
         # Sentences on why its captions of photographs will be wrong.
         self.doubts = tuple(doubts)
         self._process = os.getpid()
@@ -118,7 +144,7 @@ class Captioner:
             features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
             token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
             tokens = self._decoder.token_probabilities(features, token_ids)
-            captions = (PhotoCaption(of_photo, language) for of_photo in tokens)
+            captions = (PhotoCaption(x, language, self.unsure_below) for x in tokens)
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
 
@@ -156,4 +182,17 @@ def load_captioner(
     source = weights or record.weights
     encoder = Encoder(record.encoder, source, record.dtype)
     check_same_encoder(record, folders[0], encoder.record(), f"--weights {source}")
-    return Captioner(loaded, encoder, [text for folder in folders for text in doubts_about(folder)])
+    doubts = [text for folder in folders for text in doubts_about(folder)]
+    return Captioner(loaded, encoder, doubts, read_unsure_below(results_folder(folders)))
+
+
+def read_unsure_below(folder: Path) -> float:
+    """Reads the confidence below which captions are marked, 0 where evaluate.py found none."""
+    path = folder / CONFIDENCE
+    return read_json(path, Confidence).unsure_below if path.is_file() else 0
+
+
+def write_unsure_below(folder: Path, confidences: Sequence[float]) -> None:
+    """Writes that confidence, from those of the captions of the validation split."""
+    unsure_below = float(np.quantile(confidences, UNSURE_SHARE))
+    write_json(folder / CONFIDENCE, Confidence(unsure_below=unsure_below))

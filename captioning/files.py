@@ -47,13 +47,14 @@ CHECKPOINT = "checkpoint.npz"
 SCORES = "scores.json"
 GENERATED_CAPTIONS = "captions.csv"
 RESULTS_PAGE = "captions.html"
+CONFIDENCE = "confidence.json"
 
 # Which script makes which files of DATA.
 _OF_PHOTOS = (FEATURES, MAPPED_FEATURES, FEATURES_INDEX, FEATURES_CACHE, PHOTO_FOLDERS)
 MAKERS = dict.fromkeys((*_OF_PHOTOS, ENCODER_RECORD), "prepare_photos.py")
 MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_text.py")
 
-OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE)
+OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE, CONFIDENCE)
 
 # Of Unix and of Windows.
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)

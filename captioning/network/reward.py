@@ -109,8 +109,7 @@ def fine_tune(trainer: CaptionTrainer, run: Run, after_epoch: AfterEpoch) -> Non
     Raises `UserError` if the loss is not finite any more.
     """
     model, settings, history = run.model, run.settings, run.checkpoint.logs
-    decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    training, validation = (CaptionSampler(decoder, split) for split in run.splits)
+    training, validation = (CaptionSampler(after_epoch.decoder, split) for split in run.splits)
     steps = settings.reward_epochs * steps_of_epoch(len(training.split.photo_ids), settings)
     compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
     if any(VALIDATION_CIDER in logs for logs in history):

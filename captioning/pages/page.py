@@ -43,6 +43,7 @@ class Caption:
     decodings: tuple[str, ...]  # such as `greedy`; several where they gave the same words
     tokens: tuple[TokenProbability, ...]  # with the end token where the caption has one
     score: float | None = None  # its CIDEr-D times 100, None where there are no references
+    is_unsure: bool = False
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def make_captions_page(
     for photo, caption in captions.items():
         # Folders are shown where names repeat.
         title = photo.name if names[photo.name] == 1 else str(photo)
-        cards.append(Card(title, photo, (Caption((decoding,), caption.tokens),)))
+        shown = Caption((decoding,), caption.tokens, is_unsure=caption.is_unsure)
+        cards.append(Card(title, photo, (shown,)))
     # They are all by one model.
     (language,) = {caption.language for caption in captions.values()}
     return Page(f"Captions of {counted(len(cards), 'photo')}", cards, _left_out(skipped), language)

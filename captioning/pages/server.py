@@ -134,7 +134,7 @@ class DropPage:
             ((_, result),) = self.captioner.caption_all([io.BytesIO(photo)], **self.decoding)
         if isinstance(result, PhotoError):
             abort(422, f"This photo cannot be read: {result}.")
-        captions = (Caption((), result.tokens),)
+        captions = (Caption((), result.tokens, is_unsure=result.is_unsure),)
         return render_card(Card(request.args["name"], io.BytesIO(photo), captions), result.language)
 
     def _explain(self, error: HTTPException) -> tuple[str, int, dict[str, str]]:

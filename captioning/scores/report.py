@@ -69,6 +69,20 @@ def notes_on(rows: dict[str, scoring.Row]) -> list[str]:
     return [*notes, COLUMNS_EXPLAINED]
 
 
+def notes_on_confidence(
+    row: scoring.Row, confidences: Sequence[float], unsure_below: float
+) -> list[str]:
+    """Returns what the captions score that would be marked as unsure, and what the others do."""
+    cider, is_unsure = row.photo_scores["CIDEr-D"], np.array(confidences) < unsure_below
+    if not 0 < is_unsure.sum() < len(cider):
+        return []
+    scores = f"{cider[is_unsure].mean():.1f}, that of the others {cider[~is_unsure].mean():.1f}"
+    return [
+        f"unsure: {is_unsure.sum():,d} captions have a confidence below {unsure_below:.2f}, and "
+        f"generate.py would mark them. Their CIDEr-D is {scores}."
+    ]
+
+
 def results_table(results: scoring.Results) -> pd.DataFrame:
     """Returns scores with half of their intervals, `25.5 ±2.3`, and how varied captions are."""
     table = {}
