@@ -8,6 +8,7 @@ import pytest
 from support import ENCODER_RECORD, contents, make_prepared_data, random_captioner, run_here
 
 import evaluate
+from captioning.captioner import read_unsure_below
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, load_models, save_model
 from captioning.photos.features import read_features, write_features
@@ -51,6 +52,24 @@ def place(evaluated, tmp_path, capsys):
     shutil.copytree(evaluated[0], tmp_path / "place")
     capsys.readouterr()
     return tmp_path / "place"
+
+
+def test_the_validation_split_tells_which_captions_are_unsure(place, capsys):
+    run_evaluate(place, "one", split="train")
+    assert not (place / "one" / "confidence.json").exists()
+    for names in (["one"], ["one", "two"]):
+        run_evaluate(place, *names, split="dev")
+        folder = place / "+".join(names)
+        unsure_below = read_unsure_below(folder)
+        model = load_models([place / name for name in names])
+        text, features = read_prepared_text(place / "data"), read_features(place / "data")
+        photos = features.select(scoring.SplitReferences(text, "dev", features).photo_ids)[:]
+        decoder = CaptionDecoder(model.captioner, model.vocabulary)
+        tokens = decoder.token_probabilities(photos, decoder.beam(photos, 3))
+        confidences = [np.prod([x.probability for x in each]) ** (1 / len(each)) for each in tokens]
+        assert unsure_below == pytest.approx(np.quantile(confidences, 0.25))
+        noted = f"unsure: {sum(x < unsure_below for x in confidences)} captions have a confidence"
+        assert noted in " ".join(capsys.readouterr().out.split())
 
 
 def decode(place, names):

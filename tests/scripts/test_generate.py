@@ -61,7 +61,7 @@ def test_lines_json_and_csv_hold_the_same(models, tiny_data, run_generate):
 
     _, lines, _ = run_generate(tiny_data / "photos", *model, "--json")
     found = [json.loads(line) for line in lines.splitlines()]
-    assert all(list(each) == ["photo", "caption", "confidence"] for each in found)
+    assert all(list(each) == ["photo", "caption", "confidence", "unsure"] for each in found)
     assert [[each["photo"], each["caption"]] for each in found] == expected
     assert all(0 < each["confidence"] <= 1 for each in found)
 
@@ -70,6 +70,28 @@ def test_lines_json_and_csv_hold_the_same(models, tiny_data, run_generate):
     table = pd.read_csv("new/table.csv", keep_default_na=False)
     assert table.to_dict("records") == found
     assert errors == "wrote new/table.csv\n"
+
+
+def test_captions_of_less_confidence_than_evaluation_found_are_marked(
+    models, tiny_data, run_generate, monkeypatch, tmp_path
+):
+    shutil.copytree(models / "english", tmp_path / "model")
+    flags = [tiny_data / "photos", "--model", tmp_path / "model", "--html", "page.html"]
+    _, lines, _ = run_generate(*flags, "--json")
+    before = [json.loads(line) for line in lines.splitlines()]
+    assert not any(each["unsure"] for each in before)
+    captioner.write_unsure_below(tmp_path / "model", [each["confidence"] for each in before])
+    _, lines, _ = run_generate(*flags, "--json")
+    is_unsure = [json.loads(line)["unsure"] for line in lines.splitlines()]
+    order = sorted(range(12), key=lambda index: before[index]["confidence"])
+    assert [index for index in order if is_unsure[index]] == order[:3]
+    assert Path("page.html").read_text(encoding="utf-8").count("%, unsure</span>") == 3
+    # A ? behind them, for people alone.
+    _, lines, _ = run_generate(*flags)
+    assert "?" not in lines
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _, lines, _ = run_generate(*flags)
+    assert [line.endswith("  ?") for line in lines.splitlines()] == is_unsure
 
 
 def test_a_name_runs_nothing_in_a_terminal_and_a_model_of_painted_scenes_says_so(
