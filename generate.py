@@ -6,7 +6,8 @@
     python generate.py holiday/ --json
     python generate.py --serve
 
-Without --model it takes models/flickr8k, or else what comes with the project.
+Without --model it takes models/flickr8k, or else what comes with the project:
+models/pretrained, or models/pretrained-lite where CLIP's weights are missing.
 
 Reads   the photos that are given, and those in the folders that are given
         MODEL/                  from train.py
@@ -30,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
-from captioning.files import pretrained_model
 from captioning.network.model_folder import finish_replacing
 from captioning.settings import SettingsParser, path_ending, whole_number
 from captioning.storage import write_table
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_settings(arguments)
     if "model" not in options.replaced and not finish_replacing(MODEL[0]).is_file():
-        options.model = (pretrained_model(),)
-    if not (options.photos or options.serve):
+        options.model = ()
+    if options.model and not (options.photos or options.serve):
         # --model takes all that follows it.
         options.photos = [x for x in options.model[1:] if not finish_replacing(x).is_file()]
         options.model = tuple(path for path in options.model if path not in options.photos)
@@ -117,12 +117,12 @@ def make_parser() -> SettingsParser:
 
 def load(parser: SettingsParser, options: argparse.Namespace) -> Any:
     """Loads model and encoder; standard error says what is not as it always is."""
-    announce_loading(f"{', '.join(map(str, options.model))} and the encoder")
+    announce_loading("the model and its encoder")
     from captioning import load_captioner
 
     captioner = load_captioner(options.model, options.weights)
     if "model" not in options.replaced:
-        print(f"captions by {options.model[0]}", file=sys.stderr)
+        print(f"captions by {captioner.folders[0]}", file=sys.stderr)
     if options.replaced - {"model"}:
         print(parser.describe(options), file=sys.stderr)
     for doubt in captioner.doubts:

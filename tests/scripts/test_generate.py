@@ -157,7 +157,7 @@ def test_the_model_is_that_of_flickr8k_or_else_that_of_the_project(
     models, tiny_data, run_generate, monkeypatch
 ):
     photo = tiny_data / "photos" / "red_ball_snow.png"
-    monkeypatch.setattr(generate, "pretrained_model", lambda: models / "english")
+    monkeypatch.setattr(captioner, "choose_pretrained", lambda: models / "english")
     assert run_generate(photo)[2] == f"captions by {models / 'english'}\n"
     status, _, errors = run_generate(photo, "--model", "models/flickr8k")
     assert status == 2
