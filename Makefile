@@ -16,7 +16,7 @@ SAMPLE_RECIPE := recipes/sample.toml
 # Photographs that make demo captions last: by default the one that comes with matplotlib.
 PHOTOS ?= $$($(RUN) -c "from matplotlib import cbook; print(cbook.get_sample_data('grace_hopper.jpg', asfileobj=False))")
 
-# Settings for make flickr8k: make flickr8k RECIPE=best
+# Settings for make flickr8k: make flickr8k RECIPE=best, or lite
 RECIPE ?= classic
 
 # The steps of the demo, by what each writes last.
@@ -31,8 +31,8 @@ help:
 	@echo "make venv      the virtual environment, with what the scripts and tests need"
 	@echo "make demo      everything on a small data set painted on the spot, in minutes"
 	@echo "make flickr8k  download Flickr8k and VGG16's weights (1.6 GB), and run"
-	@echo "               everything on them; with RECIPE=best encoders that need no"
-	@echo "               download in place of VGG16 (1.1 GB)"
+	@echo "               everything on them; with RECIPE=best CLIP in place of VGG16,"
+	@echo "               with RECIPE=lite two small encoders (1.1 GB)"
 	@echo "make test      lint and run the tests, in minutes"
 	@echo "make check     the long tests: browser, Ray, JAX, packaging, notebook"
 	@echo "make stress    disturb the scripts at random, a quarter of an hour: kills, full"

@@ -25,8 +25,8 @@ from captioning.text.words import ENGLISH, as_sentence, join_words
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
 
-# A caption is marked as unsure of which the model is less sure than of so many of those that a beam
-# of so many writes of the validation split.
+# A caption is marked as unsure if its confidence is below this quantile of the confidences of the
+# validation split, captioned with a beam of this width.
 UNSURE_SHARE, UNSURE_BEAM = 0.25, 3
 
 NO_CLIP = (
@@ -68,7 +68,7 @@ class PhotoCaption:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the model is less sure of it than of most of its captions."""
+        """Whether its confidence is below that of three quarters of the validation split."""
         return self.confidence < self.unsure_below
 
 

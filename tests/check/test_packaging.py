@@ -9,6 +9,7 @@ import zipfile
 import pytest
 from support import ROOT
 
+from captioning.files import BEST, LITE
 from captioning.settings import SCRIPTS
 
 COMMANDS = {f"captioning-{script.replace('_', '-')}" for script in SCRIPTS}
@@ -31,8 +32,9 @@ def project(tmp_path_factory):
         shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
     for path in (*ROOT.glob("*.py"), *ROOT.glob("*.txt"), *ROOT.glob("*.toml"), ROOT / "README.md"):
         shutil.copy(path, copy)
-    (copy / "models" / "pretrained").mkdir(parents=True)
-    (copy / "models" / "pretrained" / "captioner.keras").write_text("a model")
+    for name in (BEST, LITE):
+        (copy / "models" / name).mkdir(parents=True)
+        (copy / "models" / name / "captioner.keras").write_text(f"the {name} model")
     flags = ["--no-deps", "--no-index"]
     built = run(
         *("-m", "pip", "wheel", copy, "--no-build-isolation", "--wheel-dir", copy / "dist", *flags)
@@ -59,7 +61,8 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(project):
     expected = {str(path.relative_to(ROOT)) for path in package if "__pycache__" not in path.parts}
     expected |= {f"captioning_scripts/{script}.py" for script in SCRIPTS}
     expected |= {f"captioning/recipe_files/{p.name}" for p in (ROOT / "recipes").glob("*.toml")}
-    assert names == {*expected, "captioning/pretrained/captioner.keras"}
+    models = {f"captioning/{name}/captioner.keras" for name in (BEST, LITE)}
+    assert names == expected | models
 
 
 def test_every_script_is_a_command_that_runs_in_any_folder(project, run_installed):
@@ -80,8 +83,8 @@ def test_the_installed_package_finds_its_own_recipes_and_model(project, run_inst
     assert "nowhere" in process.stderr
     program = (
         "import captioning.pages.results, captioning.photos.reading\n"
-        "from captioning.files import pretrained_model\n"
-        "print((pretrained_model() / 'captioner.keras').read_text())"
+        "from captioning.files import BEST, LITE, pretrained_model\n"
+        "print(*[(pretrained_model(x) / 'captioner.keras').read_text() for x in (BEST, LITE)])"
     )
     process = run_installed("-c", program)
-    assert process.stdout == "a model\n", process.stderr
+    assert process.stdout == "the pretrained model the pretrained-lite model\n", process.stderr
