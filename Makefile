@@ -104,11 +104,11 @@ venv: .venv/installed-dev
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
-	$(RUN) -m pip install --quiet --requirement requirements-dev.txt
+	$(RUN) -m pip install --quiet --no-warn-conflicts --requirement requirements-dev.txt
 	@touch $@
 
 .venv/installed-check: requirements-check.txt requirements-ray.txt .venv/installed-dev
-	$(RUN) -m pip install --quiet --requirement requirements-check.txt
+	$(RUN) -m pip install --quiet --no-warn-conflicts --requirement requirements-check.txt
 	@touch $@
 
 test: .venv/installed-dev

@@ -17,8 +17,9 @@ Writes  the lines on standard output; at a terminal a ? follows captions that
         confidence (the geometric mean of the probabilities of the words) or the
         error; with --csv a table; with --html a page with the photos. With
         --serve nothing: it opens a page in the browser to drop photos on.
-Takes   ten seconds to load the networks, then about 17 photos a second with the
-        model that comes with the project on two cores, 5 with VGG16.
+Takes   ten seconds or more to load the networks, then on two cores about 3 photos
+        a second with the model that comes with the project, 17 with the smaller
+        one, 5 with VGG16.
 """
 
 import argparse
@@ -49,8 +50,6 @@ MAX_PIXELS = 89_478_485  # photos of more pixels are refused, since they may fil
 # Where --serve serves its page.
 HOST = "127.0.0.1"  # this computer alone; 0.0.0.0 lets in everyone who can reach it
 PORT = 8000  # 0 takes any that is free
-
-_UNSURE_MARK = "  ?"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,7 +150,7 @@ def print_captions(
         if options.json:
             tqdm.write(json.dumps(row))
         elif path in captions:
-            mark = _UNSURE_MARK if result.is_unsure and sys.stdout.isatty() else ""
+            mark = "  ?" if result.is_unsure and sys.stdout.isatty() else ""
             tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}{mark}")
         sys.stdout.flush()
     if options.csv and rows:
