@@ -11,7 +11,7 @@ from captioning.files import CURVES, RECIPE, photo_id
 from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
 from captioning.photos.features import SkippedPhoto
-from captioning.photos.listing import find_photos, photo_ids
+from captioning.photos.listing import PhotoNames
 from captioning.scores import report, scoring
 
 
@@ -28,9 +28,7 @@ def make_cards(
     """
     # Where two folders have a photo of the same name, the first folder's counts. Photos at an
     # address are not fetched.
-    local = [folder for folder in folders if isinstance(folder, Path)]
-    found = [path for folder in local for path in find_photos(folder)]
-    paths = dict(zip(reversed(photo_ids(found)), reversed(found), strict=True))
+    paths = PhotoNames(folder for folder in folders if isinstance(folder, Path)).files
     cards = []
     for index, photo in enumerate(references.photo_ids):
         # Decodings that wrote the same caption share one.

@@ -136,44 +136,40 @@ def list_photos(
     Features are found by the photo id alone, so that another photo of the same id is skipped.
     """
     photos: dict[str, Path] = {}
-    found = expand_paths(folders, skipped, left_out)
-    for photo, path in zip(photo_ids(found), found, strict=True):
+    for photo, path in with_ids(expand_paths(folders, skipped, left_out)):
         kept = photos.setdefault(photo, path)
         if kept is not path:
             skipped[str(path)] = f"{kept} has the same photo id"
     return photos
 
 
-def photo_ids(paths: Sequence[Path]) -> list[str]:
-    """Returns the id of each photo: that of its name, or of its folder and name, as `train/001`.
+def with_ids(paths: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Returns each photo after its id: that of its name, or of its folder and name, as `train/001`.
 
     The folder is there where other folders have photos of the same name, and not mere copies.
     """
-    names = [photo_id(path.name) for path in paths]
-    of_name: dict[str, list[Path]] = {}
-    for name, path in zip(names, paths, strict=True):
-        of_name.setdefault(name, []).append(path)
-    several = {name for name, same in of_name.items() if len(same) > 1 and not _are_copies(same)}
-    pairs = zip(names, paths, strict=True)
-    return [f"{path.parent.name}/{name}" if name in several else name for name, path in pairs]
+    named = [(photo_id(path.name), path) for path in paths]
+    first = dict(reversed(named))
+    several = {name for name, path in named if _is_another(path, first[name])}
+    return [
+        (f"{path.parent.name}/{name}" if name in several else name, path) for name, path in named
+    ]
 
 
-def _are_copies(paths: Sequence[Path]) -> bool:
+def _is_another(path: Path, first: Path) -> bool:
     # Photos at an address are not fetched, and two of a folder have the same id anyway.
-    is_told = all(isinstance(path, Path) and path.is_file() for path in paths)
-    if not is_told or len({path.parent.name for path in paths}) == 1:
-        return True
-    return all(filecmp.cmp(paths[0], path, shallow=False) for path in paths[1:])
+    is_told = all(isinstance(photo, Path) and photo.is_file() for photo in (path, first))
+    in_another = path.parent.name != first.parent.name
+    return in_another and is_told and not filecmp.cmp(path, first, shallow=False)
 
 
 class PhotoNames:
     """The photos of a data set, which names in captions files and split files may mean."""
 
     def __init__(self, folders: Iterable[Path] = ()):
-        paths = [path for folder in folders for path in find_photos(folder)]
+        found = with_ids(path for folder in folders for path in find_photos(folder))
         # Of two with the same id the first counts.
-        pairs = zip(reversed(photo_ids(paths)), reversed(paths), strict=True)
-        self.files = dict(pairs)  # photo id -> its file
+        self.files = dict(reversed(found))  # photo id -> its file
         self._in_folders = {photo.rpartition("/")[2] for photo in self.files if "/" in photo}
 
     def id_of(self, name: str, file: Path = Path()) -> str:
@@ -183,14 +179,13 @@ class PhotoNames:
         be one of several.
         """
         *folders, whole = re.split(r"[/\\]", unicodedata.normalize("NFC", name))
+        folder, photo = [file.parent.name, *folders][-1], photo_id(name)
         # A name with dots may lack its extension.
-        is_whole = whole in self.files or whole in self._in_folders
-        photo = whole if is_whole else photo_id(name)
-        if photo not in self._in_folders:
-            return photo
-        with_folder = f"{[file.parent.name, *folders][-1]}/{photo}"
-        if with_folder not in self.files:
-            which = " or ".join(sorted(x for x in self.files if x.endswith(f"/{photo}")))
+        for known in (whole, f"{folder}/{whole}", photo, f"{folder}/{photo}"):
+            if known in self.files:
+                return known
+        if several := {whole, photo} & self._in_folders:
+            which = " or ".join(sorted(x for x in self.files if x.rpartition("/")[2] in several))
             rule = "write its folder before it, or name the folder of the photos with --photos"
             raise UserError(f"{file} names {name}, which may be {which:.80}: {rule}")
-        return with_folder
+        return photo
