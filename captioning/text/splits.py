@@ -1,6 +1,7 @@
 """Which photos belong to a split: as files say, or at random."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,35 +35,33 @@ def decide_splits(
         UserError: if some of the files are missing or damaged, a split names no photo with
             captions, two share a photo, or there are too few photos to split.
     """
-    photos, split_of = captioned.captions, captioned.split_of
+    photos = captioned.captions
     if files:
         names = ", ".join(path.name for path in files.values())
         return _read_splits(data, captioned, files), f"from {names}"
     is_named = captioned.names_splits
-    split_of = split_of if is_named else dict.fromkeys(photos, "train")
+    split_of = {**captioned.split_of} if is_named else dict.fromkeys(photos, "train")
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
     order = sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
-    parts = {split: [name for name in order if split_of.get(name) == split] for split in SPLITS}
-    missing = [split for split in ("dev", "test") if not parts[split]]
-    total, half = len(parts["train"]), len(parts["dev"]) // 2
+    counts = Counter(split_of.values())
+    missing = [split for split in ("dev", "test") if not counts[split]]
     for split in missing:
-        source, count = "train", max(1, int(total * shares[split]))
-        if split == "test" and half:
-            source, count = "dev", half
-        parts |= {split: parts[source][:count], source: parts[source][count:]}
+        source, count = "train", max(1, int(counts["train"] * shares[split]))
+        if split == "test" and counts["dev"] > 1:
+            source, count = "dev", counts["dev"] // 2
+        others = [photo for photo in order if split_of.get(photo) == source]
+        split_of |= dict.fromkeys(others[:count], split)
+    parts = {split: [name for name in photos if split_of.get(name) == split] for split in SPLITS}
     if not all(parts.values()):
         raise UserError(
             f"{' and '.join(map(str, captioned.kinds))} has captions of "
             f"{counted(len(photos), 'photo')}, too few to split: add photos, then run python "
             f"prepare_text.py --data {quoted(data)}"
         )
-    chosen = {photo: split for split, part in parts.items() for photo in part}
-    in_order = {split: [name for name in photos if chosen.get(name) == split] for split in SPLITS}
-    if not missing:
-        return in_order, "from the captions file"
-    random = f"{' and '.join(missing)} at random, with seed {seed}"
-    return in_order, f"from the captions file; {random}" if is_named else random
+    random = f"{' and '.join(missing)} at random, with seed {seed}" if missing else ""
+    named = "from the captions file" if is_named else ""
+    return parts, "; ".join(filter(None, (named, random)))
 
 
 def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
