@@ -63,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.language != ENGLISH and "min_word_length" not in options.replaced:
         # English loses little with "a"; other languages lose à, y or в.
         options.min_word_length = 1
-    check_arguments(options)
     data = options.data
     # Names of photos at an address are not fetched.
     folders = [path for path in photo_folders(data, options.photos) if isinstance(path, Path)]
@@ -71,14 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     photos = PhotoNames(folders)
     files = find_captions(data, options.captions, folders, photos)
     split_files = find_split_files(data, files)
-    check_random_splits(options, split_files)
+    check_splits(options, split_files)
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
         captioned = read_captioned_photos(data, files, columns, photos)
         missing = check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
-        seed = options.split_seed
-        splits, origin = decide_splits(data, captioned, split_files, shares, seed)
+        splits, origin = decide_splits(data, captioned, split_files, shares, options.split_seed)
         names = ("language", "min_word_length", "keep_numbers", "min_word_count")
         cleaning = {name: getattr(options, name) for name in names}
         keep_numbers = options.keep_numbers
@@ -100,12 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
     print(summarize(text, photos.files.keys(), folders))
-    warnings = [missing, warn_of_cleaning(captions, descriptions)]
+    written, words = (chain.from_iterable(x.values()) for x in (captions, descriptions))
+    cleaned = list(zip(written, words, strict=True))
+    warnings = [missing, warn_of_cleaning(cleaned)]
     if not split_files and not captioned.names_splits:
         warnings.append(wrapped(f"warning: the splits are random: {LOOKED_FOR}"))
     if not keep_numbers:
-        kept = word_cleaner(options.min_word_length, options.language, keep_numbers=True)
-        warnings.append(warn_of_numbers(captions, kept))
+        warnings.append(warn_of_numbers(cleaned))
     for warning in filter(None, warnings):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
@@ -114,20 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def check_arguments(options: argparse.Namespace) -> None:
-    """Raises `UserError` for flags that contradict each other or the data folder."""
-    data = options.data
-    if data.exists() and not data.is_dir():
-        raise UserError(f"{data} is not a folder: name with --data the one for the results")
+def check_splits(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
+    """Raises `UserError` for flags of random splits that make no sense, or not beside files."""
     if options.validation_share + options.test_share >= 1:
         raise UserError(
             "--validation-share and --test-share leave nothing to train on: their sum must be "
             "less than 1"
         )
-
-
-def check_random_splits(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
-    """Raises `UserError` for flags of random splits where files name the splits."""
     random = sorted(options.typed & {"split_seed", "validation_share", "test_share"})
     if random and files:
         raise UserError(

@@ -46,16 +46,17 @@ def find_captions(
         UserError: if none are found, several may be meant, or one that was named is missing.
     """
     command = f"run python prepare_text.py --data {quoted(data)}"
+    if data.exists() and not data.is_dir():
+        raise UserError(f"{data} is not a folder: name with --data the one for the results")
     for path in named:
         if not path.exists():
             raise UserError(f"{path} is missing: put it there, then {command} --captions FILE")
     if named:
         return list(named)
     texts = [folder for folder in photo_folders if find_texts(folder, photos)]
-    found = _find_files(data, _NAMES, photos) or texts
-    found = found or [folder for folder in [data] if find_texts(folder, photos)]
-    found = found or _find_files(data, _OTHER_NAMES, photos)
-    found = found or _find_files(data, _UNOPENED_NAMES, photos)[:1]
+    texts = texts or [folder for folder in [data] if find_texts(folder, photos)]
+    found = _find_files(data, _NAMES) or texts or _find_files(data, _OTHER_NAMES)
+    found = found or _find_files(data, _UNOPENED_NAMES)[:1]
     if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
@@ -69,15 +70,13 @@ def find_captions(
     return found
 
 
-def _find_files(data: Path, table: Sequence[Sequence[str]], photos: PhotoNames) -> list[Path]:
+def _find_files(data: Path, table: Sequence[Sequence[str]]) -> list[Path]:
     """Lists the files of the most usual names, in the data folder, or else one or two below."""
     # An archive that holds its file twice has the copy in a folder below.
     levels = [list(data.glob(level)) for level in ("[!.]*", "*/[!.]*", "*/*/[!.]*")]
     for names in table:
         for paths in levels:
             found = [path for path in paths if _is_of(path, names) and path.is_file()]
-            # A photo may have a file that tells where it is from.
-            found = [path for path in found if photos.id_of(str(path)) not in photos.files]
             if found := [path for path in found if not _is_of(path, _NO_CAPTIONS)]:
                 return sorted(found)
     return []
@@ -160,20 +159,19 @@ def read_captioned_photos(
     told = {path: split_told(path, data) for path in files}
     told = told if len(files) > 1 and all(told.values()) else {}
     for path in files:
-        earlier = sum(map(len, found.captions.values()))
         try:
             found.kinds[path], rows = open_captions(path, photos, columns)
             for row in rows:
                 found.add(row._replace(split=told[path]) if told else row, path)
-            count = sum(map(len, found.captions.values())) - earlier
-            if found.counts.pop(_JOINED, 0) > JOINED_SHARE * count:
-                rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
-                raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
+    names = " and ".join(map(str, files))
     if not found.captions:
-        names = " and ".join(map(str, files))
         raise UserError(f"{names} holds no captions: put them there, then {command}")
+    if found.counts.pop(_JOINED) > JOINED_SHARE * sum(map(len, found.captions.values())):
+        rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
+        fault = f"has captions that are several, joined by |, ;; or lines; {rule}"
+        raise UserError(f"{names} {fault}: correct it, then {command}")
     of_folders = {
         photo: split_told(Path(found.file_names[photo]).parent, data) for photo in found.captions
     }

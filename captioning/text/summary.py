@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 from pathlib import Path
 
@@ -10,17 +10,15 @@ from captioning.cli import UserError, counted, one_line, quoted, wrapped
 from captioning.files import photo_id
 from captioning.photos.listing import PhotoNames
 from captioning.text.vocabulary import END_TOKEN, START_TOKEN, PreparedText
-from captioning.text.words import has_number
+from captioning.text.words import numbers_in
 
 COMMON_WORDS = 10  # how many of the commonest words are shown
 
-# The share of captions that look damaged at which that is said, and how many of them are shown. Of
-# the official captions of Flickr8k 1 in 5,000 is cut short.
+# The share of captions that look damaged, or lose a word with a digit, from which on that is said,
+# and how many of the damaged ones are shown. Of the official captions of Flickr8k 1 in 5,000 is cut
+# short, and 1 in 250 loses such a word.
 DAMAGED_SHARE = 0.05
 DAMAGED_SHOWN = 3
-
-# The share that loses a word with a digit at which that is said; of Flickr8k's it is 1 in 250.
-NUMBERS_SHARE = 0.05
 
 # The share of photos with captions that have a file, below which that is said, and what else may
 # be in a name that makes it another than the photo's.
@@ -81,35 +79,30 @@ def _line(label: str, count: int, explanation: str = "") -> str:
     return wrapped(begin + explanation, indent=" " * len(begin))
 
 
-def warn_of_cleaning(
-    captions: Mapping[str, Sequence[str]], descriptions: Mapping[str, Sequence[Sequence[str]]]
-) -> str:
-    """Returns a warning with examples if the cleaning has left little of many captions, or ""."""
-    written, cleaned = (list(chain.from_iterable(x.values())) for x in (captions, descriptions))
-    pairs = zip(written, cleaned, strict=True)
-    damaged = [f"  {one_line(a)} -> {' '.join(b)}" for a, b in pairs if _is_cut_short(a, b)]
-    if len(damaged) < DAMAGED_SHARE * len(written):
+def warn_of_cleaning(cleaned: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Returns a warning with examples if little is left of many captions, or "".
+
+    `cleaned` is each caption as it was written, with its words.
+    """
+    damaged = [f"  {one_line(a)} -> {' '.join(b)}" for a, b in cleaned if _is_cut_short(a, b)]
+    if len(damaged) < DAMAGED_SHARE * len(cleaned):
         return ""
-    share = f"{len(damaged):,d} of {counted(len(written), 'caption')}"
+    share = f"{len(damaged):,d} of {counted(len(cleaned), 'caption')}"
     what = f"warning: {share} are left with no word or less than half of theirs"
     remedy = "  name their language with --language, such as --language fr, or keep short words "
     return "\n".join([what, *damaged[:DAMAGED_SHOWN], wrapped(f"{remedy}with --min-word-length 1")])
 
 
-def warn_of_numbers(
-    captions: Mapping[str, Sequence[str]], clean: Callable[[str], list[str]]
-) -> str:
-    """Returns a warning if many captions have words with digits, which `clean` keeps, or ""."""
-    written = list(chain.from_iterable(captions.values()))
-    count = sum(map(has_number, written))
-    if count <= NUMBERS_SHARE * len(written):
+def warn_of_numbers(cleaned: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Returns a warning if many captions have numbers, which their words lack, or ""."""
+    found = Counter((tuple(words), tuple(numbers_in(caption))) for caption, words in cleaned)
+    count = sum(number for (_, numbers), number in found.items() if numbers)
+    if count <= DAMAGED_SHARE * len(cleaned):
         return ""
-    kept = Counter(tuple(clean(caption)) for caption in written)
-    left = {words: tuple(word for word in words if not has_number(word)) for words in kept}
-    versions = Counter(left.values())
-    equal = sum(kept[words] for words in kept if versions[left[words]] > 1)
+    versions = Counter(words for words, _ in found)
+    equal = sum(number for (words, _), number in found.items() if versions[words] > 1)
     return wrapped(
-        f"warning: {count:,d} of {counted(len(written), 'caption')} lose a word with a digit, by "
+        f"warning: {count:,d} of {counted(len(cleaned), 'caption')} lose a word with a digit, by "
         f"which {equal:,d} become equal to others: KEEP_NUMBERS, --keep-numbers, keeps them"
     )
 

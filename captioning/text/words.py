@@ -101,7 +101,7 @@ _REMOVED = r"[\p{P}$+<=>^`|~\p{Cf}]"
 _JOINERS = r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=\p{L})|(?<=\p{M})\u200d"
 # What is left of punctuation then belongs to the word.
 _LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}\p{P}\u200c\u200d]*")
-_NUMBER = regex.compile(r"\p{N}")
+_NUMBER = regex.compile(r"\p{N}+")
 
 # An elided word that stands alone, as in captions that are split already: l' école. It ends in a
 # consonant; an Italian word that has lost its end, un po', does not.
@@ -177,7 +177,7 @@ def word_cleaner(
     """
 
     def is_clean(word: str) -> bool:
-        if keep_numbers and has_number(word):
+        if keep_numbers and numbers_in(word):
             return True
         is_long = len(word) >= min_word_length or UNSPACED.match(word)
         return bool(_LETTERS.fullmatch(word) and is_long) and word not in (START_TOKEN, END_TOKEN)
@@ -185,9 +185,9 @@ def word_cleaner(
     return word_splitter(language, is_clean)
 
 
-def has_number(text: str) -> bool:
-    """Tells whether a digit of any script is in a text, for which `keep_numbers` keeps a word."""
-    return bool(_NUMBER.search(text))
+def numbers_in(text: str) -> list[str]:
+    """Returns the numbers in a text, of digits of any script, for which words may be kept."""
+    return _NUMBER.findall(text)
 
 
 def join_words(words: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from captioning.files import CAPTIONS, DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOC
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.summary import warn_of_cleaning, warn_of_numbers
 from captioning.text.vocabulary import read_prepared_text
-from captioning.text.words import has_number, word_cleaner
+from captioning.text.words import numbers_in, word_cleaner
 
 FRENCH = ["Une fille à vélo .", "L'école d'un garçon .", "Il y a un chien dans l’eau ."]
 
@@ -110,7 +110,7 @@ def test_words_with_digits_are_kept_by_a_setting_that_is_recorded(tmp_path):
         text = read_prepared_text(data)
         assert text.vocabulary.cleaning["keep_numbers"] is numbers
         words = [["at", "5", "kmh"], ["at", "10", "kmh"], ["the", "2nd", "dog"]]
-        kept = [word for word in chain.from_iterable(words) if numbers or not has_number(word)]
+        kept = [word for word in chain.from_iterable(words) if numbers or not numbers_in(word)]
         assert list(chain(*chain(*text.descriptions.values()))) == kept
 
 
@@ -130,7 +130,8 @@ def test_words_with_digits_are_kept_by_a_setting_that_is_recorded(tmp_path):
     ],
 )
 def test_captions_that_become_equal_without_numbers_are_spoken_of(captions, words):
-    warning = warn_of_numbers({"photo": captions}, word_cleaner(2, keep_numbers=True))
+    cleaned = map(word_cleaner(2), captions)
+    warning = warn_of_numbers(list(zip(captions, cleaned, strict=True)))
     assert words in " ".join(warning.split())
     assert bool(warning) == bool(words)
 
@@ -147,8 +148,8 @@ def test_captions_that_become_equal_without_numbers_are_spoken_of(captions, word
     ],
 )
 def test_captions_that_lose_most_of_their_words_are_spoken_of(captions, language, length, damaged):
-    cleaned = list(map(word_cleaner(length, language), captions))
-    warning = warn_of_cleaning({"photo": captions}, {"photo": cleaned})
+    cleaned = map(word_cleaner(length, language), captions)
+    warning = warn_of_cleaning(list(zip(captions, cleaned, strict=True)))
     assert bool(warning) == bool(damaged)
     if damaged:
         assert warning.startswith(f"warning: {damaged} of {len(captions)} caption")

@@ -5,8 +5,8 @@ import pytest
 from captioning.text.words import (
     as_sentence,
     full_stop,
-    has_number,
     join_words,
+    numbers_in,
     sentence_parts,
     word_cleaner,
     word_splitter,
@@ -116,7 +116,7 @@ def test_captions_are_cleaned(language, length, caption, words):
 )
 def test_words_with_digits_are_kept_where_that_is_wanted(language, caption, words):
     assert word_cleaner(2, language, keep_numbers=True)(caption) == words
-    assert clean(caption, 2, language) == [word for word in words if not has_number(word)]
+    assert clean(caption, 2, language) == [word for word in words if not numbers_in(word)]
 
 
 @pytest.mark.parametrize(
