@@ -25,12 +25,6 @@ from captioning.text.caption_rows import (
     find_columns,
 )
 
-# What a message says of a file that is of no kind.
-_KNOWN = (
-    "name.jpg#0<TAB>caption, Kaggle's Flickr30k, JSON, or CSV or TSV with photos and captions, in "
-    "columns that --photo-column and --caption-column name by header or number"
-)
-
 # What is not opened: how its name ends, and why not.
 UNOPENED = {
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive, to be unpacked there"),
@@ -55,10 +49,8 @@ def open_captions(
         return _open_texts(path, photos)
     if reason := UNOPENED.get(ending):
         raise KindError(reason)
-    if ending in (".json", ".jsonl", ".ndjson"):
-        return _open_json(path, columns)
-    if ending == ".parquet":
-        return _open_parquet(path, columns)
+    if ending in (".json", ".jsonl", ".ndjson", ".parquet"):
+        return _open_records(path, columns)
     lines = list(read_lines(path))
     first = next((line for line in lines if line.strip()), "")
     for name, (beginning, row) in _KINDS_OF_LINES.items():
@@ -112,30 +104,30 @@ _SEPARATORS = {"\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars", ",
 
 
 def _open_table(lines: list[str], first: str, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    fault = f"begins with {first[:60]!r}, which is of no known kind: {_KNOWN}"
+    known = "name.jpg#0<TAB>caption, Kaggle's Flickr30k, JSON, or CSV or TSV with a header"
+    fault = f"begins with {first[:60]!r}, which is of no known kind: {known}"
     for mark, kind in _SEPARATORS.items():
         # More than any row of headers has, and no more than the reader takes as one cell.
         cells = next(csv.reader([first[:10_000]], delimiter=mark), [])
         header = [cell.strip() for cell in cells]
         photos = [k for k, cell in enumerate(header) if is_photo_name(cell)]
+        if len(header) < 2:
+            continue
         try:
-            if len(header) == 2 and len(photos) == 1 and wanted == ("", ""):
-                # Without a header.
-                columns = Columns(photos[0], [1 - photos[0]])
-            elif len(header) > 1:
-                columns = find_columns(header, wanted)
-            else:
-                continue
+            is_bare = len(header) == 2 and len(photos) == 1 and wanted == ("", "")
+            bare = Columns(photos[0], [1 - photos[0]]) if is_bare else None
+            columns = bare or find_columns(header, wanted)
         except KindError as error:
             fault = str(error)
             continue
-        what = f"columns {columns.photo + 1} and {columns.captions[0] + 1}"
         # Columns that are named by number may have no header.
-        if not photos and not header[columns.photo].isdecimal():
-            what = columns.describe(header)
+        if photos or header[columns.photo].isdecimal():
+            header = [f"column {number + 1}" for number in range(len(header))]
+        else:
             # Blank lines are passed over.
             lines[lines.index(first)] = ""
-        return f"{kind}, {what}", _table_rows(lines, mark, len(header), columns)
+        what = f"{kind}, {columns.describe(header)}"
+        return what, _table_rows(lines, mark, len(header), columns)
     raise KindError(fault)
 
 
@@ -162,19 +154,43 @@ def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -
 
 # ---- Records: JSON, JSON Lines, Parquet ----
 
-_JSON = msgspec.json.Decoder()
+
+def _open_records(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+    kind = "Parquet" if path.suffix.lower() == ".parquet" else "JSON"
+    try:
+        records = _records_in(_read_parquet(path) if kind == "Parquet" else _read_json(path))
+    except ImportError as error:
+        raise KindError("is a Parquet file, which needs python -m pip install pyarrow") from error
+    # Of damaged files, and of what is nested too deep.
+    except (ValueError, RecursionError) as error:
+        raise KindError(f"cannot be read as {kind} ({error})") from error
+    if not records:
+        return f"{kind} without captions", iter(())
+    names = list(dict.fromkeys(chain.from_iterable(records)))
+    columns = find_columns(names, wanted)
+    # VizWiz has captions that its makers rejected.
+    kept = [record for record in records if not record.get("is_rejected")]
+    count = len(records) - len(kept)
+    rejected = f", {count:,d} rejected ones left out" if count else ""
+    rows = (
+        columns.row(f"record {number}", [record.get(name) for name in names])
+        for number, record in enumerate(kept)
+    )
+    return f"{kind}, {columns.describe(names)}{rejected}", rows
 
 
-def _open_json(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+def _read_json(path: Path) -> Any:
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     # A record a line, whatever the file is called.
     is_lines = path.suffix.lower() != ".json" or re.match(rb"\s*\{.*\}\s*\n\s*\{", text)
-    try:
-        content = _JSON.decode_lines(text) if is_lines else _JSON.decode(text)
-    # Of damaged files, and of what is nested too deep.
-    except (ValueError, RecursionError) as error:
-        raise KindError(f"cannot be read as JSON ({error})") from error
-    return _open_records("JSON", _records_in(content), wanted)
+    decoder = msgspec.json.Decoder()
+    return decoder.decode_lines(text) if is_lines else decoder.decode(text)
 
 
 def _records_in(content: Any) -> list[dict[str, Any]]:
@@ -188,7 +204,7 @@ def _records_in(content: Any) -> list[dict[str, Any]]:
         # COCO's photos for the test have no captions.
         if images and _are_records(images) and {"id", "file_name"} <= images[0].keys():
             return [] if images[0].keys().isdisjoint(CAPTION_NAMES) else images
-        if content and all(key.lower() in SPLIT_NAMES for key in content):
+        if all(key.lower() in SPLIT_NAMES for key in content):
             parts = {key: _records_in(part) for key, part in content.items()}
             return [{**record, "split": key} for key, part in parts.items() for record in part]
         lists = [value for value in content.values() if value and _are_records(value)]
@@ -219,49 +235,17 @@ def _records_of_coco(images: list[Any], annotations: Any) -> list[dict[str, Any]
     return annotations
 
 
-def _open_records(
-    kind: str, records: Sequence[dict[str, Any]], wanted: Sequence[str]
-) -> tuple[str, Iterator[Row]]:
-    names = list(dict.fromkeys(chain.from_iterable(records)))
-    if not records:
-        return f"{kind} without captions", iter(())
-    columns = find_columns(names, wanted)
-    # VizWiz has captions that its makers rejected.
-    kept = [record for record in records if not record.get("is_rejected")]
-    count = len(records) - len(kept)
-    rejected = f", {count:,d} rejected ones left out" if count else ""
-    rows = (
-        columns.row(f"record {number}", [record.get(name) for name in names])
-        for number, record in enumerate(kept)
-    )
-    return f"{kind}, {columns.describe(names)}{rejected}", rows
-
-
-def _open_parquet(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        needed = "is a Parquet file, which needs python -m pip install pyarrow"
-        raise KindError(needed) from error
-    try:
-        return _open_records("Parquet", parquet.read_table(path).to_pylist(), wanted)
-    except ValueError as error:
-        raise KindError(f"cannot be read as Parquet ({error})") from error
-
-
 # ---- Photos with a text each ----
 
 # kohya's programs write .caption.
-_TEXTS = (".txt", ".caption")
+_TEXTS = (".caption", ".txt")
 
 
 def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
     """Returns each text below a folder with the photo of its name, beside it or elsewhere."""
     texts = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXTS]
-    named = {
-        text: photos.files.get(photos.id_of(str(text.with_suffix("")), text)) for text in texts
-    }
-    return {text: photo for text, photo in named.items() if photo}
+    ids = {text: photos.id_of(str(text.with_suffix("")), text) for text in texts}
+    return {text: photos.files[photo] for text, photo in ids.items() if photo in photos.files}
 
 
 def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:

@@ -83,14 +83,13 @@ def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:
     )
     if not photos and not wanted[0] and len(names) == 2 and len(captions) == 1:
         photos = [1 - captions[0]]
-    for what, there, usual in (
-        ("photo", photos, "file_name, image or path"),
-        ("caption", set(captions) - set(photos), "caption, text, raw or sentence"),
-    ):
-        if not there:
-            shown = ", ".join(map(repr, names[:20]))
-            rule = f"of which --{what}-column may name one"
-            raise KindError(f"has no column or key of {what}s, such as {usual}: {shown}, {rule}")
+    if not photos or not set(captions) - set(photos):
+        shown = ", ".join(map(repr, names[:20]))
+        what, usual = "photo", "file_name, image or path"
+        if photos:
+            what, usual = "caption", "caption, text, raw or sentence"
+        rule = f"of which --{what}-column may name one"
+        raise KindError(f"has no column or key of {what}s, such as {usual}: {shown}, {rule}")
     splits = _first_there(tuple(names), SPLIT_COLUMNS)
     return Columns(photos[0], captions, splits[0] if splits else None)
 
@@ -127,21 +126,23 @@ def _is_words(item: Any) -> bool:
     return isinstance(item, list) and all(isinstance(x, str) and " " not in x for x in item)
 
 
-# A list or tuple of texts as Python writes it, or as NumPy does, which puts no commas between what
-# Python would then join to one text.
-_STRING = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
-_STRINGS = rf"(?:array\()?[\[(]\s*(?:(?:{_STRING}|None|nan)[\s,]*+)*+[\])](?:,\s*dtype=\w+\))?"
+# A text in quotes after which NumPy puts no comma, so that Python would join it to the next; and
+# what NumPy may put around a list.
+_STRING = re.compile(r"""('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(\s*[^\s'"])?""", re.DOTALL)
+_ARRAY = re.compile(r"^array\((.*?)(?:,\s*dtype=\w+)?\)$", re.DOTALL)
 
 
 def _written_list(text: str) -> list[Any] | None:
-    """Reads a list that is written out in a text; nothing is evaluated."""
-    if re.fullmatch(_STRINGS, text, re.DOTALL):
-        text = f"[{', '.join(re.findall(_STRING, text, re.DOTALL))}]"
-    for read in (msgspec.json.decode, ast.literal_eval):
+    """Reads a list or tuple that is written out in a text; nothing is evaluated."""
+    listed = _ARRAY.sub(r"\1", text)
+    with_commas = _STRING.sub(lambda found: found[1] + (found[2] or ","), listed)
+    for read, form in ((msgspec.json.decode, text), (ast.literal_eval, with_commas)):
         with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = read(text)
-            is_of_texts = isinstance(found, list) and not any(isinstance(x, int) for x in found)
-            return found if is_of_texts else None
+            found = read(form)
+            is_listed = isinstance(found, list | tuple) and not any(
+                isinstance(x, int) for x in found
+            )
+            return [*found] if is_listed else None
     return None
 
 
@@ -160,7 +161,6 @@ _MARKS = re.compile(
     r"|^\s*startseq\b|\bendseq\s*$",
     re.IGNORECASE,
 )
-_ENTITY = re.compile(r"&(?:#[0-9]+|#x[0-9a-f]+|[a-z][a-z0-9]*);", re.IGNORECASE)
 
 # Most captions have none of these and are done at once.
 _ODD = re.compile(r"[|;\\<&\[\r\n/#*~+]|startseq|endseq", re.IGNORECASE)
@@ -174,7 +174,7 @@ def plain_caption(caption: str) -> tuple[str, bool, bool]:
     caption = caption.strip()
     if not _ODD.search(caption):
         return caption, False, False
-    text = _ENTITY.sub(lambda found: html.unescape(found[0]), caption)
+    text = html.unescape(caption)
     without, count = _MARKS.subn(" ", text)
     # Blanks stay as they are where no mark was.
     text = " ".join(without.split()) if count else re.sub(r"\r\n?|\n", " ", text)
