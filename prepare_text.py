@@ -94,8 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, kind in captioned.kinds.items():
         print(wrapped(one_line(f"captions: {path}, taken for {kind}")))
     for what, count in captioned.counts.items():
-        if count:
-            print(f"{what}: {count:,d}")
+        print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
     print(summarize(text, photos.files.keys(), folders))
     written, words = (chain.from_iterable(x.values()) for x in (captions, descriptions))

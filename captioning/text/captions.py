@@ -22,7 +22,7 @@ _NAMES = (
     ("metadata.jsonl", "metadata.csv"),
     ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
 )
-_OTHER_NAMES = (("*.json", "*.parquet"),)
+_OTHER_NAMES = (("*.json",),)
 _UNOPENED_NAMES = (tuple(f"*{ending}" for ending in UNOPENED),)
 
 # What they are called that hold none: of data sets, of an earlier version, and of this one.
@@ -34,7 +34,6 @@ _NO_CAPTIONS = (
 # The share of captions that may be several, joined in one cell, from which on a file is refused:
 # a few have a line break or a bar of their own.
 JOINED_SHARE = 0.2
-_JOINED = "joined"
 
 
 def find_captions(
@@ -89,11 +88,9 @@ def _is_of(path: Path, names: Sequence[str]) -> bool:
 def split_told(path: Path, data: Path) -> str:
     """Returns the split that the name of a file or of a folder around it tells, or nothing."""
     below = path.relative_to(data) if path.is_relative_to(data) else Path(*path.parts[-3:])
-    for part in (below.stem, *reversed(below.parts[:-1])):
-        for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", part):
-            if split := SPLIT_NAMES.get(word.lower()):
-                return split
-    return ""
+    nearest_first = " ".join((below.stem, *reversed(below.parts[:-1])))
+    words = map(str.lower, re.findall(r"[A-Z]?[a-z]+|[A-Z]+", nearest_first))
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "")
 
 
 @dataclass
@@ -106,6 +103,7 @@ class CaptionedPhotos:
     split_of: dict[str, str] = field(default_factory=dict)  # photo id -> split, if the files say so
     kinds: dict[Path, str] = field(default_factory=dict)  # what each file was taken for
     counts: Counter[str] = field(default_factory=Counter)  # of captions that are not as they were
+    joined: int = 0  # captions that may be several
 
     @property
     def names_splits(self) -> bool:
@@ -137,8 +135,9 @@ class CaptionedPhotos:
             if re.search(r"#[0-9]+\t", caption):
                 raise KindError(f"{place} holds two captions, since a line end is missing")
             self.captions.setdefault(photo, []).append(caption)
-            self.counts[_JOINED] += is_joined
-            self.counts["captions with marks such as <start>, which were dropped"] += had_marks
+            self.joined += is_joined
+            if had_marks:
+                self.counts["captions with marks such as <start>, which were dropped"] += 1
 
 
 def read_captioned_photos(
@@ -168,7 +167,7 @@ def read_captioned_photos(
     names = " and ".join(map(str, files))
     if not found.captions:
         raise UserError(f"{names} holds no captions: put them there, then {command}")
-    if found.counts.pop(_JOINED) > JOINED_SHARE * sum(map(len, found.captions.values())):
+    if found.joined > JOINED_SHARE * sum(map(len, found.captions.values())):
         rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
         fault = f"has captions that are several, joined by |, ;; or lines; {rule}"
         raise UserError(f"{names} {fault}: correct it, then {command}")

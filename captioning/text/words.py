@@ -111,20 +111,16 @@ _ELIDED = r"(?<=^\p{L}*(?:[b-df-hj-np-tv-xzç]|qu))'(?=\p{P}*$)"
 _JOINTS = frozenset(chain.from_iterable(rules.parting for rules in LANGUAGES.values()))
 
 # The scripts whose sentences end in another sign than a full stop, or in none.
-_FULL_STOPS = [
-    (regex.compile(rf"\p{{scx={script}}}"), sign)
-    for scripts, sign in {
-        "Han Hira Kana Bopo": "。",
-        "Thai Laoo": "",
-        "Deva Beng Guru Orya": "।",
-        "Tibt": "།",
-        "Mymr": "။",
-        "Khmr": "។",
-        "Ethi": "።",
-        "Armn": "։",
-    }.items()
-    for script in scripts.split()
-]
+_FULL_STOPS = {
+    r"[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Bopo}]": "。",
+    r"[\p{scx=Thai}\p{scx=Laoo}]": "",
+    r"[\p{scx=Deva}\p{scx=Beng}\p{scx=Guru}\p{scx=Orya}]": "।",
+    r"\p{scx=Tibt}": "།",
+    r"\p{scx=Mymr}": "။",
+    r"\p{scx=Khmr}": "។",
+    r"\p{scx=Ethi}": "።",
+    r"\p{scx=Armn}": "։",
+}
 _LETTER = regex.compile(r"\p{L}")
 _ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
 
@@ -192,16 +188,16 @@ def numbers_in(text: str) -> list[str]:
 
 def join_words(words: Sequence[str]) -> str:
     """Returns words as a text, with blanks between them where their script has blanks."""
-    return "".join(chain.from_iterable(zip(_blanks_before(words), words, strict=True)))
+    return "".join(chain.from_iterable(_with_blanks(words)))
 
 
-def _blanks_before(words: Sequence[str]) -> list[str]:
-    """Returns the blank that stands before each word of a text, or nothing."""
-    blanks = []
+def _with_blanks(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns each word of a text after the blank that stands before it, or nothing."""
+    parts = []
     for before, word in pairwise(["", *words]):
         is_joined = before[-1:] in _JOINTS or UNSPACED.match(before) or UNSPACED.match(word)
-        blanks.append(" " if before and not is_joined else "")
-    return blanks
+        parts.append((" " if before and not is_joined else "", word))
+    return parts
 
 
 def as_sentence(text: str, language: str = ENGLISH) -> str:
@@ -218,7 +214,7 @@ def sentence_parts(words: Sequence[str], language: str = ENGLISH) -> list[tuple[
 
     The full stop belongs to no word: `full_stop` tells it.
     """
-    parts = list(zip(_blanks_before(words), words, strict=True))
+    parts = _with_blanks(words)
     return [(blank, rules_of(language).capitalize(word)) for blank, word in parts[:1]] + parts[1:]
 
 
@@ -230,6 +226,6 @@ def full_stop(text: str, language: str = ENGLISH) -> str:
     letters = _LETTER.findall(text)
     if not letters:
         return ""
-    signs = (sign for script, sign in _FULL_STOPS if script.match(letters[-1]))
+    signs = (sign for script, sign in _FULL_STOPS.items() if regex.match(script, letters[-1]))
     own = rules_of(language).full_stop
     return next(signs, ".") if own is None else own
