@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written, words = (chain.from_iterable(x.values()) for x in (captions, descriptions))
     cleaned = list(zip(written, words, strict=True))
     warnings = [missing, warn_of_cleaning(cleaned)]
-    if not split_files and not captioned.names_splits:
+    if not split_files and not captioned.split_of:
         warnings.append(wrapped(f"warning: the splits are random: {LOOKED_FOR}"))
     if not keep_numbers:
         warnings.append(warn_of_numbers(cleaned))

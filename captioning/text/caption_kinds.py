@@ -214,14 +214,13 @@ def _records_of_coco(images: list[Any], annotations: Any) -> list[dict[str, Any]
     """Gives each annotation the file name of its image."""
     try:
         names = {image["id"]: image["file_name"] for image in images}
-        for annotation in annotations:
-            annotation["file_name"] = names[annotation["image_id"]]
+        records = [{**record, "file_name": names[record["image_id"]]} for record in annotations]
     except (KeyError, TypeError) as error:
         fault = "has an image without id or file_name, or an annotation of none of the images"
         raise KindError(f"{fault} ({error})") from error
     if len(names) < len(images):
         raise KindError("has two images of the same id")
-    return annotations
+    return records
 
 
 # ---- Photos with a text each ----

@@ -105,11 +105,6 @@ class CaptionedPhotos:
     counts: Counter[str] = field(default_factory=Counter)  # of captions that are not as they were
     joined: int = 0  # captions that may be several
 
-    @property
-    def names_splits(self) -> bool:
-        """Whether the captions files tell the splits; without training photos they do not."""
-        return "train" in self.split_of.values()
-
     def add(self, row: Row, path: Path) -> None:
         """Adds a row of a file; raises `KindError` if it cannot be right."""
         place, texts = row.place, texts_in(row.captions, row.place)
@@ -171,9 +166,10 @@ def read_captioned_photos(
         rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
         fault = f"has captions that are several, joined by |, ;; or lines; {rule}"
         raise UserError(f"{names} {fault}: correct it, then {command}")
-    of_folders = {
-        photo: split_told(Path(found.file_names[photo]).parent, data) for photo in found.captions
-    }
-    if not found.split_of and all(of_folders.values()):
-        found.split_of = of_folders
+    if not found.split_of:
+        folders = {photo: Path(name).parent for photo, name in found.file_names.items()}
+        found.split_of = {photo: split_told(folders[photo], data) for photo in folders}
+    # Some that tell nothing, or no training photos, are no splits.
+    if "train" not in found.split_of.values() or "" in found.split_of.values():
+        found.split_of = {}
     return found

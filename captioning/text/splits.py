@@ -39,8 +39,7 @@ def decide_splits(
     if files:
         names = ", ".join(path.name for path in files.values())
         return _read_splits(data, captioned, files), f"from {names}"
-    is_named = captioned.names_splits
-    split_of = {**captioned.split_of} if is_named else dict.fromkeys(photos, "train")
+    split_of = captioned.split_of or dict.fromkeys(photos, "train")
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
     order = sorted(photos, key=lambda photo: hashlib.sha256(f"{seed} {photo}".encode()).digest())
@@ -51,7 +50,7 @@ def decide_splits(
         if split == "test" and counts["dev"] > 1:
             source, count = "dev", counts["dev"] // 2
         others = [photo for photo in order if split_of.get(photo) == source]
-        split_of |= dict.fromkeys(others[:count], split)
+        split_of = split_of | dict.fromkeys(others[:count], split)
     parts = {split: [name for name in photos if split_of.get(name) == split] for split in SPLITS}
     if not all(parts.values()):
         raise UserError(
@@ -59,9 +58,9 @@ def decide_splits(
             f"{counted(len(photos), 'photo')}, too few to split: add photos, then run python "
             f"prepare_text.py --data {quoted(data)}"
         )
-    random = f"{' and '.join(missing)} at random, with seed {seed}" if missing else ""
-    named = "from the captions file" if is_named else ""
-    return parts, "; ".join(filter(None, (named, random)))
+    origin = ["from the captions file"] if captioned.split_of else []
+    origin += [f"{' and '.join(missing)} at random, with seed {seed}"] if missing else []
+    return parts, "; ".join(origin)
 
 
 def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
