@@ -170,22 +170,15 @@ class PhotoNames:
         found = with_ids(path for folder in folders for path in find_photos(folder))
         # Of two with the same id the first counts.
         self.files = dict(reversed(found))  # photo id -> its file
-        self._in_folders = {photo.rpartition("/")[2] for photo in self.files if "/" in photo}
 
     def id_of(self, name: str, file: Path = Path()) -> str:
         """Returns the id of the photo of a name, with or without folders and extension.
 
-        `file` is the one that has the name, for photos in its folder. Raises `UserError` if it may
-        be one of several.
+        `file` is the one that has the name, for photos in its folder. A name that does not tell
+        which of several photos it is has an id that none of them has.
         """
         *folders, whole = re.split(r"[/\\]", unicodedata.normalize("NFC", name))
         folder, photo = [file.parent.name, *folders][-1], photo_id(name)
         # A name with dots may lack its extension.
-        for known in (whole, f"{folder}/{whole}", photo, f"{folder}/{photo}"):
-            if known in self.files:
-                return known
-        if several := {whole, photo} & self._in_folders:
-            which = " or ".join(sorted(x for x in self.files if x.rpartition("/")[2] in several))
-            rule = "write its folder before it, or name the folder of the photos with --photos"
-            raise UserError(f"{file} names {name}, which may be {which:.80}: {rule}")
-        return photo
+        ids = (whole, f"{folder}/{whole}", photo, f"{folder}/{photo}")
+        return next((known for known in ids if known in self.files), photo)

@@ -63,10 +63,9 @@ class Columns(NamedTuple):
         # Other programs have the one photo of a record in a list, or its path with its pixels.
         name = name[0] if isinstance(name, list) and len(name) == 1 else name
         name = name.get("path") if isinstance(name, dict) else name
-        if not isinstance(name, str | int):
-            raise KindError(f"{place} names the photo {name!r:.40}, which is no name of a file")
+        name = str(name).strip() if isinstance(name, str | int) else ""
         split = None if self.split is None else cells[self.split]
-        return Row(place, str(name).strip(), captions[0] if len(captions) == 1 else captions, split)
+        return Row(place, name, captions[0] if len(captions) == 1 else captions, split)
 
 
 def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:

@@ -107,13 +107,13 @@ class CaptionedPhotos:
 
     def add(self, row: Row, path: Path) -> None:
         """Adds a row of a file; raises `KindError` if it cannot be right."""
-        place, texts = row.place, texts_in(row.captions, row.place)
+        place, photo = row.place, self.photos.id_of(row.name, path)
+        if not photo or re.search(r"[\t\r\n]", row.name):
+            raise KindError(f"{place} names the photo {row.name!r}, which is no name of a file")
+        texts = texts_in(row.captions, place)
         if not texts:
             self.counts["photos without captions, left out"] += 1
             return
-        photo = self.photos.id_of(row.name, path)
-        if not photo or re.search(r"[\t\r\n]", row.name):
-            raise KindError(f"{place} names the photo {row.name!r}, which is no name of a file")
         # The official file has dog.jpg.1 once, and other people other upper-case letters.
         name = re.sub(r"\.[0-9]+$", "", row.name)
         if (earlier := self.file_names.setdefault(photo, name)).lower() != name.lower():

@@ -24,6 +24,7 @@ DAMAGED_SHOWN = 3
 # be in a name that makes it another than the photo's.
 PHOTOS_SHARE = 0.5
 _DIFFERENCES = {
+    "by a folder": lambda name: name.rpartition("/")[2],
     "in upper and lower case": str.lower,
     "by leading zeros": lambda name: name.lstrip("0"),
     "by an address": lambda name: photo_id(name.partition("?")[0]),
@@ -120,7 +121,7 @@ def check_photo_names(data: Path, names: Mapping[str, str], photos: PhotoNames) 
     lacking, others = sorted(names.keys() - photos.files), sorted(photos.files.keys() - names)
     if others:
         name, file, difference = _most_alike(lacking, others)
-        file = photos.files[file].name
+        file += photos.files[file].suffix
         what += f": the captions name {names[name]!r}, and a file is {file!r}{difference}"
     if found:
         return wrapped(f"warning: {what}")

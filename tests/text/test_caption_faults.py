@@ -97,7 +97,7 @@ JSONS = [
     ("null", ["no list of records, and no names of photos with captions: None"]),
     (karpathy(7), ["record 0 has captions that cannot be right (7)"]),
     (karpathy(NO_NAME), ["no name of a file"]),
-    (karpathy({"filename": 1.5, "sentences": []}), ["record 0 names the photo 1.5, which is no"]),
+    (karpathy({"filename": 1.5, "sentences": []}), ["record 0 names the photo '', which is no"]),
     (
         karpathy({"filename": "x.jpg", "sentences": 7}),
         ["record 0 has captions that cannot be", "7"],
@@ -109,7 +109,7 @@ JSONS = [
     (coco(images=[7]), ["an image without id or file_name"]),
     (coco({"image_id": 1, "title": "A"}), ["no column or key of captions", "'title', 'file_name'"]),
     ([{"file_name": "x.jpg", "label": 1}], ["such as caption, text, raw", "'file_name', 'label'"]),
-    ([{"name": "x.jpg", "text": 1}, GOOD, {"label": 1}], ["record 0 names the photo None"]),
+    ([{"name": "x.jpg", "text": 1}, GOOD, {"label": 1}], ["record 0 names the photo ''"]),
     ({"name": "mine", "version": 1}, ["no names of photos with captions: 'name', 'version'"]),
     ('{"file_name": "x.jpg", "text": "A"}\n{"file_name": ', ["cannot be read as JSON"]),
 ]
@@ -141,7 +141,7 @@ REFUSED = [
     *((listed(mark), ["captions that are several"]) for mark in ("<br>", "[SEP]", " <sep> ")),
     ({"x.csv": "image,caption\na.jpg,[A dog. A cat.]\n"}, ["x.csv has captions that are several"]),
     (TWO_TEXTS, ["two texts of some photos", "--captions"]),
-    (IN_TWO_FOLDERS, ["names a.jpg, which may be one/a or two/a: write its"]),
+    (IN_TWO_FOLDERS, ["'a.jpg', and a file is 'one/a.jpg', which differ by a folder"]),
     (TRAIN_AND_TEST, ["dev.txt is missing"]),
     (SHEETS, ["2 files that may be the captions, such as captions_a.json and captions_b.json"]),
     ({"flickr8k.zip": "", "photos.zip": ""}, ["flickr8k.zip is an archive, to be unpacked there"]),
