@@ -144,9 +144,11 @@ def stop(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
     stage, number = case
     expected, files, written = undisturbed(whole, stage)
     is_fresh = "--resume" not in stage.flags and choices.random() < 0.5
-    for path in [*map(folder.joinpath, written), *folder.glob("*/features-cache*")]:
-        if is_fresh:
-            path.unlink()
+    # Features are made anew where their cache is gone; other stages only miss the hashes in it.
+    makes_features = any(name.endswith((".pkl", ".npy")) for name in written)
+    caches = folder.glob("*/features-cache*") if makes_features else ()
+    for path in [*map(folder.joinpath, written), *caches] if is_fresh else ():
+        path.unlink()
     size = choices.choice([*written.values()])
     # With less than 64 bytes there are no semaphores, which no full disk reaches.
     limit = resource.RLIM_INFINITY if number else max(64, choices.choice([size - 1, size // 2]))
