@@ -92,8 +92,7 @@ _SCRIPTS = "".join(rf"\p{{scx={script}}}" for script in _UNSPACED_SCRIPTS)
 UNSPACED = regex.compile(rf"(?=\p{{L}})(?=[{_SCRIPTS}])\X")
 
 # Of each sign within words, the one that stands for all of its kind.
-_SIGNS = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\uff07": "'"})
-_SIGNS |= str.maketrans({"\u2010": "-", "\u2011": "-"})
+_SIGNS = str.maketrans("\u2019\u2018\u02bc\uff07\u2010\u2011", "''''--")
 
 # Punctuation, what Python's string.punctuation has besides, and characters that are not seen.
 _REMOVED = r"[\p{P}$+<=>^`|~\p{Cf}]"
