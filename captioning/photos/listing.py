@@ -157,10 +157,11 @@ def with_ids(paths: Iterable[Path]) -> list[tuple[str, Path]]:
 
 
 def _is_another(path: Path, first: Path) -> bool:
-    # Photos at an address are not fetched, and two of a folder have the same id anyway.
+    # Two of a folder have the same id anyway, and photos at an address are not fetched.
+    if path.parent.name == first.parent.name:
+        return False
     is_told = all(isinstance(photo, Path) and photo.is_file() for photo in (path, first))
-    in_another = path.parent.name != first.parent.name
-    return in_another and is_told and not filecmp.cmp(path, first, shallow=False)
+    return is_told and not filecmp.cmp(path, first, shallow=False)
 
 
 class PhotoNames:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from captioning.cli import UserError, counted, quoted
@@ -94,15 +95,14 @@ def _read_splits(
         # A name may begin with a blank, but editors leave blanks at the end of a line.
         names = [line.rstrip() for line in read_lines(path)]
         ids = [captioned.photos.id_of(name, path) for name in names if name]
-        photos = list(dict.fromkeys(ids))
-        if captioned.captions.keys().isdisjoint(photos):
+        splits[split] = list(dict.fromkeys(ids))
+        if captioned.captions.keys().isdisjoint(ids):
             raise UserError(f"{path} names no photo that has captions: correct it, then {command}")
-        for other, photos_of_other in splits.items():
-            if shared := sorted({*photos} & {*photos_of_other}):
-                raise UserError(
-                    f"{path} and {files[other]} share {counted(len(shared), 'photo')}, the "
-                    f"first of them {shared[0]!r}: a photo that is scored must not be trained on, "
-                    f"so remove each from one of the two, then {command}"
-                )
-        splits[split] = photos
+    for split, other in combinations(files, 2):
+        if shared := sorted({*splits[split]} & {*splits[other]}):
+            raise UserError(
+                f"{files[split]} and {files[other]} share {counted(len(shared), 'photo')}, the "
+                f"first of them {shared[0]!r}: a photo that is scored must not be trained on, "
+                f"so remove each from one of the two, then {command}"
+            )
     return splits
