@@ -120,11 +120,9 @@ class CaptionedPhotos:
             raise KindError(f"{place} names {row.name!r}, which has the photo id of {earlier!r}")
         if row.split is not None:
             split = SPLIT_NAMES.get(str(row.split).strip().lower())
-            if not split:
-                known = ", ".join(SPLIT_NAMES)
-                raise KindError(f"{place} has the split {row.split!r:.40}, none of {known}")
-            if self.split_of.setdefault(photo, split) != split:
-                raise KindError(f"{place} has {row.name!r} in another split than an earlier row")
+            if not split or self.split_of.setdefault(photo, split) != split:
+                rule = f"which must be one of {', '.join(SPLIT_NAMES)}, and the same in all rows"
+                raise KindError(f"{place} has {row.name!r} in the split {row.split!r:.40}, {rule}")
         for text in texts:
             caption, is_joined, had_marks = plain_caption(text)
             if re.search(r"#[0-9]+\t", caption):
@@ -157,15 +155,14 @@ def read_captioned_photos(
             found.kinds[path], rows = open_captions(path, photos, columns)
             for row in rows:
                 found.add(row._replace(split=told[path]) if told else row, path)
+            if found.joined > JOINED_SHARE * sum(map(len, found.captions.values())):
+                rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
+                raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
-    names = " and ".join(map(str, files))
     if not found.captions:
+        names = " and ".join(map(str, files))
         raise UserError(f"{names} holds no captions: put them there, then {command}")
-    if found.joined > JOINED_SHARE * sum(map(len, found.captions.values())):
-        rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
-        fault = f"has captions that are several, joined by |, ;; or lines; {rule}"
-        raise UserError(f"{names} {fault}: correct it, then {command}")
     if not found.split_of:
         folders = {photo: Path(name).parent for photo, name in found.file_names.items()}
         found.split_of = {photo: split_told(folders[photo], data) for photo in folders}

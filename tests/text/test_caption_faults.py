@@ -80,8 +80,16 @@ TSV = ('a.jpg\tA "good" dog', 'x.jpg\t"A dog', "b.jpg\tA cat")
     [
         ("mine.tsv", TSV, "line 2 opens a quote that is not closed"),
         ("results.csv", (*RESULTS, "x.jpg A dog"), "line 6 is not of Kaggle's Flickr30k"),
-        ("x.csv", (*SPLIT_HEADER, "b.jpg,A,eval"), "line 3 has the split 'eval', none of train"),
-        ("x.csv", (*SPLIT_HEADER, "a.jpg,A,test"), "line 3 has 'a.jpg' in another split"),
+        (
+            "x.csv",
+            (*SPLIT_HEADER, "b.jpg,A,eval"),
+            "line 3 has 'b.jpg' in the split 'eval', which must be one of train",
+        ),
+        (
+            "x.csv",
+            (*SPLIT_HEADER, "a.jpg,A,test"),
+            "line 3 has 'a.jpg' in the split 'test', which must",
+        ),
     ],
 )
 def test_damaged_rows_of_other_tables_are_named(tmp_path, capsys, name, lines, fault):
