@@ -77,10 +77,8 @@ def find_photos(
 
 
 def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
-    def report(error: OSError) -> None:
-        skipped[error.filename] = error.strerror
-
-    for parent, folders, names in os.walk(folder, onerror=report):
+    walked = os.walk(folder, onerror=lambda x: skipped.update({x.filename: x.strerror}))
+    for parent, folders, names in walked:
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         yield from (Path(parent, name) for name in names + links if not name.startswith("."))
@@ -151,9 +149,7 @@ def with_ids(paths: Iterable[Path]) -> list[tuple[str, Path]]:
     named = [(photo_id(path.name), path) for path in paths]
     first = dict(reversed(named))
     several = {name for name, path in named if _is_another(path, first[name])}
-    return [
-        (f"{path.parent.name}/{name}" if name in several else name, path) for name, path in named
-    ]
+    return [(f"{path.parent.name}/{x}" if x in several else x, path) for x, path in named]
 
 
 def _is_another(path: Path, first: Path) -> bool:

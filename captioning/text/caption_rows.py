@@ -125,16 +125,18 @@ def _is_words(item: Any) -> bool:
     return isinstance(item, list) and all(isinstance(x, str) and " " not in x for x in item)
 
 
-# A text in quotes after which NumPy puts no comma, so that Python would join it to the next; and
-# what NumPy may put around a list.
-_STRING = re.compile(r"""('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(\s*[^\s'"])?""", re.DOTALL)
+# A text in quotes after which NumPy puts no comma, so that Python would join it to the next, or a
+# missing one; and what NumPy may put around a list.
+_ITEM = re.compile(
+    r"""('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(\s*[],:)}])?|\b(?:None|nan)\b,?""", re.DOTALL
+)
 _ARRAY = re.compile(r"^array\((.*?)(?:,\s*dtype=\w+)?\)$", re.DOTALL)
 
 
 def _written_list(text: str) -> list[Any] | None:
     """Reads a list or tuple that is written out in a text; nothing is evaluated."""
     listed = _ARRAY.sub(r"\1", text)
-    with_commas = _STRING.sub(lambda found: found[1] + (found[2] or ","), listed)
+    with_commas = _ITEM.sub(lambda x: x[1] + (x[2] or ",") if x[1] else "", listed)
     for read, form in ((msgspec.json.decode, text), (ast.literal_eval, with_commas)):
         with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             found = read(form)

@@ -91,7 +91,7 @@ def cells(header, write_list):
 
 
 def numpy_list(texts):
-    return str(np.array(texts, dtype=object))
+    return str(np.array([*texts, np.nan], dtype=object))
 
 
 RAW = ("raw", "split", "filename")
