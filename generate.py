@@ -17,9 +17,9 @@ Writes  the lines on standard output; at a terminal a ? follows captions that
         confidence (the geometric mean of the probabilities of the words) or the
         error; with --csv a table; with --html a page with the photos. With
         --serve nothing: it opens a page in the browser to drop photos on.
-Takes   ten seconds or more to load the networks, then on two cores about 3 photos
-        a second with the model that comes with the project, 17 with the smaller
-        one, 5 with VGG16.
+Takes   ten seconds or more to load the networks, then on two cores about 3
+        photos a second with the model that comes with the project, 17 with the
+        smaller one, 5 with VGG16.
 """
 
 import argparse
