@@ -29,8 +29,7 @@ from captioning.text.caption_rows import (
 UNOPENED = {
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive, to be unpacked there"),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a workbook, whose sheet must be saved as CSV"),
-    **dict.fromkeys((".pkl", ".npy", ".mat"), "holds objects, not CSV or JSON"),
-    **dict.fromkeys((".parquet", ".arrow"), "must be saved as CSV or JSON, as pandas does"),
+    **dict.fromkeys((".pkl", ".npy", ".mat", ".arrow"), "holds objects, not CSV or JSON"),
 }
 
 
@@ -50,8 +49,8 @@ def open_captions(
         return _open_texts(path, photos)
     if reason := UNOPENED.get(ending):
         raise KindError(reason)
-    if ending in (".json", ".jsonl", ".ndjson"):
-        return _open_json(path, columns)
+    if ending in (".json", ".jsonl", ".ndjson", ".parquet"):
+        return _open_records(path, columns)
     lines = list(read_lines(path))
     first = next((line for line in lines if line.strip()), "")
     for name, (beginning, row) in _KINDS_OF_LINES.items():
@@ -153,22 +152,20 @@ def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -
         raise KindError(f"line {end + 1} is no row of a table ({error}): {rule}") from error
 
 
-# ---- Records: JSON, JSON Lines ----
+# ---- Records: JSON, JSON Lines, Parquet ----
 
 
-def _open_json(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    # A record a line, whatever the file is called.
-    is_lines = path.suffix.lower() != ".json" or re.match(rb"\s*\{.*\}\s*\n\s*\{", text)
-    decoder = msgspec.json.Decoder()
+def _open_records(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
+    kind = "Parquet" if path.suffix.lower() == ".parquet" else "JSON"
     try:
-        content = decoder.decode_lines(text) if is_lines else decoder.decode(text)
-        records = _records_in(content)
+        records = _records_in(_read_parquet(path) if kind == "Parquet" else _read_json(path))
+    except ImportError as error:
+        raise KindError("is a Parquet file, which needs python -m pip install pyarrow") from error
     # Of damaged files, and of what is nested too deep.
     except (ValueError, RecursionError) as error:
-        raise KindError(f"cannot be read as JSON ({error})") from error
+        raise KindError(f"cannot be read as {kind} ({error})") from error
     if not records:
-        return "JSON without captions", iter(())
+        return f"{kind} without captions", iter(())
     names = list(dict.fromkeys(chain.from_iterable(records)))
     columns = find_columns(names, wanted)
     # VizWiz has captions that its makers rejected.
@@ -179,7 +176,21 @@ def _open_json(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
         columns.row(f"record {number}", [record.get(name) for name in names])
         for number, record in enumerate(kept)
     )
-    return f"JSON, {columns.describe(names)}{rejected}", rows
+    return f"{kind}, {columns.describe(names)}{rejected}", rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
+
+
+def _read_json(path: Path) -> Any:
+    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    # A record a line, whatever the file is called.
+    is_lines = path.suffix.lower() != ".json" or re.match(rb"\s*\{.*\}\s*\n\s*\{", text)
+    decoder = msgspec.json.Decoder()
+    return decoder.decode_lines(text) if is_lines else decoder.decode(text)
 
 
 def _records_in(content: Any) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ _NAMES = (
     ("metadata.jsonl", "metadata.csv"),
     ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
 )
-_OTHER_NAMES = (("*.json",),)
+_OTHER_NAMES = (("*.json", "*.parquet"),)
 _UNOPENED_NAMES = (tuple(f"*{ending}" for ending in UNOPENED),)
 
 # What they are called that hold none: of data sets, of an earlier version, and of this one.

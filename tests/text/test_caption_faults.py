@@ -1,6 +1,7 @@
 """What is wrong with a captions file is said in a sentence with its place, or counted."""
 
 import json
+import sys
 
 import pytest
 from support import assert_nothing_done, prepare
@@ -156,7 +157,6 @@ REFUSED = [
     ({"x/shard.tar": ""}, ["shard.tar is an archive, to be unpacked there"]),
     ({"Captions.XLSX": ""}, ["Captions.XLSX is a workbook, whose sheet must be"]),
     ({"captions.pkl": ""}, ["captions.pkl holds objects, not CSV or JSON"]),
-    ({"x.parquet": "PAR1"}, ["x.parquet must be saved as CSV or JSON, as pandas does"]),
     (
         {"train/metadata.jsonl": '{"file_name": "x.jpg", "label": 1}\n'},
         ["metadata.jsonl", "'label'"],
@@ -173,6 +173,12 @@ def test_what_may_be_meant_otherwise_is_refused(tmp_path, capsys, files, words):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     assert_nothing_done(tmp_path, capsys, tmp_path, *words)
+
+
+def test_parquet_needs_its_package(tmp_path, capsys, monkeypatch):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert_nothing_done(tmp_path, capsys, "x.parquet is a Parquet file, which needs python -m pip")
 
 
 # Name in the captions file, name of the file -> how they differ.
