@@ -35,7 +35,7 @@ help:
 	@echo "               with RECIPE=lite two small encoders (1.1 GB)"
 	@echo "make test      lint and run the tests, in minutes"
 	@echo "make check     the long tests: browser, Ray, JAX, packaging, notebook"
-	@echo "make stress    disturb the scripts at random, a quarter of an hour: kills, full"
+	@echo "make stress    disturb the scripts at random, for some minutes: kills, full"
 	@echo "               disks, damaged files, two runs at once"
 	@echo "make clean     remove .venv, the demo's results and every cache"
 
