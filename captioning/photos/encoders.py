@@ -22,7 +22,6 @@ from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized
-from captioning.storage import digest_of_file
 
 if TYPE_CHECKING:
     from captioning.keras_setup import keras
@@ -55,7 +54,7 @@ class Architecture:
 
     The module has what those of `keras.applications` have: a function of the encoder's name that
     builds the network, and `preprocess_input` for pixels of 0 to 255. It may have `load_weights`
-    and `weights_file`, where the weights are no file of Keras.
+    and `digest_of_weights`, where the weights are no file of Keras.
     """
 
     module: str
@@ -174,9 +173,9 @@ class Encoder:
         )
 
     def _digest_of_weights(self) -> str:
-        module = import_module(self._parts[0].module)
-        if hasattr(module, "weights_file") and len(self._parts) == 1 and self.weights != UNTRAINED:
-            return digest_of_file(module.weights_file(self.weights))
+        digest_of = getattr(import_module(self._parts[0].module), "digest_of_weights", None)
+        if digest_of and len(self._parts) == 1 and self.weights != UNTRAINED:
+            return digest_of(self.weights)
         digest = hashlib.sha256()
         for variable in (weight for network in self._networks for weight in network.weights):
             digest.update(np.asarray(variable).tobytes())
