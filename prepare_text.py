@@ -19,19 +19,19 @@ Next    python train.py, once python prepare_photos.py has run too.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from captioning.cli import DONE, UserError, one_line, quoted, run, wrapped
+from captioning.cli import DONE, one_line, quoted, run, wrapped
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
 from captioning.photos.listing import PhotoNames, path_of, photo_folders
 from captioning.settings import SettingsParser, real_number, seed_number
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.splits import LOOKED_FOR, decide_splits, find_split_files
-from captioning.text.summary import check_photo_names, summarize, warn_of_cleaning, warn_of_numbers
+from captioning.text.summary import check_photo_names, summarize, warn_of_cleaning
 from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
 from captioning.text.words import ENGLISH, language_code, word_cleaner
 
@@ -66,27 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     data = options.data
     # Names of photos at an address are not fetched.
     folders = [path for path in photo_folders(data, options.photos) if isinstance(path, Path)]
-    # Where there are no captions no lock should be left.
     photos = PhotoNames(folders)
+    # Where there are no captions no lock should be left.
     files = find_captions(data, options.captions, folders, photos)
     split_files = find_split_files(data, files)
-    check_splits(options, split_files)
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
         captioned = read_captioned_photos(data, files, columns, photos)
         missing = check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
         splits, origin = decide_splits(data, captioned, split_files, shares, options.split_seed)
-        names = ("language", "min_word_length", "keep_numbers", "min_word_count")
-        cleaning = {name: getattr(options, name) for name in names}
-        keep_numbers = options.keep_numbers
-        clean = word_cleaner(options.min_word_length, options.language, keep_numbers=keep_numbers)
-        captions = captioned.captions
-        # A caption that cleans to nothing stays, empty.
-        descriptions = {photo: [clean(text) for text in captions[photo]] for photo in captions}
-        training = chain.from_iterable(descriptions.get(photo, []) for photo in splits["train"])
-        vocabulary = build_vocabulary(list(training), cleaning)
-        text = PreparedText(vocabulary, descriptions, captions, splits, data)
+        text = clean(options, captioned.captions, splits)
         # Nothing is written before everything is checked.
         write_prepared_text(text)
 
@@ -97,14 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
     print(summarize(text, photos.files.keys(), folders))
-    written, words = (chain.from_iterable(x.values()) for x in (captions, descriptions))
-    cleaned = list(zip(written, words, strict=True))
-    warnings = [missing, warn_of_cleaning(cleaned)]
-    if not split_files and not captioned.split_of:
-        warnings.append(wrapped(f"warning: the splits are random: {LOOKED_FOR}"))
-    if not keep_numbers:
-        warnings.append(warn_of_numbers(cleaned))
-    for warning in filter(None, warnings):
+    is_told = split_files or captioned.split_of
+    at_random = "" if is_told else wrapped(f"warning: the splits are random: {LOOKED_FOR}")
+    for warning in filter(None, (missing, at_random, warn_of_cleaning(text))):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     print(f"next: python train.py --data {quoted(data)}")
@@ -112,19 +97,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def check_splits(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
-    """Raises `UserError` for flags of random splits that make no sense, or not beside files."""
-    if options.validation_share + options.test_share >= 1:
-        raise UserError(
-            "--validation-share and --test-share leave nothing to train on: their sum must be "
-            "less than 1"
-        )
-    random = sorted(options.typed & {"split_seed", "validation_share", "test_share"})
-    if random and files:
-        raise UserError(
-            f"--{random[0].replace('_', '-')} is for random splits, but there are files of the "
-            f"splits: leave it out, or remove {', '.join(map(str, files.values()))}"
-        )
+def clean(
+    options: argparse.Namespace, captions: dict[str, list[str]], splits: dict[str, list[str]]
+) -> PreparedText:
+    """Cleans the captions of every photo, and makes the vocabulary of the training photos'."""
+    names = ("language", "min_word_length", "keep_numbers", "min_word_count")
+    cleaning = {name: getattr(options, name) for name in names}
+    words_of = word_cleaner(
+        options.min_word_length, options.language, keep_numbers=options.keep_numbers
+    )
+    # A caption that cleans to nothing stays, empty.
+    descriptions = {photo: [words_of(text) for text in captions[photo]] for photo in captions}
+    training = chain.from_iterable(descriptions.get(photo, []) for photo in splits["train"])
+    vocabulary = build_vocabulary(list(training), cleaning)
+    return PreparedText(vocabulary, descriptions, captions, splits, options.data)
 
 
 command = partial(run, main)

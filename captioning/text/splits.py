@@ -56,8 +56,9 @@ def decide_splits(
     if not all(parts.values()):
         raise UserError(
             f"{' and '.join(map(str, captioned.kinds))} has captions of "
-            f"{counted(len(photos), 'photo')}, too few to split: add photos, then run python "
-            f"prepare_text.py --data {quoted(data)}"
+            f"{counted(len(photos), 'photo')}, too few to split: add photos, or lower "
+            f"--validation-share and --test-share, then run python prepare_text.py --data "
+            f"{quoted(data)}"
         )
     origin = ["from the captions file"] if captioned.split_of else []
     origin += [f"{' and '.join(missing)} at random, with seed {seed}"] if missing else []
