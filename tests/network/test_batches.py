@@ -45,11 +45,6 @@ def test_batches_hold_every_next_word_once_and_waste_little():
 
 def test_batches_of_any_lengths_can_be_trained_on():
     """Keras must not take the length of the first batches for that of all."""
-    for lengths in ([3] * 12 + [7], [2] + [5] * 12, [4] * 9, [1], [6, 2]):
-        for seed in range(4):
-            batches = CaptionBatches(small_split(lengths), batch_size=3, seed=seed)
-            sizes = [batches[number][1].shape[1] for number in range(len(batches))]
-            assert len(set(sizes[:2])) == len({min(sizes), max(sizes)})
     trainer = CaptionTrainer(build_captioner(10, 6))
     compile_trainer(trainer, 1e-3, 0.01, steps=10)
     batches = CaptionBatches(small_split([3] * 12 + [7]), batch_size=3, seed=0)

@@ -25,7 +25,6 @@ from captioning.keras_setup import keras
 from captioning.network.model_folder import (
     SavedModel,
     doubts_about,
-    finish_replacing,
     load_model,
     load_models,
     make_recipe,
@@ -35,8 +34,7 @@ from captioning.network.model_folder import (
     write_recipe,
 )
 from captioning.photos.features import Features
-from captioning.storage import read_json, write_json
-from captioning.text.vocabulary import Vocabulary
+from captioning.storage import write_json
 
 RESULTS = ("scores.json", "captions.csv", "captions.html")
 RECORD = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH)
@@ -104,7 +102,7 @@ KILLS = [
 
 @pytest.mark.parametrize(("name", "count", "is_before", "expected"), KILLS)
 def test_a_kill_at_any_move_leaves_one_model_whole(
-    folder, models, monkeypatch, name, count, is_before, expected
+    folder, models, tmp_path, monkeypatch, name, count, is_before, expected
 ):
     with monkeypatch.context() as patch:
         stop_at(patch, os, name, count, before=is_before, error=Stop())
@@ -112,20 +110,11 @@ def test_a_kill_at_any_move_leaves_one_model_whole(
         patch.setattr(shutil, "rmtree", lambda *arguments, **options: None)
         with pytest.raises(Stop):
             save_model(folder, models[1], {"train": {"seed": 1}})
+    left = shutil.copytree(folder, tmp_path / "left")
     assert is_new(folder, models) is expected
-
-
-def test_the_next_training_is_not_hindered_by_what_a_kill_left(tmp_path, models, monkeypatch):
-    with monkeypatch.context() as patch:
-        stop_at(patch, os, "rename", 1, before=False, error=Stop())
-        with pytest.raises(Stop):
-            save_model(tmp_path, models[1], {})
-    (tmp_path / ".next").mkdir()
-    assert not (tmp_path / "captioner.keras").exists()
-    assert finish_replacing(tmp_path).is_file()
-    save_model(tmp_path, models[0], {})
-    assert load_model(tmp_path).vocabulary == models[0].vocabulary
-    assert not (tmp_path / ".next").exists()
+    # Nor does what it left hinder the next training.
+    save_model(left, models[1], {"train": {"seed": 1}})
+    assert is_new(left, models)
 
 
 @pytest.mark.parametrize("limit", [0, 1_000, 10_000])
@@ -188,12 +177,6 @@ def test_a_model_that_would_run_a_stranger_s_code_is_refused_unrun(folder, tmp_p
     assert trace.exists()
 
 
-def change_json(path, **changes):
-    """Changes a record as someone could who computes its digest anew."""
-    record = read_json(path, Vocabulary) if path.name == "vocabulary.json" else RECORD
-    write_json(path, structs.replace(record, **changes))
-
-
 def dense():
     return keras.Sequential([keras.Input((FEATURE_LENGTH,)), keras.layers.Dense(5)])
 
@@ -210,21 +193,11 @@ DAMAGES = {
         lambda path: rewrite_part(path, "zeros", lambda _: bytes(10**7), zipfile.ZIP_DEFLATED),
         "is damaged",
     ),
-    "other words": (
-        "vocabulary.json",
-        lambda path: change_json(path, words=(*VOCABULARY.words[:-1], "cat")),
-        r"captioner\.keras was not trained with .*vocabulary\.json",
-    ),
-    "another encoder": (
-        "features.json",
-        lambda path: change_json(path, weights_sha256="y"),
-        r"captioner\.keras was not trained with .*features\.json",
-    ),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_a_stranger_made_or_does_not_fit_is_refused(folder, damage, monkeypatch):
+def test_what_a_stranger_made_is_refused(folder, damage, monkeypatch):
     name, change, words = DAMAGES[damage]
     change(folder / name)
     if damage == "zeros that unpack":
@@ -285,26 +258,17 @@ def test_photos_that_were_trained_on_are_not_scored_unawares(tmp_path):
     assert note.startswith("warning: 1 of the 2 scored photos, such as 'b', have the names")
 
 
-def test_doubts_are_of_painted_scenes_and_of_untrained_encoders(tmp_path, models):
+def test_doubts_are_of_painted_scenes_and_of_untrained_encoders(tmp_path):
     photographed = make_recipe({"train": {"seed": 3}}, tmp_path)
-    assert "keras" in photographed["made_with"]
     (tmp_path / "scenes.csv").write_text("")
     painted = make_recipe({"train": {"seed": 3}}, tmp_path)
     for weights, recipe, words in (
-        ("imagenet", painted, ["trained on painted scenes"]),
-        ("none", photographed, ["an encoder that was not trained"]),
-        ("imagenet+none", photographed, ["an encoder that was not trained"]),
-        ("imagenet", photographed, []),
+        ("imagenet", painted, "trained on painted scenes"),
+        ("imagenet+none", photographed, "an encoder that was not trained"),
+        ("imagenet", photographed, ""),
     ):
-        record = structs.replace(RECORD, weights=weights)
-        model = SavedModel(models[0].captioner, VOCABULARY, record)
-        save_model(tmp_path / "model", model, recipe)
-        found = doubts_about(tmp_path / "model")
-        assert len(found) == len(words)
-        assert all(word in doubt for word, doubt in zip(words, found, strict=True))
-    assert read_recipe_of_model(tmp_path / "model")["train"] == {"seed": 3}
-
-
-def test_a_recipe_may_hold_what_is_no_utf_8(tmp_path):
-    write_recipe(tmp_path / "recipe.toml", {"made_with": {"data": "caf\udce9"}})
-    assert read_recipe_of_model(tmp_path) == {"made_with": {"data": "caf?"}}
+        write_json(tmp_path / "features.json", structs.replace(RECORD, weights=weights))
+        write_recipe(tmp_path / "recipe.toml", recipe)
+        found = doubts_about(tmp_path)
+        assert len(found) == bool(words)
+        assert words in "".join(found)

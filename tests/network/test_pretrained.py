@@ -5,7 +5,7 @@ import tomllib
 import numpy as np
 import pytest
 from PIL import Image
-from support import ROOT, generate_desc
+from support import ROOT
 
 from captioning import captioner as captioner_module
 from captioning import load_captioner
@@ -79,13 +79,6 @@ def test_it_captions_photos_from_jpeg_files(name, captioner, flickr8k):
     assert own > others + 0.2
     assert len(set(captions)) > PHOTOS / 2
 
-    # The features that other programs have computed of the same photos.
-    files = ("clip_vit_b16",) if name == BEST else ("efficientnet_lite2", "efficientnet_lite0")
-    features = np.hstack([shared_features(flickr8k, file, paths) for file in files])
-    model = captioner.model
-    others = generate_desc(model.captioner, model.vocabulary, features, 3)
-    assert sum(map(str.__eq__, captions, others)) >= 0.8 * PHOTOS
-
 
 def read_references(folder, paths):
     """Returns the set of the words of the references of each photo."""
@@ -95,12 +88,3 @@ def read_references(folder, paths):
         if name.split("#")[0] in found:
             found[name.split("#")[0]].update(text.lower().split())
     return list(found.values())
-
-
-def shared_features(folder, name, paths):
-    with np.load(folder / f"features_{name}.npz") as file:
-        rows = {str(photo).removesuffix(".jpg"): row for row, photo in enumerate(file["ids"])}
-        rows = [rows[path.stem] for path in paths]
-        if "features" in file:
-            return file["features"][rows].astype(np.float32)
-        return (file["quantized"][rows] * file["scale"]).astype(np.float32)

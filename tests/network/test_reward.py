@@ -18,12 +18,7 @@ from captioning.text.vocabulary import Vocabulary
 WORDS = ("startseq", "endseq", "red", "ball")
 START, END = 1, 2
 VOCABULARY = Vocabulary(words=WORDS, maximum_length=3, cleaning={})
-
-
-def settings(**changed):
-    """Makes settings of which the tests change some."""
-    usual = {"reward_samples": 4, "reward_photos": 2, "caption_share": 0.5, "batch_size": 5}
-    return Namespace(**usual | changed)
+SETTINGS = Namespace(reward_samples=4, reward_photos=2, caption_share=0.5, batch_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +146,7 @@ def test_weighted_captions_have_the_gradient_of_the_expected_reward(captioner, s
 
 def test_batches_hold_the_samples_with_their_advantages_and_people_s_captions(sampler):
     split, photos = sampler.split, np.array([1, 0])
-    batches, rewards = sampler.sample_batches(photos, settings(), np.random.default_rng(1))
+    batches, rewards = sampler.sample_batches(photos, SETTINGS, np.random.default_rng(1))
     assert rewards.shape == (2, 4)
     sampled = sampler.decoder.sample(split.features[np.repeat(photos, 4)], np.random.default_rng(1))
     expected = advantages(rewards).ravel() / 100

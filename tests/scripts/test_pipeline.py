@@ -14,6 +14,7 @@ from captioning.photos.features import EncoderRecord, read_encoder_record, read_
 from captioning.scores.scoring import Scores
 from captioning.settings import SCRIPTS
 from captioning.storage import locked, read_json, write_json
+from captioning.text.vocabulary import Vocabulary
 
 # Small, and built in a second.
 ENCODER = ["--encoder", "MobileNetV2", "--weights", "none"]
@@ -112,6 +113,12 @@ def by_another_encoder(path):
     write_json(path, structs.replace(record, encoder="VGG19"))
 
 
+def by_other_words(path):
+    """Changes the vocabulary in the same way."""
+    vocabulary = read_json(path, Vocabulary)
+    write_json(path, structs.replace(vocabulary, words=vocabulary.words[::-1]))
+
+
 PHOTOS, TEXT = "prepare_photos.py --data", "prepare_text.py --data"
 # Who reads a file, the file, what happens to it, and words of the sentence besides its name.
 DAMAGES = [
@@ -140,6 +147,7 @@ DAMAGES = [
     ("generate", "model/captioner.keras", write("x"), ["is damaged", "train.py --data"]),
     ("generate", "model/vocabulary.json", Path.unlink, ["is missing", "train.py --data"]),
     ("generate", "model/vocabulary.json", flip, ["is damaged", "train.py --data"]),
+    ("generate", "model/vocabulary.json", by_other_words, ["not trained with", "train.py"]),
     ("generate", "model/features.json", by_another_encoder, ["not trained with", "train.py"]),
 ]
 
