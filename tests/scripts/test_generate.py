@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from msgspec.structs import replace
-from support import ROOT, TRAINED_RECORD, VOCABULARY, TrainedStandIn, contents, random_captioner
+from support import ROOT, TRAINED_RECORD, VOCABULARY, TrainedStandIn, random_captioner
 
 import generate
 from captioning import captioner
@@ -187,29 +187,6 @@ def test_serving_passes_the_settings_on(models, tiny_data, run_generate, monkeyp
     ((_, host, port), options) = calls[0]
     assert (host, port) == ("127.0.0.1", 0)
     assert options == {"beam": 5, "consensus": True, "no_repeat_ngram_size": 0, "batch_size": 2}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (lambda data: [], "name photos or folders"),
-        (lambda data: [data / "nowhere"], "nowhere does not exist"),
-        (lambda data: [data / "photos", "--csv", data], "a file such as captions.csv"),
-        (lambda data: ["--csv", data / "photos" / "red_box_snow.png", data], "captions.csv, got"),
-        (lambda data: [data, "--html", "-"], "expected a file such as captions.html, got '-'"),
-        (lambda data: ["--serve", data], "or --serve without any"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_before_anything_is(
-    tiny_data, run_generate, arguments, words
-):
-    given = arguments(tiny_data)
-    before = contents(tiny_data)
-    status, out, errors = run_generate(*given)
-    assert (status, out) == (2, "")
-    (line,) = errors.splitlines()
-    assert words in line
-    assert contents(tiny_data) == before
 
 
 def test_the_last_commands_of_make_demo_caption_photos(models, tiny_data, run_generate):

@@ -1,16 +1,16 @@
 """prepare_photos.py: what it encodes, keeps, prints and refuses, and what a stop of it costs."""
 
+import itertools
 import os
 import shutil
-import subprocess
-import sys
-from itertools import islice
+import signal
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import PHOTO_COUNT, ROOT, StandIn, contents, stop_at
+from support import PHOTO_COUNT, StandIn, contents, stop_at
 
 from captioning.photos import feature_cache, features
 from captioning.photos.features import read_encoder_record, read_features
@@ -169,36 +169,25 @@ def test_without_any_features_there_is_one_sentence_and_no_file(bench, monkeypat
     assert not list(bench.folder.glob("features.*"))
 
 
-PROGRAM = f"""
-import sys
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-import captioning.photos.encoders, captioning.photos.feature_cache, prepare_photos
-from captioning.cli import run
-from support import StandIn
-class Slow(StandIn):
-    def encode(self, photos, batch_size=0):
-        print("batch", file=sys.stderr, flush=True)
-        sys.stdin.readline()
-        return super().encode(photos)
-captioning.photos.encoders.Encoder = Slow
-captioning.photos.feature_cache.PHOTOS_AT_RISK = 8
-flags = ["--encoder", "MobileNetV2", "--weights", "none", "--batch-size", "4"]
-sys.exit(run(prepare_photos.main, ["--data", sys.argv[1], *flags]))
-"""
-
-
-def test_a_run_that_is_killed_goes_on(bench, undisturbed):
-    """Kills a process of its own before the sixth batch; each waits for a line of its input."""
+def test_a_run_that_is_killed_goes_on(bench, undisturbed, monkeypatch):
+    """Kills a process of its own before the sixth batch."""
     bench.clear()
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-c", PROGRAM, str(bench.folder)]
-    with subprocess.Popen(command, **pipes, text=True) as process:
-        process.stdin.write("\n" * 5)
-        process.stdin.flush()
-        batches = filter("batch\n".__eq__, process.stderr)
-        assert len(list(islice(batches, 6))) == 6
-        process.kill()
-        assert process.stderr.read() == ""
+
+    def run_until_killed():
+        batches, encode = itertools.count(1), StandIn.encode
+
+        def encode_five(self, photos, batch_size=0):
+            if next(batches) == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return encode(self, photos)
+
+        monkeypatch.setattr(StandIn, "encode", encode_five)
+        bench.run()
+
+    process = get_context("fork").Process(target=run_until_killed)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not (bench.folder / "features.pkl").exists()
     status, output, _ = bench.run()
     assert status == 1
