@@ -1,7 +1,7 @@
 """Tells of what kind a captions file is, and reads its rows.
 
-To add a kind, write its line of `_KINDS_OF_LINES`, or a reader of its own and the line of
-`open_captions` that calls it. Any other file is taken for a table.
+To add a kind, write its reader, and the line of `open_captions` that calls it. Any other file is
+taken for a table.
 """
 
 import csv
@@ -25,13 +25,6 @@ from captioning.text.caption_rows import (
     find_columns,
 )
 
-# What is not opened: how its name ends, and why not.
-UNOPENED = {
-    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "is an archive, to be unpacked there"),
-    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a workbook, whose sheet must be saved as CSV"),
-    **dict.fromkeys((".pkl", ".npy", ".mat", ".arrow"), "holds objects, not CSV or JSON"),
-}
-
 
 def open_captions(
     path: Path, photos: PhotoNames, columns: Sequence[str] = ("", "")
@@ -47,15 +40,12 @@ def open_captions(
     ending = path.suffix.lower()
     if path.is_dir():
         return _open_texts(path, photos)
-    if reason := UNOPENED.get(ending):
-        raise KindError(reason)
     if ending in (".json", ".jsonl", ".ndjson", ".parquet"):
         return _open_records(path, columns)
     lines = list(read_lines(path))
     first = next((line for line in lines if line.strip()), "")
-    for name, (beginning, row) in _KINDS_OF_LINES.items():
-        if re.match(beginning, first):
-            return name, _line_rows(lines, name, beginning, row)
+    if _OFFICIAL_LINE.fullmatch(first):
+        return _OFFICIAL, _official_rows(lines)
     return _open_table(lines, first, columns)
 
 
@@ -76,35 +66,28 @@ def read_lines(path: Path) -> Iterator[str]:
 
 # ---- A caption a line ----
 
-# Name of a kind, and as patterns how the file begins and a row (photo, caption). One row of
-# results.csv lacks the second bar.
-_KINDS_OF_LINES = {
-    "the official form, name.jpg#0<TAB>caption": (
-        r"[^\t]+#\s*[0-9]+\s*\t",
-        r"([^\t]+)#\s*[0-9]+\s*\t(.*)",
-    ),
-    "Kaggle's Flickr30k, name.jpg| 0| caption": (
-        r"image_name\s*\|\s*comment_number\s*\|\s*comment\s*$",
-        r"([^|]+)\|\s*[0-9]+\s*\|?\s*(.*\S|)\s*",
-    ),
-}
+_OFFICIAL = "the official form, name.jpg#0<TAB>caption"
+_OFFICIAL_LINE = re.compile(r"([^\t]+)#\s*[0-9]+\s*\t(.*)")
 
 
-def _line_rows(lines: Sequence[str], name: str, beginning: str, row: str) -> Iterator[Row]:
+def _official_rows(lines: Sequence[str]) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
-        if found := re.fullmatch(row, line):
+        if found := _OFFICIAL_LINE.fullmatch(line):
             yield Row(f"line {number}", found[1].rstrip(), found[2])
-        elif line.strip() and not re.match(beginning, line):
-            raise KindError(f"line {number} is not of {name}")
+        elif line.strip():
+            raise KindError(f"line {number} is not of {_OFFICIAL}")
 
 
 # ---- Tables ----
 
 _SEPARATORS = {"\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars", ",": "CSV"}
 
+# Of Kaggle's Flickr30k one row lacks its second bar.
+_BAR_MISSING = re.compile(r"([^|]+\|\s*[0-9]+)(\s[^|]*)")
+
 
 def _open_table(lines: list[str], first: str, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    known = "name.jpg#0<TAB>caption, Kaggle's Flickr30k, JSON, or CSV or TSV with a header"
+    known = "name.jpg#0<TAB>caption, JSON, or CSV or TSV with a header"
     fault = f"begins with {first[:60]!r}, which is of no known kind: {known}"
     for mark, kind in _SEPARATORS.items():
         # More than any row of headers has, and no more than the reader takes as one cell.
@@ -133,6 +116,7 @@ def _open_table(lines: list[str], first: str, wanted: Sequence[str]) -> tuple[st
 
 def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -> Iterator[Row]:
     # Quotes are meant as quotes in commas' company; in many a TSV they are part of the text.
+    lines = (_BAR_MISSING.sub(r"\1|\2", line) if mark == "|" else line for line in lines)
     reader = csv.reader((f"{line}\n" for line in lines), delimiter=mark, strict=mark != "\t")
     end = 0
     try:
@@ -158,7 +142,7 @@ def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -
 def _open_records(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
     kind = "Parquet" if path.suffix.lower() == ".parquet" else "JSON"
     try:
-        records = _records_in(_read_parquet(path) if kind == "Parquet" else _read_json(path))
+        records = _records_in(_read_records(path))
     except ImportError as error:
         raise KindError("is a Parquet file, which needs python -m pip install pyarrow") from error
     # Of damaged files, and of what is nested too deep.
@@ -179,13 +163,11 @@ def _open_records(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]
     return f"{kind}, {columns.describe(names)}{rejected}", rows
 
 
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    from pyarrow import parquet
+def _read_records(path: Path) -> Any:
+    if path.suffix.lower() == ".parquet":
+        from pyarrow import parquet
 
-    return parquet.read_table(path).to_pylist()
-
-
-def _read_json(path: Path) -> Any:
+        return parquet.read_table(path).to_pylist()
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     # A record a line, whatever the file is called.
     is_lines = path.suffix.lower() != ".json" or re.match(rb"\s*\{.*\}\s*\n\s*\{", text)

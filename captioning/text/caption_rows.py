@@ -42,7 +42,7 @@ class Row(NamedTuple):
     place: str  # such as `line 3`
     name: str  # of the photo's file
     captions: Any  # as `texts_in` takes them
-    split: Any = None  # as the file calls it
+    split: str | None = None  # as the file calls it
 
 
 class Columns(NamedTuple):
@@ -64,7 +64,7 @@ class Columns(NamedTuple):
         name = name[0] if isinstance(name, list) and len(name) == 1 else name
         name = name.get("path") if isinstance(name, dict) else name
         name = str(name).strip() if isinstance(name, str | int) else ""
-        split = None if self.split is None else cells[self.split]
+        split = None if self.split is None else str(cells[self.split])
         return Row(place, name, captions[0] if len(captions) == 1 else captions, split)
 
 
@@ -84,11 +84,9 @@ def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:
         photos = [1 - captions[0]]
     if not photos or not set(captions) - set(photos):
         shown = ", ".join(map(repr, names[:20]))
-        what, usual = "photo", "file_name, image or path"
-        if photos:
-            what, usual = "caption", "caption, text, raw or sentence"
-        rule = f"of which --{what}-column may name one"
-        raise KindError(f"has no column or key of {what}s, such as {usual}: {shown}, {rule}")
+        what = "captions, such as caption" if photos else "photos, such as file_name or image"
+        rule = "of which --photo-column and --caption-column may name them"
+        raise KindError(f"has no column or key of {what}: {shown}, {rule}")
     splits = _first_there(tuple(names), SPLIT_COLUMNS)
     return Columns(photos[0], captions, splits[0] if splits else None)
 
@@ -105,51 +103,43 @@ def _first_there(names: tuple[str, ...], usual: tuple[str, ...]) -> tuple[int, .
 def texts_in(value: Any, place: str) -> list[str]:
     """Returns the captions of a cell, or of the value of a key; what is empty in a list is none.
 
-    They may be a text, a list of texts, of words or of records, or such a list written out.
+    They may be a text, a list of texts or of records, or a list of texts written out.
     """
     if value is None:
         return []
     if isinstance(value, str):
-        text = value.strip()
-        listed = _written_list(text) if text.startswith(("[", "(", "array(")) else None
+        listed = _written_list(value.strip())
         return [value] if listed is None else texts_in(listed, place)
     if isinstance(value, dict) and (keys := _first_there(tuple(value), CAPTION_NAMES)):
         return texts_in([*value.values()][keys[0]], place)
-    if isinstance(value, list):
-        items = [" ".join(item) if _is_words(item) else item for item in value]
-        return [text for item in items for text in texts_in(item, place) if text.strip()]
+    if isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        return [text for item in value for text in texts_in(item, place) if text.strip()]
     raise KindError(f"{place} has captions that cannot be right ({value!r:.40})")
 
 
-def _is_words(item: Any) -> bool:
-    return isinstance(item, list) and all(isinstance(x, str) and " " not in x for x in item)
-
-
-# A text in quotes after which NumPy puts no comma, so that Python would join it to the next, or a
-# missing one; and what NumPy may put around a list.
-_ITEM = re.compile(
-    r"""('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")(\s*[],:)}])?|\b(?:None|nan)\b,?""", re.DOTALL
+# A text in quotes; and a list or tuple of such as JSON, Python or NumPy writes it, NumPy without
+# commas, and with a name around it.
+_QUOTED = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
+_LIST = re.compile(
+    rf"(?:array\()?[\[(][\s,]*+(?:(?:{_QUOTED}|None|nan|null)[\s,]*+)*+[\])](?:, dtype=\w+)?\)?",
+    re.DOTALL,
 )
-_ARRAY = re.compile(r"^array\((.*?)(?:,\s*dtype=\w+)?\)$", re.DOTALL)
 
 
-def _written_list(text: str) -> list[Any] | None:
-    """Reads a list or tuple that is written out in a text; nothing is evaluated."""
-    listed = _ARRAY.sub(r"\1", text)
-    with_commas = _ITEM.sub(lambda x: x[1] + (x[2] or ",") if x[1] else "", listed)
-    for read, form in ((msgspec.json.decode, text), (ast.literal_eval, with_commas)):
-        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = read(form)
-            is_listed = isinstance(found, list | tuple) and not any(
-                isinstance(x, int) for x in found
-            )
-            return [*found] if is_listed else None
+def _written_list(text: str) -> list[str] | None:
+    """Reads a list of texts that is written out in a text; nothing is evaluated."""
+    if not _LIST.fullmatch(text):
+        return None
+    with contextlib.suppress(ValueError):
+        return msgspec.json.decode(text, type=list[str | None])
+    with contextlib.suppress(ValueError, SyntaxError):
+        return [ast.literal_eval(item) for item in re.findall(_QUOTED, text, re.DOTALL)]
     return None
 
 
 # What joins several captions in one text.
 _JOINED = re.compile(
-    r"(?<!<)\|(?!>)|;;|[.!?]\s*[;/#*~+]+\s*\w|\\n|\S\s*[\r\n]+\s*\S|<br\s*/?>|<sep>|\[SEP\].*\w"
+    r"(?<!<)\|(?!>)|;;|\\n|\S\s*[\r\n]+\s*\S|<br\s*/?>|<sep>|\[SEP\].*\w"
     r"|^\[(?!start|sos|bos|cls).*\]$",
     re.IGNORECASE,
 )
@@ -164,7 +154,7 @@ _MARKS = re.compile(
 )
 
 # Most captions have none of these and are done at once.
-_ODD = re.compile(r"[|;\\<&\[\r\n/#*~+]|startseq|endseq", re.IGNORECASE)
+_ODD = re.compile(r"[|;\\<&\[\r\n]|startseq|endseq", re.IGNORECASE)
 
 
 def plain_caption(caption: str) -> tuple[str, bool, bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from captioning.cli import UserError, quoted
 from captioning.files import CAPTIONS, MAKERS
 from captioning.photos.listing import PhotoNames
-from captioning.text.caption_kinds import UNOPENED, find_texts, open_captions
+from captioning.text.caption_kinds import find_texts, open_captions
 from captioning.text.caption_rows import SPLIT_NAMES, KindError, Row, plain_caption, texts_in
 
 # Names of captions files, in lower case; the files of the first line that has any count, and of
@@ -23,7 +23,6 @@ _NAMES = (
     ("*.csv", "*.tsv", "*.jsonl", "*.ndjson"),
 )
 _OTHER_NAMES = (("*.json", "*.parquet"),)
-_UNOPENED_NAMES = (tuple(f"*{ending}" for ending in UNOPENED),)
 
 # What they are called that hold none: of data sets, of an earlier version, and of this one.
 _NO_CAPTIONS = (
@@ -55,7 +54,6 @@ def find_captions(
     texts = [folder for folder in photo_folders if find_texts(folder, photos)]
     texts = texts or [folder for folder in [data] if find_texts(folder, photos)]
     found = _find_files(data, _NAMES) or texts or _find_files(data, _OTHER_NAMES)
-    found = found or _find_files(data, _UNOPENED_NAMES)[:1]
     if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
@@ -63,7 +61,7 @@ def find_captions(
     if not found:
         raise UserError(
             f"{data / CAPTIONS} is missing, and no other captions file is there: put the captions "
-            "there, one a line as name.jpg#0<TAB>caption or as a CSV file of photos and captions, "
+            "there, unpacked, as name.jpg#0<TAB>caption a line or as CSV of photos and captions, "
             f"then {command}, or name their file or folder with --captions"
         )
     return found
@@ -97,6 +95,7 @@ def split_told(path: Path, data: Path) -> str:
 class CaptionedPhotos:
     """What the captions files of a data set say."""
 
+    data: Path  # as seen from which folders may tell splits
     photos: PhotoNames  # by which names are understood
     captions: dict[str, list[str]] = field(default_factory=dict)  # photo id -> as written, in order
     file_names: dict[str, str] = field(default_factory=dict)  # photo id -> file name
@@ -118,19 +117,23 @@ class CaptionedPhotos:
         name = re.sub(r"\.[0-9]+$", "", row.name)
         if (earlier := self.file_names.setdefault(photo, name)).lower() != name.lower():
             raise KindError(f"{place} names {row.name!r}, which has the photo id of {earlier!r}")
-        if row.split is not None:
-            split = SPLIT_NAMES.get(str(row.split).strip().lower())
-            if not split or self.split_of.setdefault(photo, split) != split:
+        if row.split is not None or photo not in self.split_of:
+            split = self._split_of(row, path)
+            if split is None or self.split_of.setdefault(photo, split) != split:
                 rule = f"which must be one of {', '.join(SPLIT_NAMES)}, and the same in all rows"
                 raise KindError(f"{place} has {row.name!r} in the split {row.split!r:.40}, {rule}")
         for text in texts:
             caption, is_joined, had_marks = plain_caption(text)
-            if re.search(r"#[0-9]+\t", caption):
-                raise KindError(f"{place} holds two captions, since a line end is missing")
             self.captions.setdefault(photo, []).append(caption)
             self.joined += is_joined
             if had_marks:
                 self.counts["captions with marks such as <start>, which were dropped"] += 1
+
+    def _split_of(self, row: Row, path: Path) -> str | None:
+        """Returns what a row tells of its split, or else the names around it; "" is nothing."""
+        if row.split is not None:
+            return SPLIT_NAMES.get(row.split.strip().lower())
+        return split_told(Path(row.name).parent, self.data) or split_told(path, self.data)
 
 
 def read_captioned_photos(
@@ -146,15 +149,12 @@ def read_captioned_photos(
     """
     command = f"run python prepare_text.py --data {quoted(data)} again"
     photos = photos or PhotoNames()
-    found = CaptionedPhotos(photos)
-    # There may be a file for each split, whose name or folder tells which.
-    told = {path: split_told(path, data) for path in files}
-    told = told if len(files) > 1 and all(told.values()) else {}
+    found = CaptionedPhotos(data, photos)
     for path in files:
         try:
             found.kinds[path], rows = open_captions(path, photos, columns)
             for row in rows:
-                found.add(row._replace(split=told[path]) if told else row, path)
+                found.add(row, path)
             if found.joined > JOINED_SHARE * sum(map(len, found.captions.values())):
                 rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
                 raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
@@ -163,9 +163,6 @@ def read_captioned_photos(
     if not found.captions:
         names = " and ".join(map(str, files))
         raise UserError(f"{names} holds no captions: put them there, then {command}")
-    if not found.split_of:
-        folders = {photo: Path(name).parent for photo, name in found.file_names.items()}
-        found.split_of = {photo: split_told(folders[photo], data) for photo in folders}
     # Some that tell nothing, or no training photos, are no splits.
     if "train" not in found.split_of.values() or "" in found.split_of.values():
         found.split_of = {}
