@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
         captioned = read_captioned_photos(data, files, columns, photos)
-        missing = check_photo_names(data, captioned.file_names, photos)
+        check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
         splits, origin = decide_splits(data, captioned, split_files, shares, options.split_seed)
         text = clean(options, captioned.captions, splits)
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(summarize(text, photos.files.keys(), folders))
     is_told = split_files or captioned.split_of
     at_random = "" if is_told else wrapped(f"warning: the splits are random: {LOOKED_FOR}")
-    for warning in filter(None, (missing, at_random, warn_of_cleaning(text))):
+    for warning in filter(None, (at_random, warn_of_cleaning(text))):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     print(f"next: python train.py --data {quoted(data)}")

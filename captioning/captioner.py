@@ -54,12 +54,16 @@ class PhotoCaption:
     @property
     def text(self) -> str:
         """The words, with blanks between them where the language has blanks."""
-        return join_words([token.word for token in self.tokens if not token.is_end])
+        return join_words(self._words)
 
     @property
     def sentence(self) -> str:
         """The text as people write it, such as `A dog runs through the snow.`, in its language."""
-        return as_sentence(self.text, self.language)
+        return as_sentence(self._words, self.language)
+
+    @property
+    def _words(self) -> list[str]:
+        return [token.word for token in self.tokens if not token.is_end]
 
     @property
     def confidence(self) -> float:

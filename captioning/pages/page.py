@@ -23,7 +23,7 @@ from captioning.network.decoding import TokenProbability, mean_probability
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened
 from captioning.storage import write_text
 from captioning.text.vocabulary import END_TOKEN
-from captioning.text.words import ENGLISH, full_stop, sentence_parts
+from captioning.text.words import ENGLISH, sentence_parts
 
 # The probability at which each shade of a word begins.
 SHADES = (0, 0.1, 0.25, 0.5, 0.75)
@@ -165,8 +165,7 @@ def _sentence(
     The end has no text. The full stop belongs to no token, and comes last where there is no end.
     """
     words = [token for token in tokens if not token.is_end]
-    parts = sentence_parts([token.word for token in words], language)
-    stop = full_stop(" ".join(token.word for token in words), language)
+    *parts, (stop, _) = sentence_parts([token.word for token in words], language)
     # The end never stands alone at the beginning of a line.
     ends = [(f"{stop}\u00a0", "", token) for token in tokens if token.is_end]
     sentence = [(blank, text, token) for (blank, text), token in zip(parts, words, strict=True)]

@@ -87,31 +87,27 @@ _BAR_MISSING = re.compile(r"([^|]+\|\s*[0-9]+)(\s[^|]*)")
 
 
 def _open_table(lines: list[str], first: str, wanted: Sequence[str]) -> tuple[str, Iterator[Row]]:
-    known = "name.jpg#0<TAB>caption, JSON, or CSV or TSV with a header"
-    fault = f"begins with {first[:60]!r}, which is of no known kind: {known}"
-    for mark, kind in _SEPARATORS.items():
-        # More than any row of headers has, and no more than the reader takes as one cell.
-        cells = next(csv.reader([first[:10_000]], delimiter=mark), [])
-        header = [cell.strip() for cell in cells]
-        photos = [k for k, cell in enumerate(header) if is_photo_name(cell)]
-        if len(header) < 2:
-            continue
-        try:
-            is_bare = len(header) == 2 and len(photos) == 1 and wanted == ("", "")
-            bare = Columns(photos[0], [1 - photos[0]]) if is_bare else None
-            columns = bare or find_columns(header, wanted)
-        except KindError as error:
-            fault = str(error)
-            continue
-        # Columns that are named by number may have no header.
-        if photos or header[columns.photo].isdecimal():
-            header = [f"column {number + 1}" for number in range(len(header))]
-        else:
-            # Blank lines are passed over.
-            lines[lines.index(first)] = ""
-        what = f"{kind}, {columns.describe(header)}"
-        return what, _table_rows(lines, mark, len(header), columns)
-    raise KindError(fault)
+    # A caption may hold those that separate columns elsewhere, but seldom a tab.
+    found = re.search("\t", first) or re.search("[;|,]", first)
+    if not found:
+        known = "name.jpg#0<TAB>caption, JSON, or CSV or TSV with a header"
+        raise KindError(f"begins with {first[:60]!r}, which is of no known kind: {known}")
+    # More than any row of headers has, and no more than the reader takes as one cell.
+    cells = next(csv.reader([first[:10_000]], delimiter=found[0]))
+    header = [cell.strip() for cell in cells]
+    photos = [k for k, cell in enumerate(header) if is_photo_name(cell)]
+    if len(header) == 2 and len(photos) == 1 and wanted == ("", ""):
+        columns = Columns(photos[0], [1 - photos[0]])
+    else:
+        columns = find_columns(header, wanted)
+    # Columns that are named by number may have no header.
+    if photos or header[columns.photo].isdecimal():
+        header = [f"column {number + 1}" for number in range(len(header))]
+    else:
+        # Blank lines are passed over.
+        lines[lines.index(first)] = ""
+    what = f"{_SEPARATORS[found[0]]}, {columns.describe(header)}"
+    return what, _table_rows(lines, found[0], len(header), columns)
 
 
 def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -> Iterator[Row]:
@@ -211,8 +207,6 @@ def _records_of_coco(images: list[Any], annotations: Any) -> list[dict[str, Any]
     except (KeyError, TypeError) as error:
         fault = "has an image without id or file_name, or an annotation of none of the images"
         raise KindError(f"{fault} ({error})") from error
-    if len(names) < len(images):
-        raise KindError("has two images of the same id")
     return records
 
 

@@ -24,11 +24,8 @@ _NAMES = (
 )
 _OTHER_NAMES = (("*.json", "*.parquet"),)
 
-# What they are called that hold none: of data sets, of an earlier version, and of this one.
-_NO_CAPTIONS = (
-    *("dataset_info*.json", "*_stats.json", "instances_*.json", "*keypoints_*.json"),
-    *("package.json", "places.json", "splits.json", *MAKERS),
-)
+# What they are called that hold none.
+_NO_CAPTIONS = ("dataset_info*.json", "instances_*.json", "*keypoints_*.json", *MAKERS)
 
 # The share of captions that may be several, joined in one cell, from which on a file is refused:
 # a few have a line break or a bar of their own.
@@ -44,8 +41,6 @@ def find_captions(
         UserError: if none are found, several may be meant, or one that was named is missing.
     """
     command = f"run python prepare_text.py --data {quoted(data)}"
-    if data.exists() and not data.is_dir():
-        raise UserError(f"{data} is not a folder: name with --data the one for the results")
     for path in named:
         if not path.exists():
             raise UserError(f"{path} is missing: put it there, then {command} --captions FILE")

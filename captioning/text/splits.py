@@ -33,8 +33,8 @@ def decide_splits(
     ids of each split, and where that comes from.
 
     Raises:
-        UserError: if some of the files are missing or damaged, a split names no photo with
-            captions, two share a photo, or there are too few photos to split.
+        UserError: if a file is damaged, a split names no photo with captions, two share a photo,
+            or there are too few photos to split.
     """
     photos = captioned.captions
     if files:
@@ -69,15 +69,25 @@ def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
     """Finds a person's files that say which photos belong to which split: split -> file.
 
     They have the official names, or are called train.txt, val.txt or dev.txt, and test.txt, in the
-    data folder or where the captions files lie. If any is there, those that are missing are named.
+    data folder or where the captions files lie.
+
+    Raises:
+        UserError: if there are two of the three.
     """
+    names = SPLIT_NAMES | {Path(name).stem.lower(): split for split, name in SPLITS.items()}
     for folder in (data, *(path if path.is_dir() else path.parent for path in captions)):
-        if any((folder / name).exists() for name in SPLITS.values()):
-            return {split: folder / name for split, name in SPLITS.items()}
-        texts = sorted(folder.glob("*.[tT][xX][tT]"))
-        found = {SPLIT_NAMES.get(path.stem.lower()): path for path in texts if path not in captions}
-        if "train" in found and not {"dev", "test"}.isdisjoint(found):
-            return {split: found.get(split, folder / f"{split}.txt") for split in SPLITS}
+        # The official ones, which come last, win.
+        texts = sorted(folder.glob("*.[tT][xX][tT]"), reverse=True)
+        found = {names.get(path.stem.lower()): path for path in texts if path not in captions}
+        found = {split: found[split] for split in SPLITS if split in found}
+        if len(found) == len(SPLITS):
+            return found
+        if len(found) > 1:
+            raise UserError(
+                f"{folder} has {' and '.join(path.name for path in found.values())}, but no file "
+                "of the third split: put the names of its photos there, one a line, or remove "
+                f"both to have random splits, then run python prepare_text.py --data {quoted(data)}"
+            )
     return {}
 
 
@@ -88,11 +98,6 @@ def _read_splits(
     command = f"run python prepare_text.py --data {quoted(data)}"
     splits: dict[str, list[str]] = {}
     for split, path in files.items():
-        if not path.is_file():
-            raise UserError(
-                f"{path} is missing: put the names of the {split} photos there, one a line, or "
-                f"remove the files of the other splits to have random ones, then {command}"
-            )
         # A name may begin with a blank, but editors leave blanks at the end of a line.
         names = [line.rstrip() for line in read_lines(path)]
         ids = [captioned.photos.id_of(name, path) for name in names if name]

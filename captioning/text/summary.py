@@ -17,9 +17,6 @@ COMMON_WORDS = 10  # how many of the commonest words are shown
 DAMAGED_SHARE = 0.05
 DAMAGED_SHOWN = 3
 
-# The share of photos with captions that have a file, below which that is said.
-PHOTOS_SHARE = 0.5
-
 
 def summarize(text: PreparedText, files: Set[str], folders: Sequence[Path]) -> str:
     """Describes photos, splits, the captions before and after cleaning, and the training split.
@@ -90,21 +87,16 @@ def _is_damaged(caption: str, words: Sequence[str]) -> bool:
     return not words or 2 * len(words) < tokens or bool(has_lost_numbers)
 
 
-def check_photo_names(data: Path, names: Mapping[str, str], photos: PhotoNames) -> str:
-    """Returns a warning if few of the photos with captions have a file, or "".
+def check_photo_names(data: Path, names: Mapping[str, str], photos: PhotoNames) -> None:
+    """Raises `UserError` if there are photos, but none of a photo with captions.
 
-    `names` is photo id -> as the captions file has it. Where there are no files at all, they may be
-    elsewhere. Raises `UserError` if none of the files is of a photo with captions.
+    `names` is photo id -> as the captions file has it.
     """
-    found = len(names.keys() & photos.files.keys())
-    if not photos.files or found >= PHOTOS_SHARE * len(names):
-        return ""
-    what = f"{found:,d} of {counted(len(names), 'photo')} with captions have a file"
-    if others := sorted(photos.files.keys() - names):
-        file = others[0] + photos.files[others[0]].suffix
-        name = names[min(names.keys() - photos.files)]
-        what += f": the captions name {name!r}, and a file is {file!r}"
-    if found:
-        return wrapped(f"warning: {what}")
-    rule = "name them alike, or the folders of the photos with --photos"
-    raise UserError(f"{what}; {rule}, then run python prepare_text.py --data {quoted(data)} again")
+    if photos.files and photos.files.keys().isdisjoint(names):
+        file = min(photos.files)
+        raise UserError(
+            f"none of {counted(len(names), 'photo')} with captions has a file: the captions name "
+            f"{names[min(names)]!r}, and a file is {file + photos.files[file].suffix!r}; name them "
+            "alike, or the folders of the photos with --photos, then run python prepare_text.py "
+            f"--data {quoted(data)} again"
+        )

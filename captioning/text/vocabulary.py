@@ -43,8 +43,6 @@ class Vocabulary(Record, frozen=True, dict=True, tag=2):
         # Captions of its words are printed and written: no word may hold a line break.
         if not all(one_line(word) == word and word.split() == [word] for word in self.words):
             raise ValueError("a word holds a blank, a line break or a control character")
-        if len(set(self.words)) != len(self.words):
-            raise ValueError("a word is repeated")
         if START_TOKEN not in self.words or END_TOKEN not in self.words:
             raise ValueError(f"{START_TOKEN} or {END_TOKEN} is missing from words")
         if not 2 <= self.maximum_length <= 2 + MAXIMUM_WORDS:

@@ -30,7 +30,7 @@ class Language(NamedTuple):
     parting: str = ""  # signs within a word after which another begins: l'école, l' école
     kept: str = ""  # signs within a word that are letters of it: п'ять
     dotted_i: bool = False  # whether i and ı are two letters, with the capitals İ and I
-    full_stop: str | None = None  # where it is not that of the script
+    full_stop: str = ""  # where it is not that of the script
 
     def lower(self, text: str) -> str:
         """Returns a text in lower case."""
@@ -69,11 +69,6 @@ LANGUAGES = {
     "ur": Language(full_stop="۔"),  # unlike Arabic and Persian
     "uz": Language(kept="'"),  # o'g'il
 }
-
-
-def rules_of(language: str) -> Language:
-    """Returns the rules of a language: its own, or the general ones."""
-    return LANGUAGES.get(language, Language())
 
 
 def language_code(text: str) -> str:
@@ -121,7 +116,6 @@ _FULL_STOPS = {
     r"\p{scx=Armn}": "։",
 }
 _LETTER = regex.compile(r"\p{L}")
-_ENDED = regex.compile(r"\p{Terminal_Punctuation}$")
 
 
 def word_splitter(
@@ -133,7 +127,7 @@ def word_splitter(
     the language, and each letter of a script that is written without blanks is a word. `is_kept`
     tells which words stay.
     """
-    rules = rules_of(language)
+    rules = LANGUAGES.get(language, Language())
     kept = [_JOINERS]
     if rules.parting or rules.kept:
         signs = regex.escape(rules.parting + rules.kept)
@@ -199,32 +193,22 @@ def _with_blanks(words: Sequence[str]) -> list[tuple[str, str]]:
     return parts
 
 
-def as_sentence(text: str, language: str = ENGLISH) -> str:
-    """Returns a text with its first letter in upper case and the full stop of its script.
-
-    A text that ends in a full stop already gets no other, and an empty one stays empty.
-    """
-    stop = "" if _ENDED.search(text) else full_stop(text, language)
-    return rules_of(language).capitalize(text) + stop
-
-
 def sentence_parts(words: Sequence[str], language: str = ENGLISH) -> list[tuple[str, str]]:
     """Returns each word as it stands in a sentence, after the blank before it if there is one.
 
-    The full stop belongs to no word: `full_stop` tells it.
+    The last part has no word, and in the place of a blank what ends the sentence: the full stop of
+    its last letter's script, or nothing where the script has none and where there is no letter.
     """
+    rules = LANGUAGES.get(language, Language())
     parts = _with_blanks(words)
-    return [(blank, rules_of(language).capitalize(word)) for blank, word in parts[:1]] + parts[1:]
+    first = [(blank, rules.capitalize(word)) for blank, word in parts[:1]]
+    letters, stop = _LETTER.findall("".join(words)), ""
+    if letters:
+        signs = (sign for script, sign in _FULL_STOPS.items() if regex.match(script, letters[-1]))
+        stop = rules.full_stop or next(signs, ".")
+    return [*first, *parts[1:], (stop, "")]
 
 
-def full_stop(text: str, language: str = ENGLISH) -> str:
-    """Returns what ends a sentence of this text in a language: that of its last letter's script.
-
-    It is empty where the script has none, and where there is no letter.
-    """
-    letters = _LETTER.findall(text)
-    if not letters:
-        return ""
-    signs = (sign for script, sign in _FULL_STOPS.items() if regex.match(script, letters[-1]))
-    own = rules_of(language).full_stop
-    return next(signs, ".") if own is None else own
+def as_sentence(words: Sequence[str], language: str = ENGLISH) -> str:
+    """Returns words as a sentence, its first letter in upper case, with its full stop."""
+    return "".join(chain.from_iterable(sentence_parts(words, language)))

@@ -113,7 +113,6 @@ JSONS = [
     (coco({"image_id": 9, "caption": "A"}), ["an annotation of none of the images (9)"]),
     (coco({"image_id": [1], "caption": "A"}), ["an annotation of none of the images (unhash"]),
     (coco({"caption": "A"}), ["an annotation of none of the images ('image_id')"]),
-    (coco(images=[{"id": 1, "file_name": "x.jpg"}]), ["has two images of the same id"]),
     (coco(images=[7]), ["an image without id or file_name"]),
     (coco({"image_id": 1, "title": "A"}), ["no column or key of captions", "'title', 'file_name'"]),
     ([{"file_name": "x.jpg", "label": 1}], ["such as caption", "'file_name', 'label'"]),
@@ -150,7 +149,7 @@ REFUSED = [
     ({"x.csv": "image,caption\na.jpg,[A dog. A cat.]\n"}, ["x.csv has captions that are several"]),
     (TWO_TEXTS, ["two texts of some photos", "--captions"]),
     (IN_TWO_FOLDERS, ["'a.jpg', and a file is 'one/a.jpg'"]),
-    (TRAIN_AND_TEST, ["dev.txt is missing"]),
+    (TRAIN_AND_TEST, ["has train.txt and test.txt, but no file of the third split"]),
     (SHEETS, ["2 files that may be the captions, such as captions_a.json and captions_b.json"]),
     ({"flickr8k.zip": ""}, ["no other captions file is there: put the captions there, unpacked"]),
     (
@@ -181,15 +180,9 @@ def test_captions_of_other_photos_are_refused_with_a_name_of_each_side(tmp_path,
     rows = "".join(f'"https://x.example/p{number}.jpg?w=300&h=2",A dog\n' for number in range(1, 7))
     (tmp_path / "x.csv").write_text(f"image,caption\n{rows}")
     (tmp_path / "P1.JPG").touch()
-    words = "name 'https://x.example/p1.jpg?w=300&h=2', and a file is 'P1.JPG'"
-    found = "0 of 6 photos with captions have a file: the captions"
+    words = "name 'https://x.example/p1.jpg?w=300&h=2', and a file is 'P1.JPG'; name them alike"
+    found = "none of 6 photos with captions has a file: the captions"
     assert_nothing_done(tmp_path, capsys, f"{found} {words}", "--photos")
-    # Of a few it is a warning.
-    (tmp_path / "x.csv").write_text(f"image,caption\n{rows}same.jpg,A dog\n")
-    (tmp_path / "same.jpg").touch()
-    assert prepare(tmp_path) == 0
-    errors = " ".join(capsys.readouterr().err.split())
-    assert f"warning: 1 of 7 photos with captions have a file: the captions {words}" in errors
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,8 @@ import pytest
 
 from captioning.text.words import (
     as_sentence,
-    full_stop,
     join_words,
     numbers_in,
-    sentence_parts,
     word_cleaner,
     word_splitter,
 )
@@ -49,14 +47,10 @@ CAPTIONS = [
 def test_captions_of_a_language(language, caption, words, sentence):
     words = words.split("|")
     assert clean(caption, 1, language) == words
-    text = join_words(words)
-    assert as_sentence(text, language) == sentence
-    assert as_sentence(sentence, language) == sentence
+    assert as_sentence(words, language) == sentence
     # What was written is split into the same words, which captions.csv needs.
-    for written in (text, sentence):
+    for written in (join_words(words), sentence):
         assert split(written, language) == words
-    parts = sentence_parts(words, language)
-    assert "".join(map("".join, parts)) + full_stop(text, language) == sentence
 
 
 # Language, caption, all of its words, however short.
@@ -133,4 +127,4 @@ def test_words_with_digits_are_kept_where_that_is_wanted(language, caption, word
     ],
 )
 def test_words_are_joined_to_sentences(words, sentence):
-    assert as_sentence(join_words(words)) == sentence
+    assert as_sentence(words) == sentence
