@@ -41,7 +41,7 @@ from captioning.network import model_folder
 from captioning.photos.features import check_same_encoder, read_features
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.settings import SettingsParser, whole_number
+from captioning.settings import SettingsParser, number_from
 from captioning.storage import locked, write_json
 from captioning.text.vocabulary import read_prepared_text
 from captioning.text.words import join_words
@@ -62,7 +62,7 @@ SHOWN_PHOTOS = 10  # photos whose captions and references are printed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the arguments, and evaluates while no other run changes the model."""
-    numbers = dict.fromkeys(("NO_REPEAT_NGRAM_SIZE", "SHOWN_PHOTOS"), whole_number(0))
+    numbers = dict.fromkeys(("NO_REPEAT_NGRAM_SIZE", "SHOWN_PHOTOS"), number_from(0))
     parser = SettingsParser(globals(), {"SPLIT": tuple(files.SPLITS), **numbers})
     add = parser.add_mutually_exclusive_group().add_argument
     words = "compare the scores with those of a model that was evaluated on the same photos"

@@ -33,7 +33,7 @@ from typing import Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.network.model_folder import finish_replacing
-from captioning.settings import SettingsParser, path_ending, whole_number
+from captioning.settings import SettingsParser, number_from, path_ending
 from captioning.storage import write_table
 
 # Where things are.
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    types = {"NO_REPEAT_NGRAM_SIZE": whole_number(0), "PORT": whole_number(0, 65535)}
+    types = {"NO_REPEAT_NGRAM_SIZE": number_from(0), "PORT": number_from(0, 65535)}
     parser = SettingsParser(globals(), types)
     add, table, page = parser.add_argument, path_ending(".csv"), path_ending(".html")
     add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")

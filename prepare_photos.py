@@ -41,7 +41,7 @@ from captioning.photos.feature_cache import PHOTOS_AT_RISK, FeatureCache, connec
 from captioning.photos.features import AUTOMATIC, FORMS, EncoderRecord, read_encoder_record
 from captioning.photos.ray_encoding import NO_CLUSTER, cluster
 from captioning.photos.reading import limit_pixels
-from captioning.settings import SettingsParser, whole_number
+from captioning.settings import SettingsParser, number_from
 from captioning.storage import PHOTO_SCRIPTS, locked
 
 # Where things are. What is named here is remembered in DATA for later runs and scripts.
@@ -62,7 +62,7 @@ FORMAT = AUTOMATIC  # pickle, or mapped, which need not fit in memory; see docs/
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the photos, encodes those that are new, writes the features, says what was skipped."""
-    types = {"BATCH_SIZE": whole_number(1, PHOTOS_AT_RISK), "DTYPE": (FLOAT32, BFLOAT16)}
+    types = {"BATCH_SIZE": number_from(1, PHOTOS_AT_RISK), "DTYPE": (FLOAT32, BFLOAT16)}
     parser = SettingsParser(globals(), {**types, "FORMAT": FORMS, "PHOTOS": listing.path_of})
     parser.epilog = wrapped(f"encoders: {', '.join(encoders.ENCODERS)}")
     options = parser.parse_settings(arguments)

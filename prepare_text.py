@@ -27,7 +27,7 @@ from pathlib import Path
 from captioning.cli import DONE, one_line, quoted, run, wrapped
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
 from captioning.photos.listing import PhotoNames, path_of, photo_folders
-from captioning.settings import SettingsParser, real_number, seed_number
+from captioning.settings import SettingsParser, seed_number, share
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.splits import LOOKED_FOR, decide_splits, find_split_files
@@ -56,7 +56,6 @@ SPLIT_SEED = 1  # of the random splits, which depend on it and on the names alon
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, cleans, writes, and prints the summary."""
-    share = real_number(below=1.0)
     types = {"VALIDATION_SHARE": share, "TEST_SHARE": share, "SPLIT_SEED": seed_number}
     parser = SettingsParser(globals(), {**types, "LANGUAGE": language_code, "PHOTOS": path_of})
     options = parser.parse_settings(arguments)

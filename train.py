@@ -31,13 +31,7 @@ from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.network import model_folder
 from captioning.photos.features import read_features
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.settings import (
-    SettingsParser,
-    dropout_rate,
-    positive_integer,
-    seed_number,
-    whole_number,
-)
+from captioning.settings import SettingsParser, number_from, positive_integer, seed_number, share
 from captioning.storage import locked
 from captioning.text.vocabulary import PreparedText, read_prepared_text
 
@@ -113,13 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
-    shares = dict.fromkeys(("PHOTO_DROPOUT", "WORD_DROPOUT", "OUTPUT_DROPOUT"), dropout_rate)
-    counts = dict.fromkeys(("WARMUP_STEPS", "REWARD_EPOCHS", "SHOWN_PHOTOS"), whole_number(0))
-    others = {"REWARD_SAMPLES": whole_number(2), "SEED": seed_number}
+    shares = dict.fromkeys(("PHOTO_DROPOUT", "WORD_DROPOUT", "OUTPUT_DROPOUT"), share)
+    counts = dict.fromkeys(("WARMUP_STEPS", "REWARD_EPOCHS", "SHOWN_PHOTOS"), number_from(0))
+    others = {"REWARD_SAMPLES": number_from(2), "SEED": seed_number}
     parser = SettingsParser(globals(), {**shares, **counts, **others})
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     count = {"type": lambda text: text if text == "all" else positive_integer(text), "default": 1}
-    text = "how many devices a batch is divided among, or all; more than 1 with JAX alone"
+    text = "how many devices a batch is divided among, 1 by default, or all; with JAX alone"
     parser.add_argument("--devices", **count, metavar="N", help=text)
     return parser
 

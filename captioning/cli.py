@@ -1,7 +1,6 @@
 """How every script reports a user's mistake, a stop and a fault, and how it writes to a person."""
 
 import argparse
-import contextlib
 import os
 import re
 import shlex
@@ -21,9 +20,6 @@ OWN_FAULT = 70
 
 # A signal's number is added: 130 stopped by Ctrl-C, 143 by SIGTERM.
 STOPPED_BY = 128
-
-# Characters of a line of printed text; fewer where the terminal is narrower.
-LINE_WIDTH = 80
 
 OUT_OF_MEMORY = (
     "there is too little memory: close other programs, or run it with a lower --batch-size or on "
@@ -45,12 +41,11 @@ class UserError(Exception):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An argument parser whose help shows a script's docstring as it is, and every default."""
+    """An argument parser whose help shows a script's docstring as it is."""
 
     def __init__(self, description: str | None):
-        super().__init__(
-            description=description, formatter_class=_HelpFormatter, allow_abbrev=False
-        )
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=description, formatter_class=formatter, allow_abbrev=False)
 
     def error(self, message: str) -> None:
         """Raises `UserError` where argparse would print the usage and exit."""
@@ -59,15 +54,9 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {python}{self.prog} --help")
 
 
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        has_default = action.default not in (None, "", (), False)
-        return super()._get_help_string(action) if has_default else action.help
-
-
 def line_width() -> int:
-    """Returns how many characters a line may have that the terminal should not break."""
-    return min(LINE_WIDTH, shutil.get_terminal_size().columns)
+    """Returns the most characters of a printed line: 80, or what the terminal has room for."""
+    return min(80, shutil.get_terminal_size().columns)
 
 
 def wrapped(text: str, indent: str = "  ") -> str:
@@ -120,10 +109,6 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
     itself, with its traceback, 130 or 143 stopped. Where the reader of the output has gone, as
     `head` does, it ends without a word, stopped.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        # Python has None for a stream that was closed; the next file would get its number.
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors=UNENCODABLE)
     signals = _remember_signals()
@@ -134,13 +119,19 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
         # argparse's way to end after --help.
         status, text = ended.code, ""
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            signals.append(signal.SIGINT)
         # A library may turn the exception of a signal into an error of its own.
-        if signals or isinstance(error, KeyboardInterrupt):
-            number = signals[0] if signals else signal.SIGINT
-            status, text = STOPPED_BY + number, f"\n{_sentence('stopped')}"
-        else:
-            status, text = _explain(error)
-    _leave(text)
+        stopped = f"\n{_sentence('stopped')}"
+        status, text = (STOPPED_BY + signals[0], stopped) if signals else _explain(error)
+    if text:
+        print(text, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The interpreter flushes once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
 
 
@@ -153,10 +144,9 @@ def _remember_signals() -> list[int]:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the main thread can handle signals; a shell has background jobs ignore Ctrl-C.
-        with contextlib.suppress(ValueError):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, stop)
+        # A shell has background jobs ignore Ctrl-C.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     return received
 
 
@@ -182,19 +172,6 @@ def _explain(error: BaseException) -> tuple[int, str]:
 
 def _sentence(text: str) -> str:
     return one_line(f"{Path(sys.argv[0]).name}: {text}")
-
-
-def _leave(text: str) -> None:
-    """Prints the last words, and drops what a stream that is full or closed has not taken."""
-    with contextlib.suppress(OSError):
-        if text:
-            print(text, file=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            # The interpreter flushes once more when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:

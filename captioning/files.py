@@ -75,16 +75,19 @@ def photo_id(file_name: str) -> str:
     return _EXTENSION.sub("", _FOLDERS.sub("", unicodedata.normalize("NFC", file_name)))
 
 
-def pretrained_model(name: str = BEST) -> Path:
-    """Returns the folder of a model that comes with the project.
+def of_project(path: str | Path) -> Path:
+    """Returns the place of what comes with the project, such as `recipes/best.toml`.
 
-    It is in models/ of the project's folder, and within the package where the project is installed.
+    It is in the folder at hand, in the project's, or within the package where that is installed.
     """
     package = Path(__file__).resolve().parent
-    folder = package.parent / "models" / name
-    folder = folder if folder.is_dir() else package / name
-    here = Path.cwd()
-    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+    places = [place / path for place in (Path(), package.parent, package)]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def pretrained_model(name: str = BEST) -> Path:
+    """Returns the folder of a model that comes with the project."""
+    return of_project(f"models/{name}")
 
 
 def command_for(path: Path, data: Path | None = None) -> str:
@@ -93,13 +96,13 @@ def command_for(path: Path, data: Path | None = None) -> str:
     `data` is the data folder that a model is trained on, by default the one its recipe names.
     """
     folder = path.parent
-    is_model = (folder / CAPTIONER).exists() or (folder / RECIPE).exists()
-    is_copied = is_model and path.name in (ENCODER_RECORD, VOCABULARY)
+    recipe = read_toml(folder / RECIPE) if (folder / RECIPE).is_file() else {}
+    is_copied = (recipe or (folder / CAPTIONER).exists()) and path.name in (
+        ENCODER_RECORD,
+        VOCABULARY,
+    )
     if path.name in MAKERS and not is_copied:
         return f"run python {MAKERS[path.name]} --data {quoted(folder)}"
-    if folder.resolve() in (pretrained_model(BEST).resolve(), pretrained_model(LITE).resolve()):
-        return "it comes with the project: fetch the project"
-    recipe = _read_toml(folder / RECIPE)
     data = data or recipe.get("made_with", {}).get("data")
     flags = f"--data {quoted(data)} --model" if data else "--model"
     if path.name in OF_EVALUATION:
@@ -109,9 +112,11 @@ def command_for(path: Path, data: Path | None = None) -> str:
     return f"run python train.py {flags} {quoted(folder)}"
 
 
-def missing(path: Path, data: Path | None = None) -> UserError:
-    """Makes the error for a file that an earlier stage should have made; see `command_for`."""
-    return UserError(f"{path} is missing: {command_for(path, data)} first")
+def require(path: Path, data: Path | None = None) -> Path:
+    """Returns the path if there is such a file, and raises `UserError` with the command if not."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {command_for(path, data)} first")
+    return path
 
 
 def damaged(path: Path, fault: object) -> UserError:
@@ -119,29 +124,14 @@ def damaged(path: Path, fault: object) -> UserError:
     return UserError(f"{path} is damaged ({fault}): {command_for(path)} again")
 
 
-def require(path: Path, data: Path | None = None) -> Path:
-    """Returns the path if there is such a file, and raises `UserError` with the command if not."""
-    if not path.is_file():
-        raise missing(path, data)
-    return path
-
-
-def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    """Reads the tables of a TOML file; a file that is missing or damaged has none."""
+def read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """Reads a recipe: script -> setting -> value; raises `UserError` if it is none."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return {name: table for name, table in content.items() if isinstance(table, dict)}
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
 
 
 def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
-    """Reads the recipe that a model folder holds: script -> setting -> value.
-
-    Raises:
-        UserError: if it is missing or damaged.
-    """
-    recipe = _read_toml(require(folder / RECIPE))
-    if not recipe:
-        raise damaged(folder / RECIPE, "it is no recipe")
-    return recipe
+    """Reads the recipe that a model folder holds, which must be there."""
+    return read_toml(require(folder / RECIPE))

@@ -5,19 +5,22 @@ script's constants in lower case as keys.
 """
 
 import argparse
-import ast
 import contextlib
 import math
-import tomllib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from captioning.cli import ArgumentParser, UserError, wrapped
+from captioning.files import of_project, read_toml
 
 # The tables that a recipe may have, and the one that a model's recipe has for people to read.
 SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
 MADE_WITH = "made_with"
+
+# A constant on one line, and the comment after it.
+_CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = .*?(?:  # (.*))?$", re.MULTILINE)
 
 # Constants that say where things are, not how they are done.
 _PLACES = ("data", "model", "photos", "captions", "photo_column", "caption_column")
@@ -38,7 +41,7 @@ class SettingsParser(ArgumentParser):
         super().__init__(script["__doc__"])
         path = Path(script["__file__"])
         self.table = path.stem
-        comments = _read_constants(path)
+        comments = dict(_CONSTANT.findall(path.read_text(encoding="utf-8")))
         self.constants = {name.lower(): script[name] for name in comments}
         for name, comment in comments.items():
             _add_flag(self, name, script[name], comment, (types or {}).get(name))
@@ -67,15 +70,11 @@ class SettingsParser(ArgumentParser):
         """Reads the settings of this script from a recipe, as if they were typed."""
         table, flags = _read_table(path, self.table), []
         for name, value in table.items():
-            place = f"{path} sets {name} in [{self.table}]"
             if name not in self.constants:
-                settings = ", ".join(self.constants)
-                raise UserError(f"{place}, which has no such setting: the settings are {settings}")
-            sample = _plain(self.constants[name])
-            # A whole number will do for any number, but true is none.
-            types = (float, int) if isinstance(sample, float) else (type(sample),)
-            if type(value) not in types:
-                raise UserError(f"{place} to {value!r}: expected a value such as {sample!r}")
+                raise UserError(
+                    f"{path} sets {name} in [{self.table}], which has no such setting: the "
+                    f"settings are {', '.join(self.constants)}"
+                )
             if isinstance(value, bool):
                 flags.append(_flag(name if value else f"no_{name}"))
             elif isinstance(value, list):
@@ -115,19 +114,6 @@ def _typed(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _read_constants(path: Path) -> dict[str, str]:
-    """Returns the UPPER_CASE constants at the top level of a script -> the comment of each."""
-    source = path.read_text(encoding="utf-8")
-    lines = source.splitlines()
-    comments = {}
-    for node in ast.parse(source).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        for name in (target.id for target in targets if isinstance(target, ast.Name)):
-            if name.isupper() and not name.startswith("_"):
-                comments[name] = lines[node.end_lineno - 1].partition("  # ")[2]
-    return comments
-
-
 def _add_flag(
     parser: argparse.ArgumentParser, name: str, default: Any, comment: str, kind: Any
 ) -> None:
@@ -152,16 +138,19 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
-    """Makes a conversion of a flag's text to a whole number, for `SettingsParser`."""
-    limits = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
-    return _conversion(int, lambda number: minimum <= number <= maximum, f"a whole number {limits}")
+def number_from(least: float, most: float = math.inf) -> Callable[[str], Any]:
+    """Makes a conversion of a flag's text to a number, a whole one where `least` is one."""
+    kind = type(least)
+    what = "a whole number" if kind is int else "a number"
+    limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
 
+    def convert(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            if least <= (value := kind(text)) <= most:
+                return value
+        raise argparse.ArgumentTypeError(f"expected {what} {limits}, got {text!r}")
 
-def real_number(minimum: float = 0.0, below: float = math.inf) -> Callable[[str], float]:
-    """Makes a conversion of a flag's text to a number, for `SettingsParser`."""
-    limits = f"of at least {minimum:g}" + (f" and less than {below:g}" if below < math.inf else "")
-    return _conversion(float, lambda number: minimum <= number < below, f"a number {limits}")
+    return convert
 
 
 def path_ending(extension: str) -> Callable[[str], Path]:
@@ -169,34 +158,27 @@ def path_ending(extension: str) -> Callable[[str], Path]:
 
     Whoever leaves out the file's name would have the photo or the folder after it replaced.
     """
-    expected = f"a file such as captions{extension}"
-    return _conversion(
-        Path, lambda path: path.suffix.lower() == extension and not path.is_dir(), expected
-    )
 
-
-def _conversion(kind: type, is_allowed: Callable[[Any], bool], expected: str) -> Callable:
-    def convert(text: str) -> Any:
-        with contextlib.suppress(ValueError):
-            number = kind(text)
-            if is_allowed(number):
-                return number
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    def convert(text: str) -> Path:
+        if Path(text).suffix.lower() != extension:
+            expected = f"expected a file such as captions{extension}"
+            raise argparse.ArgumentTypeError(f"{expected}, got {text!r}")
+        return Path(text)
 
     return convert
 
 
-positive_integer = whole_number(1)
+positive_integer = number_from(1)
 
 # What every engine takes as a seed.
-seed_number = whole_number(0, 2**31 - 1)
+seed_number = number_from(0, 2**31 - 1)
 
-# A share of units that dropout hides.
-dropout_rate = real_number(below=1.0)
+# Of what is never all: units that dropout hides, photos of a split.
+share = number_from(0.0, 0.99)
 
 _CONVERSIONS = {
     int: (positive_integer, "N"),
-    float: (real_number(), "X"),
+    float: (number_from(0.0), "X"),
     str: (str, None),
     type(Path()): (Path, "DIR"),
     tuple: (Path, "PATH"),  # of a constant without a value, ()
@@ -206,28 +188,12 @@ _CONVERSIONS = {
 def _read_table(path: Path, table: str) -> dict[str, Any]:
     """Reads the table of a script from a recipe.
 
-    In place of a missing `recipes/NAME` it reads the recipe that the project has, which so is found
-    from any folder, also where the project is installed.
-
-    Raises:
-        UserError: if the file is missing or not TOML, or names an unknown script.
+    `recipes/NAME` is found from any folder, also where the project is installed.
     """
-    package = Path(__file__).resolve().parent
-    if path.parent == Path("recipes") and not path.exists():
-        folders = (package.parent / "recipes", package / "recipe_files")
-        path = next((folder / path.name for folder in folders if folder.is_dir()), path)
-    try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror
-        raise UserError(f"{path} cannot be read ({reason}): name a recipe with --recipe") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
-    tables = (*SCRIPTS, MADE_WITH, table)
-    for name, settings in recipe.items():
-        if name not in tables or not isinstance(settings, dict):
-            raise UserError(
-                f"{path} has {name} where a table of one of the scripts is expected: its tables "
-                f"are named {', '.join(SCRIPTS)}"
-            )
+    recipe = read_toml(of_project(path) if path.parent == Path("recipes") else path)
+    if unknown := recipe.keys() - {*SCRIPTS, MADE_WITH, table}:
+        raise UserError(
+            f"{path} has {min(unknown)} where the table of a script is expected: its tables are "
+            f"named {', '.join(SCRIPTS)}"
+        )
     return recipe.get(table, {})

@@ -68,23 +68,16 @@ def write_text(path: Path, text: str) -> None:
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Writes a CSV file in UTF-8, without the table's index.
 
-    The cells are written as `cell_of` returns them.
+    A text that a spreadsheet would run as a formula gets an apostrophe in front of it.
     """
+
+    def guarded(cell: Any) -> Any:
+        # Spreadsheets skip white space, and so do those who hide a formula behind it.
+        is_formula = isinstance(cell, str) and cell.lstrip().startswith(_FORMULA_SIGNS)
+        return f"'{cell}" if is_formula else cell
+
     with atomic_path(path) as partial:
-        table.map(cell_of).to_csv(partial, index=False, errors=UNENCODABLE)
-
-
-def cell_of(value: Any) -> Any:
-    """Returns a value as it stands in a CSV file.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe in front of it; characters
-    that are not UTF-8 are escaped.
-    """
-    if not isinstance(value, str):
-        return value
-    # Spreadsheets skip white space, and so do those who hide a formula behind it.
-    text = f"'{value}" if value.lstrip().startswith(_FORMULA_SIGNS) else value
-    return text.encode("utf-8", UNENCODABLE).decode("utf-8")
+        table.map(guarded).to_csv(partial, index=False, errors=UNENCODABLE)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag=1):
@@ -109,14 +102,11 @@ def read_json(path: Path, kind: type[RecordType]) -> RecordType:
     """
     try:
         content = json.loads(require(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, error) from error
-    if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
-        raise damaged(path, "its sha256 does not match: it was edited, or is old")
-    try:
+        if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
+            raise ValueError("its sha256 does not match: it was edited, or is old")
         return msgspec.convert(content, kind)
-    # Another version too; a check of a record's own raises ValueError, which msgspec turns into it.
-    except msgspec.ValidationError as error:
+    # The last is of another version too, and of a check of the record's own.
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise damaged(path, error) from error
 
 

@@ -8,7 +8,7 @@ import pytest
 from support import ROOT
 
 from captioning.cli import UserError
-from captioning.files import damaged, missing, photo_id
+from captioning.files import command_for, photo_id
 from captioning.storage import (
     LOCK,
     Record,
@@ -77,15 +77,13 @@ def test_a_record_of_another_version_is_damaged(tmp_path):
 
 def test_a_model_names_the_data_that_it_was_trained_on(tmp_path):
     (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "data/mine"\n')
-    command = f"python train.py --data data/mine --model {tmp_path}"
-    assert command in str(missing(tmp_path / "captioner.keras"))
+    command = f"run python train.py --data data/mine --model {tmp_path}"
     # Of the files that data and model folders share, it has the model's.
-    assert command in str(damaged(tmp_path / "vocabulary.json", "torn"))
+    assert {command_for(tmp_path / x) for x in ("captioner.keras", "vocabulary.json")} == {command}
     given = tmp_path / "given"
-    assert f"--data {given} --model" in str(missing(tmp_path / "captioner.keras", given))
+    assert f"--data {given} --model" in command_for(tmp_path / "captioner.keras", given)
     (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "d"\n[evaluate]\nmodel = ["a", "b"]')
-    command = "python evaluate.py --data d --model a b first"
-    assert command in str(missing(tmp_path / "captions.csv"))
+    assert command_for(tmp_path / "captions.csv") == "run python evaluate.py --data d --model a b"
 
 
 def test_photo_ids():

@@ -30,7 +30,7 @@ from wording import write_captions
 
 from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import CAPTIONS, PAINTED_SCENES, PHOTOS, SPLITS
-from captioning.settings import SettingsParser, seed_number, whole_number
+from captioning.settings import SettingsParser, number_from, seed_number
 from captioning.storage import PHOTO_SCRIPTS, atomic_path, locked, write_table, write_text
 
 DATA = Path("data/sample")  # the data folder
@@ -76,7 +76,7 @@ def write_texts(data: Path, scenes: Sequence[Scene]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plans, paints, writes, and prints what is held out."""
     # Fewer than 20 scenes would leave a split all but empty.
-    types = {"SCENES": whole_number(20), "SEED": seed_number}
+    types = {"SCENES": number_from(20), "SEED": seed_number}
     options = SettingsParser(globals(), types).parse_settings(arguments)
     data, scenes = options.data, plan_scenes(options.scenes, options.seed)
     # Nothing is left in a folder of other data, not even a lock.

@@ -60,8 +60,8 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(project):
     package = [path for path in (ROOT / "captioning").rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in package if "__pycache__" not in path.parts}
     expected |= {f"captioning_scripts/{script}.py" for script in SCRIPTS}
-    expected |= {f"captioning/recipe_files/{p.name}" for p in (ROOT / "recipes").glob("*.toml")}
-    models = {f"captioning/{name}/captioner.keras" for name in (BEST, LITE)}
+    expected |= {f"captioning/recipes/{p.name}" for p in (ROOT / "recipes").glob("*.toml")}
+    models = {f"captioning/models/{name}/captioner.keras" for name in (BEST, LITE)}
     assert names == expected | models
 
 

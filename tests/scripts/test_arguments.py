@@ -43,7 +43,7 @@ MISTAKES = [
         for flag, value in flags.items()
     ],
     *[(script, ["--da", "x"], "unrecognized arguments: --da") for script in PATHS],
-    *[(script, ["--recipe", "absent.toml"], "absent.toml cannot be read") for script in PATHS],
+    *[(script, ["--recipe", "absent.toml"], "absent.toml: No such file") for script in PATHS],
     ("prepare_photos", ["--data", "absent"], "absent"),
     ("prepare_photos", ["--data", "a file"], "a file"),
     ("prepare_photos", ["--batch-size", "257"], "256"),
