@@ -6,8 +6,10 @@ who made a mistake should read one sentence about it, not that sentence among no
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
+import sys
 
 from captioning.cli import UserError
 
@@ -32,6 +34,13 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
     _library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+# What Keras brings stays to the end: looking for rubbish in it, again and again, takes a second.
+gc.disable()
+# Keras and TensorFlow import these where they are installed, for what is not used here, which takes
+# another one.
+_unneeded = {"matplotlib", "pandas"}.difference(sys.modules)
+sys.modules.update(dict.fromkeys(_unneeded))
+
 # Some notes come from C++ code that no variable silences, and that writes to the descriptor.
 _standard_error = os.dup(2)
 with open(os.devnull, "wb") as _nowhere:
@@ -48,6 +57,10 @@ except (AttributeError, ImportError, TypeError, ValueError) as error:
 finally:
     os.dup2(_standard_error, 2)
     os.close(_standard_error)
+    for _name in _unneeded:
+        del sys.modules[_name]
+    gc.freeze()
+    gc.enable()
 
 # Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.
 keras.config.set_floatx("float32")

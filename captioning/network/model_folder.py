@@ -39,7 +39,7 @@ _UNFINISHED = ".next"
 _FINISHED = ".complete"
 
 # How many times its bytes a network may unpack to, and how many bytes besides; what
-# models/shrink.py writes unpacks to three times.
+# models/shrink.py writes unpacks to little more than twice.
 _MAXIMUM_EXPANSION = 10
 _ALLOWANCE = 2**20
 

@@ -11,6 +11,7 @@ rounded to 8 bits; they are multiplied out, and all is computed in float32.
 """
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ from captioning.keras_setup import keras
 from captioning.storage import digest_of_file
 
 layers, ops = keras.layers, keras.ops
+
+# Kernels are set later on; to draw 86 million random numbers first would take a second.
+_convolution = partial(layers.Conv2D, kernel_initializer="zeros")
+_dense = partial(layers.Dense, kernel_initializer="zeros")
+_attention = partial(layers.MultiHeadAttention, kernel_initializer="zeros")
 
 SIZE, PATCH = 224, 16
 BLOCKS, HEADS, WIDTH, EMBEDDING = 12, 12, 768, 512
@@ -70,7 +76,7 @@ def CLIPViTB16(weights: str | None) -> keras.Model:  # noqa: N802
     photos = keras.Input((SIZE, SIZE, 3))
     # A layer has the name of its weights in the file.
     name = "vision_model.embeddings.patch_embedding"
-    x = layers.Conv2D(WIDTH, PATCH, PATCH, use_bias=False, name=name)(photos)
+    x = _convolution(WIDTH, PATCH, PATCH, use_bias=False, name=name)(photos)
     x = layers.Reshape((-1, WIDTH))(x)
     x = ClassTokenAndPositions(name="vision_model.embeddings")(x)
     x = _normalized(x, "vision_model.pre_layrnorm")
@@ -79,7 +85,7 @@ def CLIPViTB16(weights: str | None) -> keras.Model:  # noqa: N802
         read = x if block < BLOCKS - 1 else x[:, :1]
         x = _block(read, x, f"vision_model.encoder.layers.{block}")
     class_token = x[:, 0]
-    embedding = layers.Dense(EMBEDDING, use_bias=False, name="visual_projection")(
+    embedding = _dense(EMBEDDING, use_bias=False, name="visual_projection")(
         _normalized(class_token, "vision_model.post_layernorm")
     )
     halves = [embedding / EMBEDDING_SCALE, class_token / CLASS_TOKEN_SCALE]
@@ -96,12 +102,12 @@ def _normalized(x, name):
 
 def _block(read, x, name):
     """Computes a block at the tokens `read` of all tokens `x`."""
-    attention = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}.self_attn")
+    attention = _attention(HEADS, WIDTH // HEADS, name=f"{name}.self_attn")
     normalize = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}.layer_norm1")
     read = read + attention(normalize(read), normalize(x))
     hidden = _normalized(read, f"{name}.layer_norm2")
-    hidden = layers.Dense(4 * WIDTH, activation=quick_gelu, name=f"{name}.mlp.fc1")(hidden)
-    return read + layers.Dense(WIDTH, name=f"{name}.mlp.fc2")(hidden)
+    hidden = _dense(4 * WIDTH, activation=quick_gelu, name=f"{name}.mlp.fc1")(hidden)
+    return read + _dense(WIDTH, name=f"{name}.mlp.fc2")(hidden)
 
 
 def packaged_file() -> Path:

@@ -20,8 +20,10 @@ import numpy as np
 from captioning.keras_setup import keras
 
 layers = keras.layers
-_convolution = partial(layers.Conv2D, padding="same", use_bias=False)
-_depthwise = partial(layers.DepthwiseConv2D, padding="same", use_bias=False)
+# Kernels are set later on; to draw them first would take time.
+_options = {"padding": "same", "use_bias": False}
+_convolution = partial(layers.Conv2D, kernel_initializer="zeros", **_options)
+_depthwise = partial(layers.DepthwiseConv2D, depthwise_initializer="zeros", **_options)
 
 # Kernel size, strides and expansion of each stage.
 STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
