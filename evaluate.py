@@ -32,13 +32,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from captioning import files
-from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, run, wrapped
+from captioning.cli import DONE, DONE_IN_PART, announce_loading, run, wrapped
 from captioning.network import model_folder
-from captioning.photos.features import check_same_encoder, read_features
+from captioning.photos.features import Features, check_same_encoder, read_features
 from captioning.photos.listing import photo_folders
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, number_from
@@ -71,12 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--models", type=Path, nargs="+", metavar="MODEL", help=words)
     options = parser.parse_settings(arguments)
     if options.models:
-        return print_models(options)
+        from captioning.scores import report
+
+        return DONE if report.print_models(options.models) else DONE_IN_PART
     for folder in options.model:
         files.require(model_folder.finish_replacing(folder), options.data)
     # Until its results stand beside it, the model must stay what it is.
     with locked(options.model[0], "train.py or evaluate.py"):
-        folder = evaluate(parser, options)
+        folder = model_folder.results_folder(options.model)
+        evaluate(parser, options, folder)
     page, table, scores = files.RESULTS_PAGE, files.GENERATED_CAPTIONS, files.SCORES
     print("\n" + wrapped(f"wrote {page}, {table} and {scores} to {folder}"))
     print(wrapped(f"next: open {folder / page} in a browser, or caption photos of your own:"))
@@ -84,27 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def print_models(options: argparse.Namespace) -> int:
-    """Prints one table of models that have been scored, and names those that have not."""
-    if options.typed:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(options.typed))
-        raise UserError(f"--models prints the scores that the models have: leave out {flags}")
-    from captioning.scores import report
-
-    messages = report.print_models(options.models)
-    for message in messages:
-        print(f"left out: {message}", file=sys.stderr)
-    return DONE_IN_PART if messages else DONE
-
-
-def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
-    """Captions the photos, scores the captions, writes and prints; returns the folder."""
-    data, split, folder = options.data, options.split, model_folder.results_folder(options.model)
+def evaluate(parser: SettingsParser, options: argparse.Namespace, folder: Path) -> None:
+    """Captions the photos, scores the captions, writes the results into the folder and prints."""
+    data, split = options.data, options.split
     text, features = read_prepared_text(data), read_features(data)
     announce_loading("Keras")
     # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
-    from captioning.captioner import UNSURE_BEAM, read_unsure_below, write_unsure_below
-    from captioning.network.decoding import CaptionDecoder, mean_probability
+    from captioning.captioner import UNSURE_BEAM, write_unsure_below
+    from captioning.network.decoding import mean_probability
     from captioning.pages.page import write_page
     from captioning.pages.results import make_cards, make_results_page
     from captioning.scores import report, scoring
@@ -118,23 +109,10 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
     notes += notes_on_lookalikes(data, {"train": text.splits["train"], split: features.ids})
     others = scoring.read_rows(options.compare, split, references) if options.compare else {}
     print(parser.describe(options))
-    decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    decoded, ban = {}, {"no_repeat_ngram_size": options.no_repeat_ngram_size}
-    widths = dict.fromkeys((1, *options.beam, *options.consensus))
-    for width in tqdm(widths, unit=" beam widths", delay=1, disable=None):
-        found = decoder.finished_captions(features, width, **ban)
-        if width in (1, *options.beam):
-            decoded[scoring.title_of(width)] = [captions[0] for captions in found]
-        if width in options.consensus:
-            title = scoring.title_of(width, consensus=True)
-            decoded[title] = [*map(decoder.choose_by_consensus, found)]
-    tokens = {title: decoder.token_probabilities(features, decoded[title]) for title in decoded}
+    decoded, tokens = decode(options, model, features)
     rows = scoring.score_rows(decoded, model.vocabulary, references)
-    if (title := scoring.title_of(UNSURE_BEAM)) in decoded:
-        confidences = [*map(mean_probability, tokens[title])]
-        if split == "dev":
-            write_unsure_below(folder, confidences)
-        notes += report.notes_on_confidence(rows[title], confidences, read_unsure_below(folder))
+    if split == "dev" and (title := scoring.title_of(UNSURE_BEAM)) in tokens:
+        write_unsure_below(folder, [*map(mean_probability, tokens[title])])
     scores = scoring.Scores(
         data=str(data),
         split=split,
@@ -148,16 +126,32 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace) -> Path:
     )
     cards = make_cards(photo_folders(data), references, tokens, rows)
     if len(options.model) > 1:
-        settings = {"data": str(data), "model": [*map(str, options.model)]}
-        settings |= parser.settings_in_force(options)
-        recipe = model_folder.make_recipe({"evaluate": settings}, data)
-        model_folder.write_recipe(folder / files.RECIPE, recipe)
+        settings = parser.settings_in_force(options) | {"model": [*map(str, options.model)]}
+        recipe = {"evaluate": {"data": str(data), **settings}}
+        model_folder.write_recipe(folder / files.RECIPE, model_folder.make_recipe(recipe, data))
     scoring.write_captions(folder / files.GENERATED_CAPTIONS, scores.captions, references)
-    page = make_results_page(folder, cards, scores, references, features.record.skipped)
-    write_page(folder / files.RESULTS_PAGE, page)
+    write_page(folder / files.RESULTS_PAGE, make_results_page(folder, cards, scores, references))
     write_json(folder / files.SCORES, scores)
     report.print_results(folder, scores, references, options.shown_photos)
-    return folder
+
+
+def decode(
+    options: argparse.Namespace, model: model_folder.SavedModel, features: Features
+) -> tuple[dict[str, list[list[int]]], dict[str, list[Any]]]:
+    """Captions the photos: title of a row -> token ids of each caption, and their probabilities."""
+    from captioning.network.decoding import CaptionDecoder
+    from captioning.scores.scoring import title_of
+
+    decoder, decoded = CaptionDecoder(model.captioner, model.vocabulary), {}
+    ban = {"no_repeat_ngram_size": options.no_repeat_ngram_size}
+    widths = dict.fromkeys((1, *options.beam, *options.consensus))
+    for width in tqdm(widths, unit=" beam widths", delay=1, disable=None):
+        found = decoder.finished_captions(features, width, **ban)
+        if width in (1, *options.beam):
+            decoded[title_of(width)] = [captions[0] for captions in found]
+        if width in options.consensus:
+            decoded[title_of(width, consensus=True)] = [*map(decoder.choose_by_consensus, found)]
+    return decoded, {x: decoder.token_probabilities(features, decoded[x]) for x in decoded}
 
 
 command = partial(run, main)

@@ -1,25 +1,19 @@
 // Sends each photo to the server and puts the card that it answers with on the page; after page.js.
 
-const { photos, megabytes } = cards.dataset;
+const { megabytes } = cards.dataset;
 const say = (sentence) => (find("status").textContent = sentence);
-const failWith = (sentence) => () => Promise.reject(new Error(sentence));
 
-// What is said besides how many photos have their captions, and the end of all that is being sent.
-let notice = "";
+// The end of all that is being sent.
 let sending = Promise.resolve();
 
 function showCount() {
   const count = (selector) => cards.querySelectorAll(selector).length;
   const failed = count(".failed") ? `, ${count(".failed")} without caption` : "";
-  const captioned = `${count(".caption")} of ${count(".card")} captioned${failed}.`;
-  say(`${count(".card") ? captioned : ""} ${notice}`);
+  say(count(".card") ? `${count(".caption")} of ${count(".card")} captioned${failed}.` : "");
 }
 
 function addPhotos(files) {
-  const room = photos - cards.children.length;
-  const left = files.length - room;
-  notice = left > 0 ? `${left} left out: the page holds ${photos}. Remove all to add others.` : "";
-  for (const file of [...files].slice(0, room)) {
+  for (const file of files) {
     const card = find("waiting").content.firstElementChild.cloneNode(true);
     card.querySelector("h2").textContent = file.name;
     cards.append(card);
@@ -41,14 +35,14 @@ async function caption(file, card) {
 }
 
 async function send(file) {
-  if (file.size > megabytes * 1e6) return failWith(`This file is larger than ${megabytes} MB.`)();
-  const unreadable = "This cannot be read: it may be a folder, or have been deleted.";
-  const body = await file.arrayBuffer().catch(failWith(unreadable));
+  if (file.size > megabytes * 1e6) throw new Error(`This file is larger than ${megabytes} MB.`);
   const address = `caption?${new URLSearchParams({ name: file.name })}`;
-  const gone = "The program that serves this page does not answer: start it again.";
-  const response = await fetch(address, { method: "POST", body }).catch(failWith(gone));
+  const response = await fetch(address, { method: "POST", body: file }).catch(() => {
+    throw new Error("This cannot be sent: it is no file any more, or the program has ended.");
+  });
   const answer = await response.text();
-  return response.ok ? answer : failWith(answer)();
+  if (!response.ok) throw new Error(answer);
+  return answer;
 }
 
 find("files").addEventListener("change", ({ target }) => {
@@ -73,7 +67,6 @@ find("copy").addEventListener("click", () => {
 });
 find("remove").addEventListener("click", () => {
   cards.replaceChildren();
-  notice = "";
   showCount();
   find("files").focus();
 });

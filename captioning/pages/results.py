@@ -7,10 +7,9 @@ from pathlib import Path
 
 from captioning.captioner import PhotoCaption
 from captioning.cli import counted
-from captioning.files import CURVES, RECIPE, photo_id
+from captioning.files import CURVES, RECIPE
 from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
-from captioning.photos.features import SkippedPhoto
 from captioning.photos.listing import PhotoNames
 from captioning.scores import report, scoring
 
@@ -48,20 +47,14 @@ def make_results_page(
     cards: list[Card],
     scores: scoring.Scores,
     references: scoring.SplitReferences,
-    skipped: Iterable[SkippedPhoto],
 ) -> Page:
-    """Puts the page of an evaluation together, with recipe and curves if the folder has them.
-
-    `skipped` says of which photos no features could be made, and why.
-    """
+    """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
     sections = [Section("Scores", report.results_table(scores.results), scores.notes)]
     if scores.comparison:
         notes = [f"A: {folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED]
         title = f"Compared with {Path(scores.compared_with).name}"
         sections.append(Section(title, report.comparison_table(scores.comparison), notes))
-    reasons = {photo_id(Path(item.photo).name): item.reason for item in skipped}
-    unknown = "it has no features or no captions"
-    left_out = {photo: reasons.get(photo, unknown) for photo in references.left_out}
+    left_out = dict.fromkeys(references.left_out, "it has no features or no captions")
     title = f"{folder.name}: the {scores.split} split, {counted(scores.photos, 'photo')}"
     sections += [*_recipe(folder), *_left_out(left_out)]
     return Page(title, cards, sections, references.language)

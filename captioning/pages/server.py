@@ -21,9 +21,7 @@ from captioning.cli import UserError
 from captioning.pages.page import Caption, Card, fill, render_card
 from captioning.photos.reading import PhotoError
 
-# Limits of one photo, and of the photos on the page.
-PHOTO_MEGABYTES = 30
-PHOTOS_ON_PAGE = 100
+PHOTO_MEGABYTES = 30  # the limit of one photo
 
 # Hosts that this computer alone can reach.
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -92,7 +90,7 @@ class DropPage:
         # The encoder and the decoder serve one thread at a time.
         self.captioning = threading.Lock()
         content = {"title": "Caption photos", "doubts": captioner.doubts, "waiting": Card("", None)}
-        content |= {"photos": PHOTOS_ON_PAGE, "megabytes": PHOTO_MEGABYTES, "status": ""}
+        content |= {"megabytes": PHOTO_MEGABYTES, "status": ""}
         self.html, policy = fill("drop.html", ["page.js", "drop.js"], content, connect="'self'")
         self.headers = {
             "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",

@@ -120,7 +120,9 @@ class CiderD:
         # An n-gram that no reference has counts as one that the references of one photo have.
         self._unseen = math.log(max(1, len(references)))
         self._idf = {ngram: self._unseen - math.log(n) for ngram, n in frequency.items()}
-        self._references = [[self._weigh(text) for text in texts] for texts in ngrams]
+        self._references = [
+            [_weigh(text, self._idf, self._unseen) for text in texts] for texts in ngrams
+        ]
 
     def score(self, captions: Captions, photos: Sequence[int] | None = None) -> np.ndarray:
         """Scores captions against the references of their photos: (captions,), from 0 to 1,000.
@@ -131,12 +133,9 @@ class CiderD:
         photos = range(len(self._references)) if photos is None else photos
         for row, (caption, photo) in enumerate(zip(captions, photos, strict=True)):
             texts = self._references[photo]
-            weighed = self._weigh(_count_ngrams(caption))
+            weighed = _weigh(_count_ngrams(caption), self._idf, self._unseen)
             scores[row] = sum(_similarity(weighed, text) for text in texts) / len(texts)
         return 100 * CIDER_FACTOR * scores
-
-    def _weigh(self, ngrams: Mapping[NGram, int]) -> _TfIdf:
-        return _weigh(ngrams, self._idf, self._unseen)
 
 
 def consensus(captions: Captions) -> int:

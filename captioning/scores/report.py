@@ -1,6 +1,7 @@
 """Tables and notes for the terminal and the page, and plots."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,20 +70,6 @@ def notes_on(rows: dict[str, scoring.Row]) -> list[str]:
     return [*notes, COLUMNS_EXPLAINED]
 
 
-def notes_on_confidence(
-    row: scoring.Row, confidences: Sequence[float], unsure_below: float
-) -> list[str]:
-    """Returns what the captions score that would be marked as unsure, and what the others do."""
-    cider, is_unsure = row.photo_scores["CIDEr-D"], np.array(confidences) < unsure_below
-    if not 0 < is_unsure.sum() < len(cider):
-        return []
-    scores = f"{cider[is_unsure].mean():.1f}, that of the others {cider[~is_unsure].mean():.1f}"
-    return [
-        f"unsure: {is_unsure.sum():,d} captions have a confidence below {unsure_below:.2f}, and "
-        f"generate.py would mark them. Their CIDEr-D is {scores}."
-    ]
-
-
 def results_table(results: scoring.Results) -> pd.DataFrame:
     """Returns scores with half of their intervals, `25.5 ±2.3`, and how varied captions are."""
     table = {}
@@ -139,16 +126,15 @@ def print_table(table: pd.DataFrame) -> None:
 
 def print_example(caption: str, references: Sequence[str]) -> None:
     """Prints a caption that the model wrote, and below it what people wrote."""
-    for label, text in [("model", caption), *(("reference", text) for text in references)]:
-        begin = f"  {label + ':':11s}"
-        print(wrapped(begin + one_line(text), indent=" " * len(begin)))
+    for label, text in [("model:", caption), *(("reference:", text) for text in references)]:
+        print(wrapped(f"  {label:11s}{one_line(text)}", indent=" " * 13))
 
 
-def print_models(folders: Sequence[Path]) -> list[str]:
+def print_models(folders: Sequence[Path]) -> bool:
     """Prints one table of models: their scores, and the settings in which their recipes differ.
 
-    Returns a message for each folder without scores or recipe, which names the command that makes
-    them. Files are passed over: a pattern such as `models/*` matches them too.
+    Returns whether all folders have both; of each that has not, the command that makes them is said
+    on stderr. Files are passed over: a pattern such as `models/*` matches them too.
 
     Raises:
         UserError: if no folder has both.
@@ -168,9 +154,9 @@ def print_models(folders: Sequence[Path]) -> list[str]:
     # An average of models has no settings of its own.
     differ = settings.dropna(how="all").fillna("-").nunique() > 1
     print_table(scores.join(settings.loc[:, differ]).fillna("-"))
-    if (scores["scored on"].nunique() > 1).any():
-        print(wrapped("warning: scores on different photos must not be compared.", ""))
-    return messages
+    for message in messages:
+        print(f"left out: {message}", file=sys.stderr)
+    return not messages
 
 
 def _read_model(folder: Path) -> dict[tuple[str, str], str]:
@@ -188,22 +174,19 @@ def _read_model(folder: Path) -> dict[tuple[str, str], str]:
 def draw_curves(history: list[dict], path: Path) -> None:
     """Draws loss, accuracy and, of fine-tuning, the reward of every epoch, with the best epoch."""
     table = pd.DataFrame(history).set_index("epoch")
+    panels = {
+        "Loss (nats per word)": ("loss", "val_loss"),
+        "Accuracy (share of next words)": ("accuracy", "val_accuracy"),
+    }
     best = table["val_loss"].idxmin()
-    panels = [
-        ("Loss (nats per word)", "loss", "val_loss", best),
-        ("Accuracy (share of next words)", "accuracy", "val_accuracy", best),
-    ]
     if "reward" in table:
+        panels["CIDEr-D in fine-tuning"] = ("reward", "val_cider_d")
         best = table["val_cider_d"].idxmax()
-        panels.append(("CIDEr-D in fine-tuning", "reward", "val_cider_d", best))
     figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
-    for axes, (title, training, validation, best) in zip(
-        figure.subplots(1, len(panels)), panels, strict=True
-    ):
-        for name, label in ((training, "training"), (validation, "validation")):
+    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for name, label in zip(names, ("training", "validation"), strict=True):
             axes.plot(table[name].dropna(), marker="o", label=label)
-        label = f"best epoch, {best}: {table[validation][best]:.3f}"
-        axes.axvline(best, color="grey", linestyle="--", label=label)
+        axes.axvline(best, color="grey", linestyle="--", label=f"best epoch, {best}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="Epoch", title=title)
         axes.grid(alpha=0.3)

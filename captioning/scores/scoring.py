@@ -127,10 +127,8 @@ def classic_row(captions: Captions, ended: Sequence[bool], cleaned: metrics.Refe
     Start and end tokens stand on both sides and count as words. `ended` tells of each caption
     whether it ended before the maximum length.
     """
-    with_tokens = [
-        [START_TOKEN, *words, *([END_TOKEN] if end else [])]
-        for words, end in zip(captions, ended, strict=True)
-    ]
+    pairs = zip(captions, ended, strict=True)
+    with_tokens = [[START_TOKEN, *words, *[END_TOKEN] * has_ended] for words, has_ended in pairs]
     references = [[[START_TOKEN, *words, END_TOKEN] for words in texts] for texts in cleaned]
     counts = metrics.bleu_counts(with_tokens, references)
     return Row(captions, counts, {}, CLASSIC_WEIGHTS)
@@ -157,9 +155,8 @@ def human_rows(captions: Captions, references: SplitReferences) -> dict[str, Row
 def shuffle(captions: Captions) -> Captions:
     """Gives every photo the caption of another, in an order that is the same in every run."""
     order = np.random.default_rng(SEED).permutation(len(captions))
-    sources = np.empty_like(order)
-    sources[order] = np.roll(order, 1)
-    return [captions[source] for source in sources]
+    sources = dict(zip(order, np.roll(order, 1), strict=True))
+    return [captions[sources[photo]] for photo in range(len(captions))]
 
 
 def score_rows(

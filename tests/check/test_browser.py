@@ -254,7 +254,7 @@ def test_drop_page(browser, tmp_path, width, scheme):
 GIVE_PHOTOS = """
     const data = new DataTransfer();
     const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
-    for (let index = 0; index < 103; index++) data.items.add(new File([bytes], `${index}.jpg`));
+    for (let index = 0; index < 3; index++) data.items.add(new File([bytes], `${index}.jpg`));
     const [Kind, key] = { drop: [DragEvent, "dataTransfer"],
                           paste: [ClipboardEvent, "clipboardData"] }[arguments[0]];
     document.dispatchEvent(new Kind(arguments[0], { cancelable: true, [key]: data }));
@@ -262,13 +262,11 @@ GIVE_PHOTOS = """
 
 
 @pytest.mark.parametrize("event", ["drop", "paste"])
-def test_photos_are_dropped_and_pasted_up_to_the_limit(browser, event):
+def test_photos_are_dropped_and_pasted(browser, event):
     with serving(SizeCaptioner()) as url:
         browser.get(url)
         browser.execute_script(GIVE_PHOTOS, event, base64.b64encode(image_bytes()).decode())
         wait_for_captions(browser)
-        assert texts(browser, ".words")[99] == "40 by 30.\xa0"
-        assert find(browser, "#status").text == (
-            "100 of 100 captioned. 3 left out: the page holds 100. Remove all to add others."
-        )
+        assert texts(browser, ".words")[2] == "40 by 30.\xa0"
+        assert find(browser, "#status").text == "3 of 3 captioned."
         browser.get("about:blank")

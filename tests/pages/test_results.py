@@ -6,7 +6,6 @@ import numpy as np
 from example_pages import card, image_bytes, tokens
 
 from captioning.pages.results import make_cards, make_results_page
-from captioning.photos.features import SkippedPhoto
 from captioning.scores import scoring
 
 
@@ -47,9 +46,8 @@ def test_page_of_an_evaluation(tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "recipe.toml").write_bytes(b'name = "\xff"\n')
     (tmp_path / "new" / "curves.png").write_bytes(image_bytes(kind="PNG"))
-    references = SimpleNamespace(left_out=["lost", "torn"], language="de")
-    skipped = [SkippedPhoto("photos/torn.jpg", "it is cut off")]
-    page = make_results_page(tmp_path / "new", [card("a")], scores, references, skipped)
+    references = SimpleNamespace(left_out=["lost"], language="de")
+    page = make_results_page(tmp_path / "new", [card("a")], scores, references)
     assert (page.title, page.language) == ("new: the dev split, 1 photo", "de")
     of_scores, compared, recipe, left_out = page.sections
     assert (of_scores.title, list(of_scores.notes)) == ("Scores", ["A note."])
@@ -60,8 +58,5 @@ def test_page_of_an_evaluation(tmp_path):
     assert f"A: {tmp_path / 'new'}. B: models/old." in compared.notes
     assert (recipe.title, recipe.code) == ("Recipe and training", 'name = "\ufffd"\n')
     assert recipe.plots == [("Training", image_bytes(kind="PNG"))]
-    assert left_out.title == "2 photos left out"
-    assert left_out.notes == [
-        "lost: it has no features or no captions",
-        "torn: it is cut off",
-    ]
+    assert left_out.title == "1 photo left out"
+    assert left_out.notes == ["lost: it has no features or no captions"]

@@ -52,7 +52,7 @@ def test_a_photo_is_answered_with_its_card(client, captioner):
 def test_the_page_needs_no_other_file(client):
     page = client.get("/").text
     assert set(re.findall(r'(?:href|src)="([^"]+)"', page)) == {"data:,"}
-    assert "At most 100 photos at once, 30 MB each." in page
+    assert "Of at most 30 MB each." in page
     assert "<b>It knows painted scenes.</b>" in page
     assert ATTACK not in page
     assert ATTACK in html.unescape(page)

@@ -128,7 +128,6 @@ def test_scores_and_the_settings_that_differ(monkeypatch, tmp_path):
     assert cells_of(out, "models/large") == [*scored_on, *scores, "Mobile", "512", "True"]
     assert "seed" not in out
     assert max(map(len, out.splitlines())) <= 80
-    assert "warning" not in out
 
 
 def test_an_average_has_no_settings(tmp_path):
@@ -140,14 +139,6 @@ def test_an_average_has_no_settings(tmp_path):
     (average / "scores.json").unlink()
     _, _, err = print_models(first, average)
     assert f"run python evaluate.py --model {first} {second} first\n" in err
-
-
-def test_scores_on_different_photos_are_warned_about(tmp_path):
-    write_model(tmp_path / "a")
-    for other in ({"split": "dev"}, {"photos": 999}):
-        write_model(tmp_path / "b", **other)
-        status, out, _ = print_models(tmp_path / "a", tmp_path / "b")
-        assert (status, "warning: scores on different photos" in out) == (0, True)
 
 
 def test_folders_without_scores_or_recipe_are_named_with_the_command(tmp_path):
@@ -176,6 +167,5 @@ def test_no_model_at_all_is_a_mistake(tmp_path):
         ([tmp_path], "recipe.toml is missing: run python train.py"),
         ([tmp_path / "README.md"], "--models names no folder"),
         ([tmp_path, "--compare", tmp_path], "not allowed with"),
-        ([tmp_path, "--split", "dev"], "leave out --split"),
     ):
         assert_refused(print_models(*arguments), words)

@@ -54,7 +54,7 @@ def place(evaluated, tmp_path, capsys):
     return tmp_path / "place"
 
 
-def test_the_validation_split_tells_which_captions_are_unsure(place, capsys):
+def test_the_validation_split_tells_which_captions_are_unsure(place):
     run_evaluate(place, "one", split="train")
     assert not (place / "one" / "confidence.json").exists()
     for names in (["one"], ["one", "two"]):
@@ -68,8 +68,6 @@ def test_the_validation_split_tells_which_captions_are_unsure(place, capsys):
         tokens = decoder.token_probabilities(photos, decoder.beam(photos, 3))
         confidences = [np.prod([x.probability for x in each]) ** (1 / len(each)) for each in tokens]
         assert unsure_below == pytest.approx(np.quantile(confidences, 0.25))
-        noted = f"unsure: {sum(x < unsure_below for x in confidences)} captions have a confidence"
-        assert noted in " ".join(capsys.readouterr().out.split())
 
 
 def decode(place, names):
