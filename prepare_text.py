@@ -3,6 +3,7 @@
     python prepare_text.py --data data/flickr8k
     python prepare_text.py --data data/kaggle --captions ~/flickr8k/captions.txt
     python prepare_text.py --data data/mine --captions mine.csv --language fr
+    python prepare_text.py --data data/own --start-from models/pretrained
 
 Reads   the captions    in DATA or at --captions: Flickr8k, Flickr30k, Karpathy,
                         COCO, CSV, JSON, .txt …, as data/README.md has it
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from captioning.cli import DONE, one_line, quoted, run, wrapped
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
+from captioning.network.starting import Start, read_start
 from captioning.photos.listing import PhotoNames, path_of, photo_folders
 from captioning.settings import SettingsParser, seed_number, share
 from captioning.storage import TEXT_LOCK, locked
@@ -47,6 +49,7 @@ LANGUAGE = "en"  # of the captions, as ISO 639 codes it: fr, hi, zh; docs/langua
 MIN_WORD_LENGTH = 2  # shorter words are dropped, as "a"; unless set, none are where not in English
 KEEP_NUMBERS = False  # keep words with digits too, as "10" and "2nd", whatever their length
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
+START_FROM = ""  # a trained model whose words keep their ids, for train.py to start from
 
 # The splits, where no file says which photo is in which.
 VALIDATION_SHARE = 0.1  # share of the photos that are for validation
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     types = {"VALIDATION_SHARE": share, "TEST_SHARE": share, "SPLIT_SEED": seed_number}
     parser = SettingsParser(globals(), {**types, "LANGUAGE": language_code, "PHOTOS": path_of})
     options = parser.parse_settings(arguments)
+    if start := read_start(options.start_from):
+        start.lend_cleaning(options)
     if options.language != ENGLISH and "min_word_length" not in options.replaced:
         # English loses little with "a"; other languages lose à, y or в.
         options.min_word_length = 1
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
         splits, origin = decide_splits(data, captioned, split_files, shares, options.split_seed)
-        text = clean(options, captioned.captions, splits)
+        text = clean(options, captioned.captions, splits, start)
         # Nothing is written before everything is checked.
         write_prepared_text(text)
 
@@ -85,22 +90,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for what, count in captioned.counts.items():
         print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
-    print(summarize(text, photos.files.keys(), folders))
+    known = start.vocabulary.words if start else ()
+    print(summarize(text, photos.files.keys(), folders, known))
     is_told = split_files or captioned.split_of
     at_random = "" if is_told else wrapped(f"warning: the splits are random: {LOOKED_FOR}")
     for warning in filter(None, (at_random, warn_of_cleaning(text))):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
-    print(f"next: python train.py --data {quoted(data)}")
+    flags = f" --recipe recipes/own.toml --start-from {quoted(start.folder)}" if start else ""
+    print(f"next: python train.py --data {quoted(data)}{flags}")
     print(f"(once python prepare_photos.py --data {quoted(data)} has run too)")
     return DONE
 
 
 def clean(
-    options: argparse.Namespace, captions: dict[str, list[str]], splits: dict[str, list[str]]
+    options: argparse.Namespace,
+    captions: dict[str, list[str]],
+    splits: dict[str, list[str]],
+    start: Start | None,
 ) -> PreparedText:
     """Cleans the captions of every photo, and makes the vocabulary of the training photos'."""
-    names = ("language", "min_word_length", "keep_numbers", "min_word_count")
+    names = ["language", "min_word_length", "keep_numbers", "min_word_count"]
+    names += ["start_from"] if start else []
     cleaning = {name: getattr(options, name) for name in names}
     words_of = word_cleaner(
         options.min_word_length, options.language, keep_numbers=options.keep_numbers
@@ -108,7 +119,7 @@ def clean(
     # A caption that cleans to nothing stays, empty.
     descriptions = {photo: [words_of(text) for text in captions[photo]] for photo in captions}
     training = chain.from_iterable(descriptions.get(photo, []) for photo in splits["train"])
-    vocabulary = build_vocabulary(list(training), cleaning)
+    vocabulary = build_vocabulary(list(training), cleaning, start.vocabulary if start else None)
     return PreparedText(vocabulary, descriptions, captions, splits, options.data)
 
 

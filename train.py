@@ -2,6 +2,7 @@
 
     python train.py --data data/flickr8k --model models/flickr8k
     python train.py --recipe recipes/classic.toml --epochs 20 --resume
+    python train.py --recipe recipes/own.toml --data data/own --model models/own
     KERAS_BACKEND=jax python train.py --devices all
 
 The network is in captioning/network/model.py, the loss in training.py beside
@@ -19,7 +20,6 @@ Takes   on two cores for Flickr8k a minute an epoch, half more with rewards.
 Next    python evaluate.py.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -29,11 +29,12 @@ from typing import Any
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
 from captioning.network import model_folder
+from captioning.network.starting import read_start
 from captioning.photos.features import read_features
 from captioning.photos.lookalikes import notes_on_lookalikes
 from captioning.settings import SettingsParser, number_from, positive_integer, seed_number, share
-from captioning.storage import locked
-from captioning.text.vocabulary import PreparedText, read_prepared_text
+from captioning.storage import digest_of_file, locked
+from captioning.text.vocabulary import read_prepared_text
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder, with what prepare_photos and prepare_text wrote
@@ -46,6 +47,7 @@ WORD_DROPOUT = 0.5  # share of a word's embedding hidden in training
 OUTPUT_DROPOUT = 0.25  # share of the units before the output layer hidden in training
 
 # Training.
+START_FROM = ""  # a trained model whose weights it begins with; UNITS are then that model's
 EPOCHS = 15  # the most epochs; the learning rate falls to zero over all of them
 BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
@@ -74,10 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume and not (options.model / CHECKPOINT).is_file():
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
+    start = read_start(options.start_from, options.model)
     text, features = read_prepared_text(options.data), read_features(options.data)
+    if start:
+        start.check(text, features.record, options)
     announce_loading("Keras")  # what needs it is imported after the arguments are read
     from captioning.keras_setup import keras
-    from captioning.network import batches, training
+    from captioning.network import batches, checkpoint, training
     from captioning.network.model import build_captioner
 
     scope = batches.divided_among(options.devices)
@@ -94,11 +99,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen, token_ids = {name: settings[name] for name in names}, text.vocabulary.size
         captioner = build_captioner(token_ids, features.shape[1], **chosen)
         print(f"network    {captioner.count_params():,d} parameters, {token_ids:,d} token ids")
-        photos = tuple(splits[0].photo_ids)
+        photos = {features.record.features_sha256: tuple(splits[0].photo_ids)}
+        if start:
+            photos = model_folder.join_photos([photos, start.carry_over(captioner)])
         model = model_folder.SavedModel(captioner, text.vocabulary, features.record, photos)
         for note in notes_on_lookalikes(options.data, text.splits):
             print(wrapped(note), file=sys.stderr)
-        logs = train(options, settings, model, text, splits)
+        digest = {"start_from_sha256": digest_of_file(start.folder / CAPTIONER)} if start else {}
+        recipe = model_folder.make_recipe({"train": settings}, options.data)
+        recipe[model_folder.MADE_WITH] |= digest
+        run_settings = settings | batches.digests(splits, model) | digest
+        state = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
+        shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
+        logs = train(training.Run(model, splits, options, state, recipe, shown))
     training.print_best(logs, options)
     print(wrapped(f"wrote {CAPTIONER}, {RECIPE}, {HISTORY} and {CURVES} to {options.model}"))
     print(f"next: python evaluate.py --data {quoted(options.data)} --model {quoted(options.model)}")
@@ -118,34 +131,23 @@ def make_parser() -> SettingsParser:
     return parser
 
 
-def train(
-    options: argparse.Namespace,
-    settings: dict[str, Any],
-    model: model_folder.SavedModel,
-    text: PreparedText,
-    splits: Sequence[Any],  # `CaptionedSplit`
-) -> list[dict]:
-    """Trains to the end, from the start or from a checkpoint; returns the logs of all epochs."""
-    from captioning.network import batches, checkpoint, reward, training
+def train(this_run: Any) -> list[dict]:
+    """Trains to the end, as a `training.Run` says; returns the logs of all epochs."""
+    from captioning.network import reward, training
 
-    run_settings = settings | batches.digests(splits, model)
-    start = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
-    recipe = model_folder.make_recipe({"train": settings}, options.data)
-    shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]
-    this_run = training.Run(model, splits, options, start, recipe, shown)
-    after_epoch = training.AfterEpoch(this_run)
-    trainer = training.CaptionTrainer(model.captioner)
+    state, after_epoch = this_run.checkpoint, training.AfterEpoch(this_run)
+    trainer = training.CaptionTrainer(this_run.model.captioner)
     try:
-        if not training.is_trained(start.logs, options):
+        if not training.is_trained(state.logs, this_run.settings):
             training.train_on_captions(trainer, this_run, after_epoch)
-        if options.reward_epochs:
+        if this_run.settings.reward_epochs:
             reward.fine_tune(trainer, this_run, after_epoch)
     except KeyboardInterrupt:
-        if start.path.exists():
+        if state.path.exists():
             print("\nto resume: run the same command with --resume", file=sys.stderr)
         raise
-    start.path.unlink(missing_ok=True)
-    return start.logs
+    state.path.unlink(missing_ok=True)
+    return state.logs
 
 
 command = partial(run, main)

@@ -6,9 +6,10 @@ import os
 import platform
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class TrainingPhotos(Record):
     """The photos that a model was trained on, which must not be scored."""
 
     photos: tuple[str, ...]
+    # Of the models that it started from: SHA-256 of their features -> photos.
+    of_other_features: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class SavedModel:
     captioner: "keras.Model"  # as `model.join_halves` builds it
     vocabulary: Vocabulary
     encoder_record: EncoderRecord  # what made the features that it was trained on
-    training_photos: tuple[str, ...] = ()  # their photo ids; none where they are not known
+    # SHA-256 of features -> ids of the photos that were trained on; none where they are not known.
+    training_photos: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -141,7 +145,9 @@ def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None
     recipe = {"prepare_photos": photos, "prepare_text": text, **recipe}
     write_json(folder / VOCABULARY, model.vocabulary)
     write_json(folder / ENCODER_RECORD, model.encoder_record)
-    write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=model.training_photos))
+    others = dict(model.training_photos)
+    own = others.pop(record.features_sha256, ())
+    write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=own, of_other_features=others))
     write_recipe(folder / RECIPE, recipe)
     named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=model.name)
     with atomic_path(folder / CAPTIONER) as partial:
@@ -186,8 +192,16 @@ def load_models(folders: Sequence[Path]) -> SavedModel:
                 "were trained on the same words, with the same maximum length"
             )
     captioner = average_captioners([model.captioner for model in models])
-    photos = dict.fromkeys(photo for model in models for photo in model.training_photos)
-    return SavedModel(captioner, first.vocabulary, first.encoder_record, tuple(photos))
+    photos = join_photos(model.training_photos for model in models)
+    return SavedModel(captioner, first.vocabulary, first.encoder_record, photos)
+
+
+def join_photos(sources: Iterable[dict[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Joins the training photos of several models; see `SavedModel`."""
+    joined: dict[str, dict[str, None]] = {}
+    for digest, photos in chain.from_iterable(source.items() for source in sources):
+        joined.setdefault(digest, {}).update(dict.fromkeys(photos))
+    return {digest: tuple(photos) for digest, photos in joined.items()}
 
 
 def load_model(folder: Path) -> SavedModel:
@@ -201,10 +215,11 @@ def load_model(folder: Path) -> SavedModel:
 
     path = files.require(finish_replacing(folder))
     vocabulary, record = read_json(folder / VOCABULARY, Vocabulary), read_encoder_record(folder)
-    photos = ()
+    photos = {}
     # What comes with the project has no such file.
     if (folder / TRAINING_PHOTOS).exists():
-        photos = read_json(folder / TRAINING_PHOTOS, TrainingPhotos).photos
+        found = read_json(folder / TRAINING_PHOTOS, TrainingPhotos)
+        photos = {record.features_sha256: found.photos, **found.of_other_features}
     try:
         _check_archive(path)
         captioner = keras.models.load_model(path, compile=False, safe_mode=True)
@@ -251,14 +266,16 @@ def notes_on_training_photos(
 ) -> list[str]:
     """Returns a note if scored photos of a split have the names of photos it was trained on.
 
-    Raises `UserError` if they are those photos, since the features are those of the training.
+    Raises `UserError` if they are those photos, since the features are those of a training.
     """
-    seen = sorted(set(features.ids).intersection(model.training_photos))
+    same = model.training_photos.get(features.record.features_sha256, ())
+    named = chain.from_iterable(model.training_photos.values())
+    seen = sorted(set(features.ids).intersection(same) or set(features.ids).intersection(named))
     # Whoever asks for the scores of the training split knows.
     if split == "train" or not seen:
         return []
     which = f"{len(seen):,d} of the {counted(len(features), 'scored photo')}, such as {seen[0]!r},"
-    if features.record.features_sha256 == model.encoder_record.features_sha256:
+    if seen[0] in same:
         raise UserError(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
             f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"

@@ -147,6 +147,9 @@ def train_on_captions(
         trainer, settings.learning_rate, settings.weight_decay, steps, settings.warmup_steps
     )
     run.checkpoint.restore(trainer)
+    if settings.start_from and not run.checkpoint.logs:
+        before = trainer.evaluate(validation, verbose=0, return_dict=True)
+        print(f"{settings.start_from} as it is: validation {_described(before)}")
     trainer.fit(
         training,
         validation_data=validation,

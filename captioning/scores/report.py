@@ -167,7 +167,7 @@ def _read_model(folder: Path) -> dict[tuple[str, str], str]:
     for title in (title for title in scores.results if title not in ROWS_EXPLAINED):
         row |= {(title, name): f"{scores.results[title][name]:.1f}" for name in MODEL_METRICS}
     for table in RECIPE_TABLES:
-        row |= {(table, name): one_line(str(x)) for name, x in recipe.get(table, {}).items()}
+        row |= {(table, name): one_line(str(x)) or "-" for name, x in recipe.get(table, {}).items()}
     return row
 
 

@@ -18,10 +18,13 @@ DAMAGED_SHARE = 0.05
 DAMAGED_SHOWN = 3
 
 
-def summarize(text: PreparedText, files: Set[str], folders: Sequence[Path]) -> str:
+def summarize(
+    text: PreparedText, files: Set[str], folders: Sequence[Path], known: Sequence[str] = ()
+) -> str:
     """Describes photos, splits, the captions before and after cleaning, and the training split.
 
     `files` are the ids of the photos in the folders; where there are none, nothing is said of them.
+    `known` are words of a model to start from.
     """
     captioned = text.captions.keys()
     elsewhere = captioned - set(chain.from_iterable(text.splits.values()))
@@ -42,19 +45,21 @@ def summarize(text: PreparedText, files: Set[str], folders: Sequence[Path]) -> s
     training = list(chain.from_iterable(descriptions.get(p, []) for p in text.splits["train"]))
     # Each token after the first is to be predicted.
     examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
-    common = [word for word in vocabulary.words if word not in (START_TOKEN, END_TOKEN)]
+    words = vocabulary.words[len(known) :]
+    common = [word for word in words if word not in (START_TOKEN, END_TOKEN)][:COMMON_WORDS]
     tokens = f"with {START_TOKEN} and {END_TOKEN}"
-    known = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
+    token_ids = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
+    new = f", {len(words):,d} of them new" if known else ""
     lines += [
         _line("descriptions", len(flat), f"{flat.count([]):,d} of them empty after cleaning"),
         _line("words before cleaning", before.total(), f"{len(before):,d} different ones"),
         _line("words after cleaning", after.total(), f"{len(after):,d} different ones"),
         "training split",
         _line("  descriptions", len(training)),
-        _line("  vocabulary", vocabulary.size, known),
+        _line("  vocabulary", vocabulary.size, token_ids + new),
         _line("  longest description", vocabulary.maximum_length, f"words {tokens}"),
         _line("  examples", examples, "(photo, words so far) -> next word"),
-        wrapped(one_line(f"commonest words: {', '.join(common[:COMMON_WORDS])}")),
+        wrapped(one_line(f"commonest {'new ' if known else ''}words: {', '.join(common) or '-'}")),
     ]
     return "\n".join(lines)
 

@@ -88,13 +88,15 @@ class Vocabulary(Record, frozen=True, dict=True, tag=2):
 
 
 def build_vocabulary(
-    descriptions: Sequence[Sequence[str]], cleaning: dict[str, str | int | bool]
+    descriptions: Sequence[Sequence[str]],
+    cleaning: dict[str, str | int | bool],
+    known: Vocabulary | None = None,
 ) -> Vocabulary:
     """Builds the vocabulary of the training descriptions, which lack the start and end tokens.
 
     The most frequent words come first, equally frequent ones in the order of first appearance.
     `cleaning` holds language, min_word_length, keep_numbers and min_word_count; words rarer than
-    that are left out.
+    that are left out. The words of a `known` vocabulary keep their ids, before all others.
 
     Raises:
         UserError: if no word is left, or a description is too long.
@@ -102,8 +104,9 @@ def build_vocabulary(
     # Counter.most_common keeps the order of first appearance among equals.
     counts = Counter(word for words in descriptions for word in (START_TOKEN, *words, END_TOKEN))
     least, markers = cleaning["min_word_count"], (START_TOKEN, END_TOKEN)
-    words = [word for word, count in counts.most_common() if count >= least or word in markers]
-    if len(words) == len(markers):
+    common = [word for word, count in counts.most_common() if count >= least or word in markers]
+    words = dict.fromkeys((*(known.words if known else ()), *common))
+    if len(counts.keys() & words) == len(markers):
         raise UserError(
             "no word of the training captions is left: run python prepare_text.py with less than "
             f"--min-word-length {cleaning['min_word_length']} or --min-word-count {least}, or write"
@@ -116,7 +119,8 @@ def build_vocabulary(
             f"MAXIMUM_WORDS in captioning/text/vocabulary.py allows {MAXIMUM_WORDS}: shorten it in "
             "the captions file, then run python prepare_text.py again"
         )
-    return Vocabulary(tuple(words), 2 + len(longest), cleaning)
+    maximum_length = max(2 + len(longest), known.maximum_length if known else 0)
+    return Vocabulary(tuple(words), maximum_length, cleaning)
 
 
 @dataclass(frozen=True)

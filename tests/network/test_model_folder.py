@@ -49,7 +49,7 @@ def models():
             random_captioner(seed),
             structs.replace(VOCABULARY, words=words[seed]),
             RECORD,
-            (str(seed),),
+            {"": (str(seed),)},
         )
         for seed in range(2)
     ]
@@ -76,7 +76,7 @@ def is_new(folder, models):
     found = load_model(folder)
     seed = read_recipe_of_model(folder)["train"]["seed"]
     assert found.vocabulary == models[seed].vocabulary
-    assert found.training_photos == (str(seed),)
+    assert found.training_photos == {"": (str(seed),)}
     pairs = zip(found.captioner.weights, models[seed].captioner.weights, strict=True)
     assert all(np.array_equal(one, other) for one, other in pairs)
     assert {(folder / name).exists() for name in RESULTS} == {seed == 0}
@@ -215,13 +215,16 @@ def test_what_a_stranger_made_is_refused(folder, damage, monkeypatch):
 def test_several_folders_are_loaded_as_their_average_and_saved_as_one(tmp_path):
     folders, inputs = [tmp_path / name for name in "ab"], [np.ones((1, 4)), np.full((1, 2), 2)]
     for seed, one in enumerate(folders):
-        model = SavedModel(random_captioner(seed), VOCABULARY, RECORD, (str(seed), "both"))
+        photos = {"": (str(seed), "both"), "of an earlier model": (str(seed),)}
+        model = SavedModel(random_captioner(seed), VOCABULARY, RECORD, photos)
         save_model(one, model, {})
     single = [np.array(load_models([one]).captioner(inputs)) for one in folders]
     together = load_models(folders)
-    assert together.training_photos == ("0", "both", "1")
+    joined = {"": ("0", "both", "1"), "of an earlier model": ("0", "1")}
+    assert together.training_photos == joined
     save_model(tmp_path / "c", together, {})
     for model in (together, load_model(tmp_path / "c")):
+        assert model.training_photos == joined
         found = np.array(model.captioner(inputs))
         np.testing.assert_allclose(found, sum(single) / 2, atol=1e-6)
     assert results_folder(folders[:1]) == folders[0]
@@ -246,14 +249,17 @@ def test_models_that_do_not_go_together_are_refused(models, folder, tmp_path, fi
 def test_photos_that_were_trained_on_are_not_scored_unawares(tmp_path):
     same = structs.replace(RECORD, features_sha256="1")
     features = Features(["b", "c"], np.zeros((2, FEATURE_LENGTH)), np.arange(2), same)
-    model = SavedModel(None, VOCABULARY, same, ("a", "b"))
-    assert notes_on_training_photos(model, features.select(["c"]), "test", tmp_path) == []
+    model = SavedModel(None, VOCABULARY, RECORD, {"": ("c",), "1": ("a", "b")})
+    own = SavedModel(None, VOCABULARY, same, {"1": ("a", "b")})
+    assert notes_on_training_photos(own, features.select(["c"]), "test", tmp_path) == []
     assert notes_on_training_photos(model, features, "train", tmp_path) == []
-    with pytest.raises(
-        UserError, match=r"trained on 1 of the 2 scored photos, such as 'b',.*again"
-    ):
-        notes_on_training_photos(model, features, "dev", tmp_path)
-    other = SavedModel(None, VOCABULARY, RECORD, ("a", "b"))
+    # Whether these are the features of its own training, or of that of the model it started from.
+    for trained in (own, model):
+        with pytest.raises(
+            UserError, match=r"trained on 1 of the 2 scored photos, such as 'b',.*again"
+        ):
+            notes_on_training_photos(trained, features, "dev", tmp_path)
+    other = SavedModel(None, VOCABULARY, RECORD, {"": ("a", "b")})
     (note,) = notes_on_training_photos(other, features, "dev", tmp_path)
     assert note.startswith("warning: 1 of the 2 scored photos, such as 'b', have the names")
 
