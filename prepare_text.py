@@ -49,7 +49,7 @@ LANGUAGE = "en"  # of the captions, as ISO 639 codes it: fr, hi, zh; docs/langua
 MIN_WORD_LENGTH = 2  # shorter words are dropped, as "a"; unless set, none are where not in English
 KEEP_NUMBERS = False  # keep words with digits too, as "10" and "2nd", whatever their length
 MIN_WORD_COUNT = 1  # rarer words of the training split are left out of the vocabulary
-START_FROM = ""  # a trained model whose words keep their ids, for train.py to start from
+START_FROM = ""  # the trained model that train.py will start from: its words keep their ids
 
 # The splits, where no file says which photo is in which.
 VALIDATION_SHARE = 0.1  # share of the photos that are for validation

@@ -47,7 +47,7 @@ WORD_DROPOUT = 0.5  # share of a word's embedding hidden in training
 OUTPUT_DROPOUT = 0.25  # share of the units before the output layer hidden in training
 
 # Training.
-START_FROM = ""  # a trained model whose weights it begins with; UNITS are then that model's
+START_FROM = ""  # a trained model to start from, such as models/pretrained, with its UNITS
 EPOCHS = 15  # the most epochs; the learning rate falls to zero over all of them
 BATCH_SIZE = 128  # captions a step
 LEARNING_RATE = 1.2e-3  # at the start; it follows half a cosine down to zero
