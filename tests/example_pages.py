@@ -47,8 +47,8 @@ def hostile_page(photo):
         card(ATTACK, Caption((ATTACK,), (token,), 12.0), photo=photo, references=[ATTACK]),
         card("\udcff.jpg", photo=unreadable),
     ]
-    plots = ((ATTACK, image_bytes(kind="PNG")),)
-    return Page(ATTACK, cards, [Section(ATTACK, None, [ATTACK], plots, ATTACK)])
+    plot = image_bytes(kind="PNG")
+    return Page(ATTACK, cards, [Section(ATTACK, None, [ATTACK], plot, ATTACK)])
 
 
 class SizeCaptioner:

@@ -1,6 +1,5 @@
 // Sends each photo to the server and puts the card that it answers with on the page; after page.js.
 
-const { megabytes } = cards.dataset;
 const say = (sentence) => (find("status").textContent = sentence);
 
 // The end of all that is being sent.
@@ -24,8 +23,6 @@ function addPhotos(files) {
 }
 
 async function caption(file, card) {
-  // It was removed meanwhile.
-  if (!card.isConnected) return;
   try {
     card.outerHTML = await send(file);
   } catch (error) {
@@ -35,7 +32,6 @@ async function caption(file, card) {
 }
 
 async function send(file) {
-  if (file.size > megabytes * 1e6) throw new Error(`This file is larger than ${megabytes} MB.`);
   const address = `caption?${new URLSearchParams({ name: file.name })}`;
   const response = await fetch(address, { method: "POST", body: file }).catch(() => {
     throw new Error("This cannot be sent: it is no file any more, or the program has ended.");
@@ -45,11 +41,7 @@ async function send(file) {
   return answer;
 }
 
-find("files").addEventListener("change", ({ target }) => {
-  addPhotos(target.files);
-  // Otherwise the same file could not be chosen again.
-  target.value = "";
-});
+find("files").addEventListener("change", ({ target }) => addPhotos(target.files));
 document.addEventListener("paste", (event) => addPhotos(event.clipboardData.files));
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
@@ -64,9 +56,4 @@ find("copy").addEventListener("click", () => {
   // Only localhost and https have a clipboard.
   const copying = navigator.clipboard?.writeText(lines.join("")) ?? Promise.reject();
   copying.then(() => say("All captions are copied."), () => say(refused));
-});
-find("remove").addEventListener("click", () => {
-  cards.replaceChildren();
-  showCount();
-  find("files").focus();
 });

@@ -63,7 +63,7 @@ class Section:
     title: str
     table: pd.DataFrame | None = None  # of texts
     notes: Sequence[str] = ()  # paragraphs
-    plots: Sequence[tuple[str, bytes]] = ()  # what each shows, and the plot as PNG, on white
+    plot: bytes = b""  # as PNG
     code: str = ""  # shown as it is, lines and spaces kept
 
 
@@ -85,9 +85,9 @@ def write_page(path: Path, page: Page) -> None:
     thumbnails = make_thumbnails([card.photo for card in page.cards])
     values = [[index, *_values(card, decodings)] for index, card in enumerate(page.cards)]
     shown = list(zip(page.cards, thumbnails, values, strict=True))
-    content = {"title": page.title, "page": page, "shown": shown, "decodings": decodings}
-    content["status"] = counted(len(page.cards), "photo")
-    html, _ = fill("results.html", ["page.js"], content)
+    status = counted(len(page.cards), "photo")
+    content = {"title": page.title, "page": page, "shown": shown, "status": status}
+    html, _ = fill("results.html", ["page.js"], content | {"decodings": decodings})
     write_text(path, html)
 
 

@@ -62,10 +62,10 @@ def make_results_page(
 
 def _recipe(folder: Path) -> list[Section]:
     curves, recipe = folder / CURVES, folder / RECIPE
-    plots = [("Training", curves.read_bytes())] if curves.is_file() else []
+    plot = curves.read_bytes() if curves.is_file() else b""
     # Shown as it is, damaged or not.
     code = recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else ""
-    return [Section("Recipe and training", plots=plots, code=code)] if plots or code else []
+    return [Section("Recipe and training", plot=plot, code=code)] if plot or code else []
 
 
 def _left_out(reasons: Mapping[Path | str, object]) -> list[Section]:

@@ -96,7 +96,6 @@ class DropPage:
             "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
             "X-Content-Type-Options": "nosniff",
             "Cross-Origin-Resource-Policy": "same-origin",
-            "Referrer-Policy": "same-origin",
             "Cache-Control": "no-store",
         }
 

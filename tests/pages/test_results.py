@@ -57,6 +57,6 @@ def test_page_of_an_evaluation(tmp_path):
     assert list(compared.table.index) == ["greedy: A", "greedy: B", "greedy: p"]
     assert f"A: {tmp_path / 'new'}. B: models/old." in compared.notes
     assert (recipe.title, recipe.code) == ("Recipe and training", 'name = "\ufffd"\n')
-    assert recipe.plots == [("Training", image_bytes(kind="PNG"))]
+    assert recipe.plot == image_bytes(kind="PNG")
     assert left_out.title == "1 photo left out"
     assert left_out.notes == ["lost: it has no features or no captions"]
