@@ -11,7 +11,7 @@ from support import ROOT
 from captioning.cli import UserError
 from captioning.files import RECIPE
 from captioning.network.model_folder import make_recipe, write_recipe
-from captioning.settings import SCRIPTS, SettingsParser, number_from, seed_number, share
+from captioning.settings import SCRIPTS, SettingsParser
 
 SCRIPT = """
 DATA = Path("data")  # the data folder
@@ -108,34 +108,6 @@ def test_a_wrong_recipe_is_one_sentence_that_names_the_file(parse, tmp_path, rec
     assert str(error.value).count("\n") == 0
     for word in (tmp_path / "recipe.toml", *words):
         assert str(word) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("--beams 3 x", "--beams: expected a whole number of at least 1, got 'x'"),
-        ("--optimizer lion", "--optimizer.*sgd"),
-        ("--epoch 3", "unrecognized arguments: --epoch"),
-    ],
-)
-def test_a_wrong_flag_is_refused(parse, line, words):
-    with pytest.raises(UserError, match=f"{words}.*; see .* --help"):
-        parse(line)
-
-
-@pytest.mark.parametrize(
-    ("convert", "good", "bad"),
-    [
-        (number_from(2, 4), ["2", "4"], ["1", "5", "-2", "2.5", "one", "", "nan", "9" * 5000]),
-        (seed_number, ["0", str(2**31 - 1)], ["-1", str(2**31)]),
-        (share, ["0", "1e-5", "0.99"], ["1", "-0.1", "nan", "inf", "x", ""]),
-    ],
-)
-def test_limits_of_numbers(convert, good, bad):
-    assert [convert(text) for text in good] == [float(text) for text in good]
-    for text in bad:
-        with pytest.raises(Exception, match=f"expected a .*{text}"):
-            convert(text)
 
 
 @pytest.mark.parametrize("data", ["data/my photos", 'a"b\\c\td', "na\udcffme"])

@@ -1,57 +1,24 @@
-"""The cache of features: where it is damaged, and where the disk is full."""
+"""The cache of features: damaged, on a full disk, and read while photos are encoded."""
 
-import contextlib
+import shutil
 import sqlite3
 
-import numpy as np
 import pytest
-from support import ENCODER_RECORD as RECORD
+from support import PHOTO_COUNT, StandIn
 
-from captioning.cli import UserError
-from captioning.photos import feature_cache
-from captioning.photos.feature_cache import FeatureCache, connected, read_hashes
+from captioning.photos.feature_cache import read_hashes
 from captioning.photos.features import read_features
-from captioning.photos.reading import PhotoError
 
-COUNT = 20
-BAD = "3"
+CACHE = "features-cache.sqlite"
+ROW = "WHERE id = CAST('photo 0007' AS BLOB)"
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch):
-    """Gives a data folder of files that stand for photos; a commit comes after eight."""
-    monkeypatch.setattr(feature_cache, "PHOTOS_AT_RISK", 8)
-    (tmp_path / "photos").mkdir()
-    for index in range(COUNT):
-        (tmp_path / "photos" / f"{index}.png").write_text(str(index))
-    return tmp_path
-
-
-def photos_of(data):
-    return {path.stem: path for path in sorted((data / "photos").iterdir())}
-
-
-@contextlib.contextmanager
-def open_cache(data):
-    with connected(data) as connection:
-        yield FeatureCache(data, connection, photos_of(data))
-
-
-def encode(paths):
-    """Yields features that tell the photos apart, and an error for a bad one."""
-    for path in paths:
-        row = np.full(6, path.stem, dtype=np.float32)
-        yield path, PhotoError("bad") if path.stem == BAD else row, f"{int(path.stem):064x}"
-
-
-def run(data):
-    """Does what prepare_photos.py does, and returns which photos it encoded."""
-    photos = photos_of(data)
-    with open_cache(data) as cache:
-        cache.check_encoder(RECORD)
-        results = encode([photos[photo] for photo in cache.missing])
-        cache.write_features(RECORD, cache.add(results, RECORD, batch_size=4), "auto")
-        return cache.missing
+def whole(bench):
+    """Returns what an undisturbed run writes on photos that can all be read; the cache is there."""
+    bench.photo(PHOTO_COUNT // 3).unlink()
+    assert bench.run()[0] == 0
+    return bench.results()
 
 
 @pytest.mark.parametrize(
@@ -59,69 +26,62 @@ def run(data):
     [
         "features = x'00000000'",
         "features = NULL",
-        "features = (SELECT features FROM photos WHERE id = CAST('8' AS BLOB))",
+        "features = (SELECT features FROM photos WHERE id = CAST('photo 0008' AS BLOB))",
         "hash = 'another'",
         "id = CAST('another' AS BLOB)",
         "crc = crc + 1",
     ],
 )
-def test_a_damaged_row_is_encoded_again(data, change):
-    run(data)
-    with connected(data) as connection, connection:
-        connection.execute(f"UPDATE photos SET {change} WHERE id = CAST('7' AS BLOB)")
-    assert run(data) == ["7", BAD]
-    assert len(read_features(data)) == COUNT - 1
-    assert run(data) == [BAD]
+def test_a_damaged_row_is_encoded_again(bench, whole, change):
+    with sqlite3.connect(bench.folder / CACHE) as connection:
+        assert connection.execute(f"UPDATE photos SET {change} {ROW}").rowcount == 1
+    connection.close()
+    for encoded in (1, 0):
+        assert (bench.run()[0], bench.encoded) == (0, encoded)
+        assert len(read_features(bench.folder)) == PHOTO_COUNT - 1
 
 
-@pytest.mark.parametrize("place", [0, 30, 3000, 8000])
-def test_a_damaged_file_is_named_and_one_sentence(data, place):
-    run(data)
-    path = data / "features-cache.sqlite"
+@pytest.mark.parametrize("place", [0, 30, 3000])
+def test_a_damaged_file_is_named_and_one_sentence(bench, whole, place):
+    path = bench.folder / CACHE
     content = bytearray(path.read_bytes())
     content[place : place + 2000] = b"\xa5" * 2000
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"sqlite cannot be used \(.*, remove it, and run python p"):
-        run(data)
+    status, _, errors = bench.run()
+    assert status == 2
+    (line,) = errors.splitlines()
+    assert f"{path} cannot be used (" in line
+    assert "remove it, and run python prepare_photos.py" in line
 
 
-def test_a_full_disk_is_told_as_what_it_is_and_what_was_committed_stays(data, monkeypatch):
-    run(data)
-    for index in range(COUNT, 400):
-        (data / "photos" / f"{index}.png").write_text(str(index))
+def test_a_full_disk_is_told_as_what_it_is_and_what_was_committed_stays(bench, whole, monkeypatch):
+    for number in range(200):
+        shutil.copy(bench.photo(1), bench.photos / f"more {number}.png")
     connect = sqlite3.connect
 
     def on_a_small_disk(path):
         connection = connect(path)
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count = {pages + 3}")
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         return connection
 
     with monkeypatch.context() as patch:
         patch.setattr(sqlite3, "connect", on_a_small_disk)
-        with pytest.raises(UserError, match=r"sqlite cannot be used \(database or disk"):
-            run(data)
-    with open_cache(data) as cache:
-        assert 19 < len(cache.encoded) < 399
-    run(data)
-    assert len(read_features(data)) == 399
+        status, _, errors = bench.run()
+    assert status == 2
+    assert f"{CACHE} cannot be used (database or disk" in errors
+    assert bench.run()[0] == 0
+    assert 0 < bench.encoded < 200
 
 
-def test_who_reads_hashes_need_not_wait_for_photos_to_be_encoded(data):
-    def encode_large(cache):
-        for photo in cache.missing:
-            read_hashes(data)
-            yield photo, np.ones(100_000), f"{int(photo):064x}"
+def test_who_reads_hashes_need_not_wait_for_photos_to_be_encoded(bench, monkeypatch):
+    encode, found = StandIn.encode, []
 
-    with open_cache(data) as cache:
-        cache.add(encode_large(cache), RECORD, batch_size=4)
-    assert len(read_hashes(data)) == COUNT
+    def read_and_encode(self, photos, batch_size=0):
+        found.append(len(read_hashes(bench.folder)))
+        return encode(self, photos)
 
-
-def test_hashes_are_read_by_photo_id_where_there_are_any(data):
-    assert read_hashes(data) == {}
-    run(data)
-    hashes = read_hashes(data)
-    assert len(hashes) == COUNT - 1
-    assert hashes["12"] == f"{12:064x}"
-    assert "3" not in hashes
+    monkeypatch.setattr(StandIn, "encode", read_and_encode)
+    assert read_hashes(bench.folder) == {}
+    assert bench.run()[0] == 1
+    assert found[0] == 0 < found[-1] < PHOTO_COUNT

@@ -59,8 +59,5 @@ def test_a_small_difference_that_every_photo_shows_is_significant():
     assert p_value(shifted, scores) == pytest.approx(1 / 1001)
     # Unpaired, the same difference would drown in the spread between photos.
     assert p_value(shifted, np.random.default_rng(2).permutation(scores)) > 0.05
-
-
-def test_a_model_does_not_differ_from_itself():
-    scores = np.random.default_rng(0).normal(50, 20, 300)
+    # And a model does not differ from itself.
     assert p_value(scores, scores.copy()) == 1

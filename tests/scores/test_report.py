@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from PIL import Image
 from support import assert_refused, run_here
 
 from captioning.network.model_folder import write_recipe
@@ -74,17 +73,6 @@ def test_captions_that_show_a_fault_are_warned_about():
     for captions in ([[]] * 4, [["dog"]] * 4, [["cat", "sits"], ["dog", "runs"]] * 2):
         rows, _ = summarize(lambda words, captions=captions: captions)
         assert "the model seems to ignore the photo" in report.notes_on(rows)[0]
-
-
-def test_curves_have_a_panel_more_after_fine_tuning(tmp_path):
-    epoch = {"loss": 2.0, "accuracy": 0.3, "val_loss": 2.5, "val_accuracy": 0.2}
-    history = [{"epoch": 1, **epoch}, {"epoch": 2, **epoch, "val_loss": 2.4, "val_cider_d": 30.0}]
-    report.draw_curves(history, tmp_path / "two.png")
-    report.draw_curves(
-        [*history, {"epoch": 3, "reward": 40.0, "val_cider_d": 33.0}], tmp_path / "three.png"
-    )
-    widths = [Image.open(tmp_path / f"{name}.png").width for name in ("two", "three")]
-    assert widths[0] * 3 == widths[1] * 2
 
 
 # ---- evaluate.py --models ----

@@ -42,6 +42,8 @@ MISTAKES = [
         for script, flags in NUMBERS.items()
         for flag, value in flags.items()
     ],
+    *[("train", [f"--seed={x}"], "--seed: expected a") for x in ("1.5", "", "9" * 5000, 2**31)],
+    *[("train", [f"--word-dropout={x}"], "expected a") for x in ("1", "-0.1", "nan", "inf", "x")],
     *[(script, ["--da", "x"], "unrecognized arguments: --da") for script in PATHS],
     *[(script, ["--recipe", "absent.toml"], "absent.toml: No such file") for script in PATHS],
     ("prepare_photos", ["--data", "absent"], "absent"),

@@ -10,7 +10,12 @@ import pytest
 from msgspec import structs
 from support import assert_refused, contents, run_here, write_tiny_data
 
-from captioning.photos.features import EncoderRecord, read_encoder_record, read_features
+from captioning.photos.features import (
+    EncoderRecord,
+    read_encoder_record,
+    read_features,
+    write_features,
+)
 from captioning.scores.scoring import Scores
 from captioning.settings import SCRIPTS
 from captioning.storage import locked, read_json, write_json
@@ -119,6 +124,12 @@ def by_other_words(path):
     write_json(path, structs.replace(vocabulary, words=vocabulary.words[::-1]))
 
 
+def without_training_photos(data):
+    """Leaves the features of one photo, of the validation split."""
+    features = read_features(data).select(["blue_ball_snow"])
+    write_features(data, features.ids, features[:], features.record)
+
+
 PHOTOS, TEXT = "prepare_photos.py --data", "prepare_text.py --data"
 # Who reads a file, the file, what happens to it, and words of the sentence besides its name.
 DAMAGES = [
@@ -127,6 +138,7 @@ DAMAGES = [
     ("train", "data/features.pkl", Path.unlink, ["is missing", PHOTOS]),
     ("train", "data/features.pkl", cut, [PHOTOS]),
     ("train", "data/features.pkl", flip, [PHOTOS]),
+    ("train", "data", without_training_photos, ["no train photo of", PHOTOS]),
     ("train", "data/features.json", Path.unlink, ["is missing", PHOTOS]),
     ("train", "data/features.json", flip, ["is damaged", PHOTOS]),
     ("train", "data/descriptions.txt", Path.unlink, ["is missing", TEXT]),
