@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -32,10 +33,12 @@ GROUNDS = {"snow": (240, 240, 245), "grass": (90, 160, 60)}
 SCENES = list(product(COLOURS, ("ball", "box"), GROUNDS))
 
 
-def run_script(script, *arguments):
-    """Runs a script as a user does and returns the finished process."""
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def run_script(script, *arguments, **variables):
+    """Runs a script, or Python with -c, as a user does and returns the finished process."""
+    command = [sys.executable, script if script == "-c" else ROOT / script, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    return subprocess.run([*map(str, command)], env=environment, **options)
 
 
 class Ended(NamedTuple):
@@ -283,16 +286,6 @@ class PhotoBench:
         for path in self.folder.iterdir():
             if path != self.photos:
                 path.unlink()
-
-
-def generate_desc(captioner, vocabulary, features, beam_width=1, *, consensus=False, **options):
-    """Captions photos from their features, (photos, length), as texts."""
-    from captioning.network.decoding import CaptionDecoder
-
-    decoder = CaptionDecoder(captioner, vocabulary)
-    decode = decoder.consensus if consensus else decoder.beam
-    captions = decode(features, beam_width, **options)
-    return [" ".join(vocabulary.detokenize(token_ids)) for token_ids in captions]
 
 
 # Of captioners with random weights.

@@ -17,7 +17,6 @@ from support import (
     TrainedStandIn,
     change_bias,
     draw_photos,
-    generate_desc,
     random_captioner,
     read_photo,
 )
@@ -27,6 +26,7 @@ from captioning import load_captioner
 from captioning.captioner import PHOTOS_TOGETHER
 from captioning.cli import UserError
 from captioning.files import pretrained_model
+from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, save_model
 from captioning.photos.reading import PhotoError
 
@@ -64,13 +64,15 @@ def photos(place):
     return sorted((place / "photos").iterdir())
 
 
-def expected_captions(captioner, paths, beam=3, **options):
+def expected_captions(captioner, paths, beam=3, *, consensus=False, **options):
     """Captions photos by the functions that have tests of their own."""
     encoder, model = TrainedStandIn(), captioner.model
     # The stand-in's features depend on the batch.
     alone = [encoder.encode([[read_photo(path, encoder.input_size)]]) for path in paths]
     features = np.concatenate(alone)
-    return generate_desc(model.captioner, model.vocabulary, features, beam, **options)
+    decoder = CaptionDecoder(model.captioner, model.vocabulary)
+    decode = decoder.consensus if consensus else decoder.beam
+    return [" ".join(model.vocabulary.detokenize(ids)) for ids in decode(features, beam, **options)]
 
 
 def test_a_photo_is_given_in_any_form(photos, captioner):
@@ -100,25 +102,19 @@ def test_threads_share_a_captioner_and_processes_do_not(photos, captioner, monke
 
 
 @pytest.mark.filterwarnings("ignore:.* was trained on painted scenes")
-def test_several_photos_and_several_models(place, photos, captioner):
+def test_decoding_and_several_models_are_chosen(place, photos, captioner):
     paths = photos[:UNREADABLE]
-    found = captioner.caption(paths[:3])
     together = load_captioner([place / "1", str(place / "2")])
     of_both = [together.caption(path) for path in paths]
     assert of_both == expected_captions(together, paths)
-    assert [captioner.caption(path) for path in paths] != of_both
-    assert len(found) == 3
-
-
-def test_decoding_is_chosen(photos, captioner):
-    paths = photos[:UNREADABLE]
     for options in (
+        {},
         {"beam": 1},
         {"beam": 5, "consensus": True},
         {"beam": 2, "no_repeat_ngram_size": 1},
     ):
         found = [captioner.caption(path, **options) for path in paths]
-        assert found == expected_captions(captioner, paths, **options)
+        assert found == expected_captions(captioner, paths, **options) != of_both
 
 
 def test_confidence_is_the_geometric_mean(photos, captioner):

@@ -2,12 +2,9 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from support import ENCODER_RECORD, ROOT, make_prepared_data, random_captioner
+from support import ENCODER_RECORD, make_prepared_data, random_captioner, run_script
 
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model_folder import SavedModel, load_model, save_model
@@ -47,21 +44,14 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
     length = ENCODER_RECORD.length
     captioner = random_captioner(3, scale=4, length=length, vocabulary=vocabulary, units=256)
     save_model(mine, SavedModel(captioner, vocabulary, ENCODER_RECORD), {})
-    output = run_on(engine, ["-c", ON_THE_ENGINE, str(data), str(theirs), str(mine), engine])
+    arguments = [ON_THE_ENGINE, data, theirs, mine, engine]
+    process = run_script("-c", *arguments, KERAS_BACKEND=engine)
+    assert process.returncode == 0, process.stderr
 
     features = read_features(data)[:]
     decoder = CaptionDecoder(captioner, vocabulary)
     expected = [decoder.greedy(features), decoder.beam(features, 3)]
-    assert json.loads(output.splitlines()[-1]) == expected
+    assert json.loads(process.stdout.splitlines()[-1]) == expected
     assert len({tuple(caption) for caption in expected[0]}) > 1
     # Its own model loads here.
     assert load_model(theirs).captioner.count_params() == captioner.count_params()
-
-
-def run_on(engine, arguments):
-    """Runs Python on an engine and gives what it printed."""
-    environment = {**os.environ, "KERAS_BACKEND": engine, "PYTHONPATH": str(ROOT)}
-    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
-    process = subprocess.run([sys.executable, *arguments], env=environment, **options)
-    assert process.returncode == 0, process.stderr
-    return process.stdout

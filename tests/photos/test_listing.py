@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import ENCODER_RECORD, read_photo
+from support import read_photo
 
 from captioning.cli import UserError
-from captioning.photos.feature_cache import FeatureCache, connected
 from captioning.photos.listing import (
     describe_left_out,
     expand_paths,
@@ -161,19 +160,12 @@ def test_photos_at_an_address_are_listed_and_read_as_those_of_a_folder_are(bucke
         read_photo(photos["b"], (2, 2))
 
 
-def test_only_a_photo_at_an_address_that_changed_is_another(bucket, tmp_path):
-    def encode_missing():
-        photos = list_photos([path_of("memory://bucket/photos")], {}, Counter())
-        with connected(tmp_path) as connection:
-            cache = FeatureCache(tmp_path, connection, photos)
-            row = np.ones(ENCODER_RECORD.length)
-            cache.add(((photos[photo], row, "") for photo in cache.missing), ENCODER_RECORD, 2)
-            return cache.missing
-
-    assert encode_missing() == ["b", "a"]
-    assert encode_missing() == []
-    bucket.pipe("/bucket/photos/b.png", png("tan"))
-    assert encode_missing() == ["b"]
+def test_only_a_photo_at_an_address_that_changed_is_encoded_again(bucket, bench):
+    for colour, encoded in (("red", 2), ("red", 0), ("tan", 1)):
+        if colour == "tan":
+            bucket.pipe("/bucket/photos/b.png", png(colour))
+        assert bench.run("--photos", "memory://bucket/photos")[0] == 1
+        assert bench.encoded == encoded
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/none", "memory://bucket/none"])

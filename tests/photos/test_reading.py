@@ -64,11 +64,6 @@ def test_every_format_and_mode_becomes_rgb(tmp_path, name, mode, options):
     assert_is_scene(io.BytesIO((tmp_path / "b.jpg").read_bytes()))
 
 
-def test_other_names_are_no_photos():
-    for name in ("a.eps", "a.ico", "a.pdf", "a.mov", "jpg", ".jpg", "a.jpg.txt"):
-        assert not is_photo_name(name)
-
-
 def saved(image, kind, **options):
     content = io.BytesIO()
     image.save(content, kind, **options)

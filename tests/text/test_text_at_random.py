@@ -7,13 +7,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support import contents
 
-import prepare_text
 from captioning.cli import UserError
-from captioning.files import CAPTIONS, SPLITS
+from captioning.files import CAPTIONS
 from captioning.photos.listing import PhotoNames
 from captioning.text.captions import find_captions, read_captioned_photos
-from captioning.text.vocabulary import read_prepared_text
-from captioning.text.words import word_cleaner
 
 # The same examples in every run; a file written anew in each may be in the same folder.
 searched = settings(
@@ -77,31 +74,3 @@ def test_whatever_a_file_holds_is_read_or_refused_in_a_sentence(tmp_path, name, 
     for photo, of_photo in found.captions.items():
         assert all("\n" not in text for text in of_photo)
         assert photo in composed or name == "photo.txt"
-
-
-@searched
-@given(content=official, seed=st.integers(0, 3))
-def test_the_whole_stage_loses_nothing(tmp_path, content, seed):
-    for path in tmp_path.iterdir():
-        path.unlink()
-    (tmp_path / CAPTIONS).write_text(content, encoding="utf-8", errors="surrogatepass", newline="")
-    arguments = ["--data", str(tmp_path), "--split-seed", str(seed)]
-    status, refusal = attempt(lambda: prepare_text.main(arguments))
-    if refusal:
-        assert "prepare_text.py" in refusal or str(tmp_path) in refusal
-        assert contents(tmp_path).keys() == {CAPTIONS}
-        return
-    assert status == 0
-    text = read_prepared_text(tmp_path)
-    captions = read_captioned_photos(tmp_path, [tmp_path / CAPTIONS]).captions
-    assert text.captions == captions
-    clean = word_cleaner(2)
-    assert text.descriptions == {
-        photo: [clean(caption) for caption in of_photo] for photo, of_photo in captions.items()
-    }
-    assert sorted(photo for split in SPLITS for photo in text.splits[split]) == sorted(captions)
-    assert all(text.splits.values())
-    for photo in text.splits["train"]:
-        for description in text.descriptions[photo]:
-            token_ids = text.vocabulary.tokenize(description)
-            assert text.vocabulary.detokenize(token_ids) == description
