@@ -1,16 +1,11 @@
 """Training on many devices gives what one gives; JAX takes one processor for several devices."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pandas as pd
 import pytest
-from support import ROOT, make_prepared_data
+from support import assert_refused, make_prepared_data, run_script
 
-import train
-from captioning.cli import run
 from captioning.network.model_folder import load_model
 
 needs_jax = pytest.mark.skipif(
@@ -29,59 +24,38 @@ def data(tmp_path_factory):
     return folder
 
 
-def start(data, model, *flags, virtual=1):
-    """Starts train.py on JAX with so many virtual devices."""
-    flag = f"--xla_force_host_platform_device_count={virtual}"
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), "--data", data, "--model", model, *SMALL, *flags],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flag},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def train(data, model, *flags, virtual=1):
+    """Runs train.py on JAX with so many virtual devices."""
+    variables = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={virtual}"}
+    flags = ["--data", data, "--model", model, *SMALL, *flags]
+    return run_script("train.py", *flags, KERAS_BACKEND="jax", **variables)
 
 
-def finish(process):
-    """Waits for a process, which must succeed."""
-    _, errors = process.communicate(timeout=280)
-    assert process.returncode == 0, errors
-
-
-def losses(model):
-    """Returns the losses of all epochs of a model folder."""
+def losses(data, model, *flags, virtual=1):
+    """Returns the losses of two epochs."""
+    process = train(data, model, "--epochs", "2", *flags, virtual=virtual)
+    assert process.returncode == 0, process.stderr
     return pd.read_csv(model / "history.csv")[["loss", "val_loss"]].to_numpy()
 
 
-@pytest.fixture(scope="module")
-def of_one_device(data, tmp_path_factory):
-    """Returns the losses of two epochs on one device."""
-    model = tmp_path_factory.mktemp("one") / "model"
-    finish(start(data, model, "--epochs", "2"))
-    return losses(model)
-
-
 @needs_jax
-@pytest.mark.parametrize(("count", "virtual"), [("2", 2), ("all", 4)])
-def test_the_losses_are_those_of_one_device(data, tmp_path, of_one_device, count, virtual):
-    flags = ["--epochs", "2", "--devices", count]
-    finish(start(data, tmp_path / "model", *flags, virtual=virtual))
-    assert losses(tmp_path / "model") == pytest.approx(of_one_device, abs=1e-4)
-    # What was saved knows nothing of devices, nor of JAX.
-    assert load_model(tmp_path / "model").captioner.count_params() > 0
+def test_the_losses_are_those_of_one_device(data, tmp_path):
+    expected = losses(data, tmp_path / "one")
+    for count, virtual in (("2", 2), ("all", 4)):
+        found = losses(data, tmp_path / count, "--devices", count, virtual=virtual)
+        assert found == pytest.approx(expected, abs=1e-4)
+        # What was saved knows nothing of devices, nor of JAX.
+        assert load_model(tmp_path / count).captioner.count_params() > 0
 
 
 @needs_jax
 def test_more_devices_than_there_are_is_refused(data, tmp_path):
-    process = start(data, tmp_path / "model", "--devices", "3", virtual=2)
-    printed, errors = process.communicate(timeout=100)
-    assert (process.returncode, printed) == (2, "")
-    assert "--devices 3 is more than the 2 devices that jax finds" in errors
+    process = train(data, tmp_path / "model", "--devices", "3", virtual=2)
+    assert_refused(process, "--devices 3 is more than the 2 devices that jax finds")
     assert not (tmp_path / "model").exists()
 
 
-def test_an_engine_without_distribution_is_refused(data, tmp_path, capsys):
-    arguments = ["--data", str(data), "--model", str(tmp_path / "model"), "--devices", "2"]
-    assert run(train.main, arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "--devices 2 needs the engine jax, not " in line
+def test_an_engine_without_distribution_is_refused(data, tmp_path):
+    flags = ["--data", data, "--model", tmp_path / "model", "--devices", "2"]
+    assert_refused(run_script("train.py", *flags), "--devices 2 needs the engine jax, not ")
     assert not (tmp_path / "model").exists()

@@ -2,16 +2,13 @@
 
 import importlib.util
 import os
-import shutil
 import signal
 import sys
 import types
 
 import pytest
-from support import PHOTO_COUNT, PHOTO_RESULTS, ROOT, StandIn, draw_photos
+from support import ROOT, StandIn
 
-import prepare_photos
-from captioning.cli import run
 from captioning.photos import ray_encoding
 from captioning.photos.ray_encoding import LOCAL
 
@@ -39,34 +36,12 @@ def address():
 
 
 @pytest.fixture
-def prepare(tmp_path, capsys, monkeypatch):
-    """Gives a function that runs prepare_photos.py, with an encoder of a few lines."""
-    monkeypatch.setattr("captioning.photos.encoders.Encoder", StandIn)
-    monkeypatch.setattr(ray_encoding, "PHOTOS_PER_TASK", 4)
-    draw_photos(tmp_path / "photos", PHOTO_COUNT)
-
-    def call(*flags):
-        arguments = ["--data", str(tmp_path), "--encoder", "MobileNetV2", "--weights", "none"]
-        status = run(prepare_photos.main, [*arguments, "--batch-size", "4", *flags])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def expected(prepare, tmp_path):
+def expected(bench, monkeypatch):
     """Returns what one process writes, and removes it."""
-    status, _, errors = prepare()
-    assert (status, errors.count("skipped")) == (1, 1)
-    return take_results(tmp_path)
-
-
-def take_results(folder):
-    """Reads and removes all that prepare_photos.py has written."""
-    results = {name: (folder / name).read_bytes() for name in PHOTO_RESULTS}
-    for path in folder.glob("features*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setattr(ray_encoding, "PHOTOS_PER_TASK", 4)
+    assert bench.run()[0] == 1
+    results = bench.results()
+    bench.clear()
     return results
 
 
@@ -97,16 +72,16 @@ class Doomed(Mortal):
 
 
 @needs_ray
-def test_the_features_are_those_of_one_process(prepare, expected, address, tmp_path):
-    status, output, errors = prepare("--ray", address)
+def test_the_features_are_those_of_one_process(bench, expected, address):
+    status, output, errors = bench.run("--ray", address)
     assert (status, errors.count("skipped")) == (1, 1)
     assert "photo 0010.png: cannot identify image file" in errors
     assert f"ray {address}" in " ".join(output.split())
-    assert take_results(tmp_path) == expected
+    assert bench.results() == expected
 
 
 @needs_ray
-def test_a_stopped_run_goes_on(prepare, expected, address, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on(bench, expected, address, monkeypatch):
     """Stops it once the second task is done, by a signal, which Ray would handle in its own way."""
     from ray.util import ActorPool
 
@@ -120,65 +95,58 @@ def test_a_stopped_run_goes_on(prepare, expected, address, tmp_path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(ActorPool, "get_next", stop)
-        assert prepare("--ray", address)[0] == 143
-    assert prepare("--ray", address)[0] == 1
-    assert take_results(tmp_path) == expected
+        assert bench.run("--ray", address)[0] == 143
+    assert bench.run("--ray", address)[0] == 1
+    assert bench.results() == expected
 
 
 @needs_ray
-def test_workers_that_are_killed_are_replaced(prepare, expected, address, tmp_path, monkeypatch):
+def test_workers_that_are_killed_are_replaced(bench, expected, address, tmp_path, monkeypatch):
     lives = tmp_path / "lives"
     lives.mkdir()
     monkeypatch.setenv("MORTAL_FOLDER", str(lives))
     monkeypatch.setattr("captioning.photos.encoders.Encoder", Mortal)
-    assert prepare("--ray", address)[0] == 1
+    assert bench.run("--ray", address)[0] == 1
     assert len(list(lives.iterdir())) == 1
-    assert take_results(tmp_path) == expected
+    assert bench.results() == expected
 
 
 @needs_ray
-def test_a_cluster_that_stands_still_is_given_up(prepare, address, tmp_path, monkeypatch):
+def test_workers_that_fail_are_one_sentence(bench, address, tmp_path, monkeypatch):
+    """Kills all of them; then has them lack a package."""
     monkeypatch.setenv("MORTAL_FOLDER", str(tmp_path))
-    monkeypatch.setattr("captioning.photos.encoders.Encoder", Doomed)
     monkeypatch.setattr(ray_encoding, "PATIENCE", 3)
-    status, _, errors = prepare("--ray", address)
-    assert status == 2
-    assert "the workers of the Ray cluster fail (Timed out" in errors.splitlines()[-1]
-    assert not (tmp_path / "features.pkl").exists()
-
-
-@needs_ray
-def test_a_package_that_workers_lack_is_named(prepare, address, monkeypatch):
     absent = types.ModuleType("absent_package")
     absent.Encoder = type("Encoder", (StandIn,), {"__module__": "absent_package"})
     monkeypatch.setitem(sys.modules, "absent_package", absent)
-    monkeypatch.setattr("captioning.photos.encoders.Encoder", absent.Encoder)
-    status, _, errors = prepare("--ray", address)
-    assert status == 2
-    assert "(ModuleNotFoundError: No module named 'absent_package')" in errors.splitlines()[-1]
+    for encoder, words in (
+        (Doomed, "the workers of the Ray cluster fail (Timed out"),
+        (absent.Encoder, "(ModuleNotFoundError: No module named 'absent_package')"),
+    ):
+        monkeypatch.setattr("captioning.photos.encoders.Encoder", encoder)
+        status, _, errors = bench.run("--ray", address)
+        assert status == 2
+        assert words in errors.splitlines()[-1]
+        assert not (bench.folder / "features.pkl").exists()
 
 
 @needs_ray
 @pytest.mark.parametrize("address", ["rubbish", "127.0.0.1:1"])
-def test_wrong_addresses_are_refused(prepare, tmp_path, address):
-    status, output, errors = prepare("--ray", address)
+def test_wrong_addresses_are_refused(bench, address):
+    status, output, errors = bench.run("--ray", address)
     assert (status, output) == (2, "")
     assert f"no Ray cluster can be used at --ray {address} (" in errors.splitlines()[-1]
-    assert not list(tmp_path.glob("features.*"))
+    # Where nothing is to be encoded none is needed.
+    bench.photo(10).unlink()
+    assert bench.run()[0] == bench.run("--ray", address)[0] == 0
 
 
-def test_without_ray_there_is_one_sentence(prepare, monkeypatch):
+def test_without_ray_there_is_one_sentence(bench, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name)
     )
-    status, output, errors = prepare("--ray", LOCAL)
+    status, output, errors = bench.run("--ray", LOCAL)
     assert (status, output) == (2, "")
     (sentence,) = errors.splitlines()
     assert "Ray is not installed: run python -m pip install -r requirements-ray.txt" in sentence
-
-
-def test_where_nothing_is_to_be_encoded_no_cluster_is_needed(tmp_path, prepare):
-    (tmp_path / "photos" / "photo 0010.png").unlink()
-    assert prepare()[0] == 0
-    assert prepare("--ray", "127.0.0.1:1")[0] == 0

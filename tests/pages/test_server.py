@@ -76,24 +76,25 @@ def test_every_answer_forbids_what_the_page_does_not_need(client):
 
 OWN = ["LocalHost", "Printer.lan:80", "[::1]:8000", "192.168.1.7:8000"]
 FOREIGN = ["attacker.example:8000", "127.0.0.1.attacker.example", "127.0.0.1:x", "[::1", ":80", ""]
+OTHER_SITES = ["null", "https://localhost", "http://localhost:1", None]
+SERVED_UNDER = "This page is served under localhost or an IP address only."
 
 
-@pytest.mark.parametrize("host", [*OWN, *FOREIGN])
-def test_names_that_another_dns_server_may_give_are_refused(client, captioner, host):
-    expected = 200 if host in OWN else 403
-    assert client.get("/", headers={"Host": host}).status_code == expected
-    answer = post(client, image_bytes(), host, f"http://{host}")
-    assert answer.status_code == expected
-    refusal = "This page is served under localhost or an IP address only."
-    assert (answer.text == refusal) == (expected == 403)
-    assert captioner.captioned == (expected == 200)
-
-
-@pytest.mark.parametrize("origin", ["null", "https://localhost", "http://localhost:1", None])
-def test_pages_of_other_sites_get_no_captions(client, captioner, origin):
-    answer = post(client, image_bytes(), origin=origin)
-    assert (answer.status_code, answer.text) == (403, "Photos are taken from this page only.")
-    assert captioner.captioned == 0
+@pytest.mark.parametrize(
+    ("host", "origin", "refusal"),
+    [
+        *((host, f"http://{host}", None) for host in OWN),
+        *((host, f"http://{host}", SERVED_UNDER) for host in FOREIGN),
+        *(("localhost", origin, "Photos are taken from this page only.") for origin in OTHER_SITES),
+    ],
+)
+def test_other_names_and_pages_of_other_sites_are_refused(client, captioner, host, origin, refusal):
+    if refusal != "Photos are taken from this page only.":
+        assert client.get("/", headers={"Host": host}).status_code == (403 if refusal else 200)
+    answer = post(client, image_bytes(), host, origin)
+    assert answer.status_code == (403 if refusal else 200)
+    assert (answer.text == refusal) == bool(refusal)
+    assert captioner.captioned == (not refusal)
 
 
 @pytest.mark.parametrize(

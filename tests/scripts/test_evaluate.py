@@ -1,11 +1,19 @@
 """evaluate.py from the command line: its rows, files and page; two models; several averaged."""
 
+import html
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from support import ENCODER_RECORD, contents, make_prepared_data, random_captioner, run_here
+from support import (
+    ENCODER_RECORD,
+    assert_refused,
+    contents,
+    make_prepared_data,
+    random_captioner,
+    run_here,
+)
 
 import evaluate
 from captioning.captioner import read_unsure_below
@@ -149,7 +157,26 @@ def test_two_models_are_compared_by_the_captions_that_one_left(place, capsys):
     out = capsys.readouterr().out
     assert f"{place / 'two'} (A) against {place / 'one'} (B)" in out
     assert f"Compared with {place.name}" not in out
-    assert "Compared with one" in (place / "two" / "captions.html").read_text(encoding="utf-8")
+    page = (place / "two" / "captions.html").read_text(encoding="utf-8")
+    assert "Compared with one" in page
+    for row in scores.comparison.values():
+        assert all(f"{row[name]['p_value']:.3f}" in page for name in METRICS)
+    assert (place / "two" / "recipe.toml").read_text() in html.unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda place: (place / "one" / "scores.json").unlink(), "scores.json is missing"),
+        (lambda place: run_evaluate(place, "one", split="dev"), "of other photos, not of the tr"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_the_command(place, capsys, change, words):
+    change(place)
+    capsys.readouterr()
+    flags = ["--split", "train", "--compare", place / "one"]
+    ended = run_here("evaluate", "--data", place / "data", "--model", place / "two", *flags)
+    assert_refused(ended, words, "run python evaluate.py --data", f"--model {place / 'one'}")
 
 
 def test_several_models_are_averaged_and_scored_together(place, capsys):
