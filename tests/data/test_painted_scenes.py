@@ -3,7 +3,6 @@
 import csv
 import itertools
 import re
-import shutil
 from collections import Counter
 
 import draw
@@ -108,26 +107,6 @@ def test_what_it_did_not_paint_is_kept(tmp_path, name):
     assert paint(data) == 0
     assert kept.exists()
     assert not (data / "photos" / "scene_0021.jpg").exists()
-
-
-@pytest.mark.usefixtures("_quick")
-def test_what_a_stopped_run_left_has_no_captions_and_is_painted_anew(tmp_path, monkeypatch):
-    data = tmp_path / "data"
-    assert paint(tmp_path / "whole") == 0
-    for name in ("paint_scene", "write_text", "write_captions", "remove_old_scenes"):
-        assert paint(data, "--seed", "2", count=22) == 0
-        with monkeypatch.context() as patch:
-            patch.setattr(draw, name, stop)
-            assert paint(data) == 130
-        # Nothing of the earlier ones is removed before the table of the new ones stands.
-        assert (data / CAPTIONS).exists() == (name == "remove_old_scenes")
-        assert paint(data) == 0
-        assert contents(data) == contents(tmp_path / "whole")
-        shutil.rmtree(data)
-
-
-def stop(*_):
-    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -71,43 +71,34 @@ def saved(image, kind, **options):
 
 
 # Values of two halves, and the greys that they are.
-DEEP = [
-    (np.float32, (0.25, 1.0), (64, 255)),
-    (np.float32, (64.0, 255.0), (64, 255)),
-    (np.float32, (-1.0, 1.0), (0, 255)),
-    (np.float32, (0.0, 8000.0), (0, 255)),
-    (np.float32, (np.nan, 1.0), (0, 255)),
-    (np.float32, (0.0, 0.0), (0, 0)),
+GREYS = [
+    ("tiff", np.float32, (0.25, 1.0), (64, 255)),
+    ("tiff", np.float32, (64.0, 255.0), (64, 255)),
+    ("tiff", np.float32, (-1.0, 1.0), (0, 255)),
+    ("tiff", np.float32, (0.0, 8000.0), (0, 255)),
+    ("tiff", np.float32, (np.nan, 1.0), (0, 255)),
+    ("tiff", np.float32, (0.0, 0.0), (0, 0)),
     # Of 12 and of 8 bits in 16, and of 32.
-    (np.uint16, (0x400, 0xC00), (64, 192)),
-    (np.uint16, (64, 192), (64, 192)),
-    (np.int32, (0x4000, 0xC000), (64, 192)),
+    ("tiff", np.uint16, (0x400, 0xC00), (64, 192)),
+    ("tiff", np.uint16, (64, 192), (64, 192)),
+    ("tiff", np.int32, (0x4000, 0xC000), (64, 192)),
+    ("png", np.uint16, (0x4000, 0xC000), (64, 192)),
+    ("heic", np.uint16, (0x4000, 0xC000), (64, 192)),
+    ("png", np.uint8, (64, 192), (64, 192)),
+    ("png", np.bool_, (False, True), (0, 255)),
 ]
 
 
-@pytest.mark.parametrize(("kind", "values", "greys"), DEEP)
-def test_tiff_files_of_floats_and_of_few_bits_are_not_black(tmp_path, kind, values, greys):
+@pytest.mark.parametrize(("extension", "kind", "values", "greys"), GREYS)
+def test_greys_of_floats_and_of_any_number_of_bits(tmp_path, extension, kind, values, greys):
     levels = np.repeat(np.array([values], kind), 32, axis=1).repeat(64, axis=0)
-    Image.fromarray(levels).save(tmp_path / "a.tiff")
-    pixels = read_photo(tmp_path / "a.tiff", SIZE)
-    np.testing.assert_allclose(pixels[32, [8, 56]], [[grey] * 3 for grey in greys], atol=1)
-
-
-def test_greys_of_1_8_and_16_bits(tmp_path):
-    levels = np.zeros(SIZE, dtype=np.uint16)
-    levels[:, :32], levels[:, 32:] = 0x4000, 0xC000
-    Image.fromarray(levels).save(tmp_path / "sixteen.png")
-    Image.fromarray((levels >> 8).astype(np.uint8)).save(tmp_path / "eight.png")
-    Image.fromarray(levels > 0x8000).save(tmp_path / "one.png")
-    pillow_heif.from_bytes("I;16", SIZE, levels.tobytes()).save(tmp_path / "a.heic", quality=-1)
-    for name, left, right in (
-        ("sixteen.png", 0x40, 0xC0),
-        ("eight.png", 0x40, 0xC0),
-        ("one.png", 0, 255),
-        ("a.heic", 0x40, 0xC0),
-    ):
-        pixels = read_photo(tmp_path / name, SIZE)
-        np.testing.assert_allclose(pixels[32, [8, 56]], [[left] * 3, [right] * 3], atol=2)
+    if extension == "heic":
+        image = pillow_heif.from_bytes("I;16", SIZE, levels.tobytes())
+        image.save(tmp_path / "a.heic", quality=-1)
+    else:
+        Image.fromarray(levels).save(tmp_path / f"a.{extension}")
+    pixels = read_photo(tmp_path / f"a.{extension}", SIZE)
+    np.testing.assert_allclose(pixels[32, [8, 56]], [[grey] * 3 for grey in greys], atol=2)
 
 
 @pytest.mark.parametrize("bits", [10, 12])

@@ -52,7 +52,7 @@ MISTAKES = [
     ("prepare_photos", ["--encoder", "VGG17"], "MobileNetV2"),
     ("prepare_photos", ["--weights", "absent.h5"], "absent.h5"),
     ("prepare_text", ["--data", "absent"], "absent"),
-    ("prepare_text", ["--data", "a file"], "a file is not a folder"),
+    ("prepare_text", ["--data", "a file"], "a file"),
     ("prepare_text", ["--data", "a\nb"], r"a\nb"),
     ("prepare_text", ["--captions", "absent.csv"], "absent.csv"),
     ("train", ["--data", "my absent"], "is missing: run python prepare_text.py --data 'my absent'"),

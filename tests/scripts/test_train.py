@@ -10,7 +10,6 @@ import pytest
 from support import run_here, stop_at, write_features_of
 
 import train
-from captioning.cli import run
 from captioning.network.checkpoint import Checkpoint
 from captioning.network.model_folder import load_model
 from captioning.network.training import AfterEpoch
@@ -19,14 +18,12 @@ REPRODUCIBLE = ["epoch", "learning_rate", "loss", "val_loss", "reward", "val_cid
 
 
 @pytest.fixture
-def start(trained, tmp_path, capsys):
-    """Gives a function that trains by the recipe of the trained model; status, output, errors."""
+def start(trained, tmp_path):
+    """Gives a function that trains by the recipe of the trained model."""
 
     def start(*flags, data=trained.data, model=tmp_path / "model"):
-        arguments = ["--data", data, "--model", model, "--recipe", trained.model / "recipe.toml"]
-        status = run(train.main, [str(item) for item in (*arguments, *flags)])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
+        folders = ["--data", data, "--model", model]
+        return run_here("train", *folders, "--recipe", trained.model / "recipe.toml", *flags)
 
     return start
 
