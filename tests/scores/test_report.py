@@ -124,12 +124,6 @@ def test_an_average_has_no_settings(tmp_path):
     write_recipe(average / "recipe.toml", {"evaluate": {"model": [str(first), str(second)]}})
     _, out, _ = print_models(first, second, average)
     assert [cells_of(out, folder)[-1] for folder in (first, second, average)] == ["3", "5", "-"]
-    # Nor are scores on different photos compared without a warning.
-    for other in ({"split": "dev"}, {"photos": 999}):
-        assert (
-            "warning: scores on different photos"
-            in print_models(first, write_model(tmp_path / "other", **other)).stdout
-        )
     (average / "scores.json").unlink()
     _, _, err = print_models(first, average)
     assert f"run python evaluate.py --model {first} {second} first\n" in err
