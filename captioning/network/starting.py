@@ -57,8 +57,9 @@ class Start:
     def carry_over(self, captioner: "keras.Model") -> dict[str, tuple[str, ...]]:
         """Gives a new captioner the weights of the model, and returns its training photos.
 
-        Rows of words that the model lacks stay as Keras has initialized them. Raises `UserError` if
-        the networks differ in anything else.
+        Rows of words that the model lacks are what Keras has initialized them with plus the mean of
+        the others: with a bias of zero, words never seen would be likelier than most of those that
+        it knows. Raises `UserError` if the networks differ in anything else.
         """
         from captioning.network.model import halves
 
@@ -77,6 +78,13 @@ class Start:
                         f"{shapes[0]} in the one and {shapes[1]} in the other, and only the number "
                         "of words may differ; leave out --units, or start from another model"
                     )
+                grown = tuple(
+                    axis
+                    for axis, both in enumerate(zip(*shapes, strict=False))
+                    if both[0] != both[1]
+                )
+                if grown:
+                    new[path] += old[path].mean(grown, keepdims=True)
                 new[path][tuple(map(slice, shapes[0]))] = old[path]
             pair[1].set_weights([*new.values()])
         return model.training_photos
