@@ -32,7 +32,7 @@ from captioning.photos.listing import PhotoNames, path_of, photo_folders
 from captioning.settings import SettingsParser, seed_number, share
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
-from captioning.text.splits import LOOKED_FOR, decide_splits, find_split_files
+from captioning.text.splits import decide_splits, find_split_files
 from captioning.text.summary import check_photo_names, summarize, warn_of_cleaning
 from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
 from captioning.text.words import ENGLISH, language_code, word_cleaner
@@ -92,9 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(wrapped(f"splits: {origin}"))
     known = start.vocabulary.words if start else ()
     print(summarize(text, photos.files.keys(), folders, known))
-    is_told = split_files or captioned.split_of
-    at_random = "" if is_told else wrapped(f"warning: the splits are random: {LOOKED_FOR}")
-    for warning in filter(None, (at_random, warn_of_cleaning(text))):
+    if not split_files and not captioned.split_of:
+        what = "no file, column, key or folder tells others, as data/README.md has them"
+        print(wrapped(f"warning: the splits are random: {what}"), file=sys.stderr)
+    if warning := warn_of_cleaning(text):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     flags = f" --recipe recipes/own.toml --start-from {quoted(start.folder)}" if start else ""

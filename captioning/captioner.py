@@ -20,7 +20,7 @@ from captioning.photos.encoders import Encoder, encode_photos, has_package
 from captioning.photos.features import check_same_encoder, read_encoder_record
 from captioning.photos.reading import PhotoError
 from captioning.storage import Record, read_json, write_json
-from captioning.text.words import ENGLISH, as_sentence, join_words
+from captioning.text.words import ENGLISH, join_words, sentence_parts
 
 # Photos whose captions are decoded together, and then given to whoever waits for them.
 PHOTOS_TOGETHER = 24
@@ -59,7 +59,7 @@ class PhotoCaption:
     @property
     def sentence(self) -> str:
         """The text as people write it, such as `A dog runs through the snow.`, in its language."""
-        return as_sentence(self._words, self.language)
+        return "".join(map("".join, sentence_parts(self._words, self.language)))
 
     @property
     def _words(self) -> list[str]:

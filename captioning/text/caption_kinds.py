@@ -227,7 +227,6 @@ def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
     texts = find_texts(folder, photos)
     if len({*texts.values()}) < len(texts):
         raise KindError("has two texts of some photos, of which --captions FOLDER may name one")
-    endings = sorted({text.suffix.lower() for text in texts}) or _TEXTS
     rows = (
         # A photo's folder may tell its split.
         Row(f"{text.relative_to(folder)} line {number}", str(photo), line)
@@ -235,4 +234,4 @@ def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
         for number, line in enumerate(read_lines(text), start=1)
         if line.strip()
     )
-    return f"photos with a {' or '.join(endings)} each", rows
+    return "photos with a text each", rows

@@ -112,23 +112,20 @@ class CaptionedPhotos:
         name = re.sub(r"\.[0-9]+$", "", row.name)
         if (earlier := self.file_names.setdefault(photo, name)).lower() != name.lower():
             raise KindError(f"{place} names {row.name!r}, which has the photo id of {earlier!r}")
-        if row.split is not None or photo not in self.split_of:
-            split = self._split_of(row, path)
-            if split is None or self.split_of.setdefault(photo, split) != split:
-                rule = f"which must be one of {', '.join(SPLIT_NAMES)}, and the same in all rows"
-                raise KindError(f"{place} has {row.name!r} in the split {row.split!r:.40}, {rule}")
+        # Otherwise the names of the photo's folder and of the file, or of its folders, may tell.
+        if row.split is not None:
+            split = SPLIT_NAMES.get(row.split.strip().lower())
+        elif (split := self.split_of.get(photo)) is None:
+            split = split_told(Path(row.name).parent, self.data) or split_told(path, self.data)
+        if split is None or self.split_of.setdefault(photo, split) != split:
+            rule = f"which must be one of {', '.join(SPLIT_NAMES)}, and the same in all rows"
+            raise KindError(f"{place} has {row.name!r} in the split {row.split!r:.40}, {rule}")
         for text in texts:
             caption, is_joined, had_marks = plain_caption(text)
             self.captions.setdefault(photo, []).append(caption)
             self.joined += is_joined
             if had_marks:
                 self.counts["captions with marks such as <start>, which were dropped"] += 1
-
-    def _split_of(self, row: Row, path: Path) -> str | None:
-        """Returns what a row tells of its split, or else the names around it; "" is nothing."""
-        if row.split is not None:
-            return SPLIT_NAMES.get(row.split.strip().lower())
-        return split_told(Path(row.name).parent, self.data) or split_told(path, self.data)
 
 
 def read_captioned_photos(
@@ -155,9 +152,6 @@ def read_captioned_photos(
                 raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
-    if not found.captions:
-        names = " and ".join(map(str, files))
-        raise UserError(f"{names} holds no captions: put them there, then {command}")
     # Some that tell nothing, or no training photos, are no splits.
     if "train" not in found.split_of.values() or "" in found.split_of.values():
         found.split_of = {}

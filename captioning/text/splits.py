@@ -12,12 +12,6 @@ from captioning.text.caption_kinds import read_lines
 from captioning.text.caption_rows import SPLIT_NAMES
 from captioning.text.captions import CaptionedPhotos
 
-# What is said where nothing tells the splits.
-LOOKED_FOR = (
-    f"there is no {SPLITS['train']} or train.txt with the others, no column or key split, and no "
-    "folders or captions files named train, val and test"
-)
-
 
 def decide_splits(
     data: Path,
@@ -84,9 +78,9 @@ def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
             return found
         if len(found) > 1:
             raise UserError(
-                f"{folder} has {' and '.join(path.name for path in found.values())}, but no file "
-                "of the third split: put the names of its photos there, one a line, or remove "
-                f"both to have random splits, then run python prepare_text.py --data {quoted(data)}"
+                f"{folder} has {' and '.join(path.name for path in found.values())}, but not the "
+                "third: add it, or remove both, then run python prepare_text.py --data "
+                f"{quoted(data)}"
             )
     return {}
 

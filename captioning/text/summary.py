@@ -97,7 +97,7 @@ def check_photo_names(data: Path, names: Mapping[str, str], photos: PhotoNames) 
 
     `names` is photo id -> as the captions file has it.
     """
-    if photos.files and photos.files.keys().isdisjoint(names):
+    if names and photos.files and photos.files.keys().isdisjoint(names):
         file = min(photos.files)
         raise UserError(
             f"none of {counted(len(names), 'photo')} with captions has a file: the captions name "

@@ -108,9 +108,8 @@ def build_vocabulary(
     words = dict.fromkeys((*(known.words if known else ()), *common))
     if len(counts.keys() & words) == len(markers):
         raise UserError(
-            "no word of the training captions is left: run python prepare_text.py with less than "
-            f"--min-word-length {cleaning['min_word_length']} or --min-word-count {least}, or write"
-            " captions that have words"
+            "no word of the training captions is left: write captions that have words, or run "
+            "python prepare_text.py with a lower --min-word-length or --min-word-count"
         )
     longest = max(descriptions, key=len)
     if len(longest) > MAXIMUM_WORDS:

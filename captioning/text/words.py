@@ -207,8 +207,3 @@ def sentence_parts(words: Sequence[str], language: str = ENGLISH) -> list[tuple[
         signs = (sign for script, sign in _FULL_STOPS.items() if regex.match(script, letters[-1]))
         stop = rules.full_stop or next(signs, ".")
     return [*first, *parts[1:], (stop, "")]
-
-
-def as_sentence(words: Sequence[str], language: str = ENGLISH) -> str:
-    """Returns words as a sentence, its first letter in upper case, with its full stop."""
-    return "".join(chain.from_iterable(sentence_parts(words, language)))

@@ -137,7 +137,7 @@ def test_captions_that_lose_numbers_or_most_words_are_spoken_of(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--min-word-count", "2"], ["no word", "--min-word-count 2"]),
+        (["--min-word-count", "2"], ["no word", "lower --min-word-length or --min-word-count"]),
         (["--data", "nowhere"], ["is missing", "name.jpg#0<TAB>caption", "--captions"]),
         (["--photos", "nowhere"], ["nowhere is not a folder"]),
         (["--language", "french"], ["language as ISO 639 has it, such as en, fr or hi, got 'fren"]),

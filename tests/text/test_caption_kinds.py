@@ -189,10 +189,10 @@ KINDS = {
     "JSON Lines": ({"x.jsonl": lines(ONE_EACH)}, "JSON, photos in image", AT_RANDOM),
     "JSON Lines as JSON": ({"x.json": lines(ALL_OF_A_PHOTO)}, "photos in file_path", AT_RANDOM),
     "image folders": (IMAGE_FOLDERS, "JSON, photos in file_name", FROM_FILE),
-    "texts beside photos": (BESIDE, "photos with a .txt each", AT_RANDOM),
-    "texts in folders of splits": (FOLDERS, "photos with a .caption each", FROM_FILE),
-    "texts in a folder": (PARALLEL, "photos with a .txt each", AT_RANDOM),
-    "img2dataset": (IMG2DATASET, "photos with a .txt each", AT_RANDOM),
+    "texts beside photos": (BESIDE, "photos with a text each", AT_RANDOM),
+    "texts in folders of splits": (FOLDERS, "photos with a text each", FROM_FILE),
+    "texts in a folder": (PARALLEL, "photos with a text each", AT_RANDOM),
+    "img2dataset": (IMG2DATASET, "photos with a text each", AT_RANDOM),
 }
 FLAGS = {"columns by flag": ["--photo-column", "1", "--caption-column", "antwort"]}
 
@@ -210,7 +210,7 @@ def test_a_kind_is_told_and_read(kind, tmp_path, capsys):
     assert prepare(tmp_path, *FLAGS.get(kind, [])) == 0
     captured = capsys.readouterr()
     printed = " ".join(captured.out.split())
-    warning = "warning: the splits are random: there is no Flickr_8k.trainImages.txt or train.txt"
+    warning = "warning: the splits are random: no file, column, key or folder tells others"
     errors = " ".join(captured.err.split())
     assert errors.startswith(warning if origin == AT_RANDOM else "")
     assert errors.count("warning") == (origin == AT_RANDOM)

@@ -32,7 +32,7 @@ def splits_of(data, *flags):
         ({"test": "c.jpg\na.png"}, ["trainImages", "testImages", "share 1 photo,", "them 'a':"]),
         ({"dev": "x.jpg"}, ["devImages.txt names no photo that has captions"]),
         ({"dev": "a.jpg\ncaf\udce9.jpg"}, ["devImages.txt line 2 is not UTF-8"]),
-        ({"train": None}, ["devImages.txt and Flickr_8k.testImages.txt, but no", "remove both"]),
+        ({"train": None}, ["devImages.txt and Flickr_8k.testImages.txt, but not", "remove both"]),
     ],
 )
 def test_bad_splits_are_refused(tmp_path, capsys, splits, words):

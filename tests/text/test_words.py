@@ -3,9 +3,9 @@
 import pytest
 
 from captioning.text.words import (
-    as_sentence,
     join_words,
     numbers_in,
+    sentence_parts,
     word_cleaner,
     word_splitter,
 )
@@ -17,6 +17,10 @@ def clean(caption, min_word_length=2, language="en"):
 
 def split(caption, language="en"):
     return word_splitter(language)(caption)
+
+
+def as_sentence(words, language="en"):
+    return "".join(map("".join, sentence_parts(words, language)))
 
 
 # Caption, its clean words separated by "|", and its sentence, of each language.
