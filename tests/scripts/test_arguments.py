@@ -61,7 +61,6 @@ MISTAKES = [
     ("train", ["--model", "absent", "--resume"], "absent holds nothing to resume: run the same"),
     ("evaluate", ["--data", "absent"], "absent"),
     ("evaluate", ["--model", "absent"], "absent"),
-    ("evaluate", ["--models", "models", "--split", "dev"], "--split"),
     ("evaluate", ["--beam", "3", "-5"], "--beam"),
     ("generate", ["absent.jpg"], "absent.jpg does not exist"),
     ("generate", [], "name photos or folders"),
