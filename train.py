@@ -136,12 +136,11 @@ def train(this_run: Any) -> list[dict]:
     from captioning.network import reward, training
 
     state, after_epoch = this_run.checkpoint, training.AfterEpoch(this_run)
-    trainer = training.CaptionTrainer(this_run.model.captioner)
     try:
         if not training.is_trained(state.logs, this_run.settings):
-            training.train_on_captions(trainer, this_run, after_epoch)
+            training.train_on_captions(this_run, after_epoch)
         if this_run.settings.reward_epochs:
-            reward.fine_tune(trainer, this_run, after_epoch)
+            reward.fine_tune(this_run, after_epoch)
     except KeyboardInterrupt:
         if state.path.exists():
             print("\nto resume: run the same command with --resume", file=sys.stderr)

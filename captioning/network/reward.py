@@ -8,9 +8,9 @@ mean reward of the other samples of the same photo (Luo 2020, arXiv:2003.09971),
 expectation of the gradient as it is. Reference captions are trained on along with them, or the
 language would shrink to the phrases that score best.
 
-Three things differ from that gradient. A batch holds captions of like length and its loss is a mean
-over words, so the reward is normalized by the length of the caption. Captions are sampled without
-dropout and trained on with it. The samples of a round of photos serve several steps.
+Two things differ from that gradient. A batch holds captions of like length and its loss is a mean
+over words, so the reward is normalized by the length of the caption. The samples of a round of
+photos serve several steps.
 """
 
 import argparse
@@ -50,6 +50,17 @@ def advantages(rewards: np.ndarray) -> np.ndarray:
     samples = rewards.shape[1]
     others = (rewards.sum(axis=1, keepdims=True) - rewards) / (samples - 1)
     return rewards - others
+
+
+class RewardTrainer(CaptionTrainer):
+    """Trains a captioner without dropout, since it samples without dropout.
+
+    With it, the probabilities that are raised and lowered would be those of another network.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Runs the network as decoding does, whatever Keras asks for."""
+        return super().call(inputs, training=False, mask=mask)
 
 
 class CaptionSampler:
@@ -99,7 +110,7 @@ class CaptionSampler:
         return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards
 
 
-def fine_tune(trainer: CaptionTrainer, run: Run, after_epoch: AfterEpoch) -> None:
+def fine_tune(run: Run, after_epoch: AfterEpoch) -> None:
     """Trains a captioner by rewards, from the best model of its folder or from a checkpoint.
 
     The callback sees `reward`, the mean CIDEr-D of the sampled captions, and `val_cider_d`, that of
@@ -111,11 +122,11 @@ def fine_tune(trainer: CaptionTrainer, run: Run, after_epoch: AfterEpoch) -> Non
     model, settings, history = run.model, run.settings, run.checkpoint.logs
     training, validation = (CaptionSampler(after_epoch.decoder, split) for split in run.splits)
     steps = settings.reward_epochs * steps_of_epoch(len(training.split.photo_ids), settings)
+    trainer = RewardTrainer(model.captioner)
     compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
     if any(VALIDATION_CIDER in logs for logs in history):
         run.checkpoint.restore(trainer)
     else:
-        # With new states of dropout, which Keras draws from the seed of the run.
         best = load_model(run.checkpoint.path.parent).captioner
         for variable, value in zip(model.captioner.variables, best.variables, strict=True):
             variable.assign(value)

@@ -134,11 +134,9 @@ def plan_steps(options: argparse.Namespace, captions: int) -> None:
         )
 
 
-def train_on_captions(
-    trainer: CaptionTrainer, run: Run, after_epoch: keras.callbacks.Callback
-) -> None:
+def train_on_captions(run: Run, after_epoch: keras.callbacks.Callback) -> None:
     """Trains on the first split and validates on the second, from the start or a checkpoint."""
-    settings = run.settings
+    settings, trainer = run.settings, CaptionTrainer(run.model.captioner)
     training, validation = (
         CaptionBatches(split, settings.batch_size, settings.seed) for split in run.splits
     )

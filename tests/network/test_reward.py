@@ -10,8 +10,7 @@ from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
-from captioning.network.reward import CaptionSampler, advantages
-from captioning.network.training import CaptionTrainer
+from captioning.network.reward import CaptionSampler, RewardTrainer, advantages
 from captioning.scores.metrics import CiderD
 from captioning.text.vocabulary import Vocabulary
 
@@ -23,12 +22,11 @@ SETTINGS = Namespace(reward_samples=4, reward_photos=2, caption_share=0.5, batch
 
 @pytest.fixture(scope="module")
 def captioner():
-    """Returns a network without dropout whose probabilities differ from word to word and photo.
+    """Returns a network whose probabilities differ from word to word and photo.
 
     It never says padding or startseq, as decoding does not.
     """
-    dropout = dict.fromkeys(("photo_dropout", "word_dropout", "output_dropout"), 0.0)
-    captioner = build_captioner(VOCABULARY.size, 5, units=4, **dropout)
+    captioner = build_captioner(VOCABULARY.size, 5, units=4)
     generator = np.random.default_rng(3)
     weights = [generator.normal(size=weights.shape) for weights in captioner.get_weights()]
     weights[-1][[0, START]] = -30
@@ -132,7 +130,7 @@ def test_weighted_captions_have_the_gradient_of_the_expected_reward(captioner, s
     with_start = [[START, *caption] for caption in captions * 2]
     everything = CaptionedSplit(["one", "two"], [], sampler.split.features, with_start, rows)
     inputs, targets, sample_weight = CaptionBatches(everything, len(rows), 1, weights)[0]
-    trainer = CaptionTrainer(captioner)
+    trainer = RewardTrainer(captioner)
     trainer.compile(optimizer=keras.optimizers.SGD(1.0))
     trainer.train_on_batch(inputs, targets, sample_weight=sample_weight)
     after = captioner.get_weights()
