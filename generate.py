@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     limit_pixels(options.max_pixels)
     skipped, left_out = {}, Counter()
-    photos = expand_paths(options.photos, skipped, left_out)
+    photos = expand_paths(options.photos, left_out)
     captioner = load(parser, options)
     names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
     decoding = {name: getattr(options, name) for name in names}

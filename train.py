@@ -32,7 +32,7 @@ from captioning.network import model_folder
 from captioning.network.starting import read_start
 from captioning.photos.features import read_features
 from captioning.photos.lookalikes import notes_on_lookalikes
-from captioning.settings import SettingsParser, number_from, positive_integer, seed_number, share
+from captioning.settings import SettingsParser, number_from, seed_number, share
 from captioning.storage import digest_of_file, locked
 from captioning.text.vocabulary import read_prepared_text
 
@@ -125,7 +125,7 @@ def make_parser() -> SettingsParser:
     others = {"REWARD_SAMPLES": number_from(2), "SEED": seed_number}
     parser = SettingsParser(globals(), {**shares, **counts, **others})
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    count = {"type": lambda text: text if text == "all" else positive_integer(text), "default": 1}
+    count = {"type": lambda text: text if text == "all" else number_from(1)(text), "default": 1}
     text = "how many devices a batch is divided among, 1 by default, or all; with JAX alone"
     parser.add_argument("--devices", **count, metavar="N", help=text)
     return parser

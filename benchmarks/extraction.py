@@ -23,7 +23,7 @@ from captioning.files import PHOTOS
 from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder, encode_photos
 from captioning.photos.listing import find_photos
 from captioning.photos.reading import opened
-from captioning.settings import positive_integer
+from captioning.settings import number_from
 from prepare_photos import BATCH_SIZE
 
 DATA = Path("data/flickr8k")  # holds the folder photos
@@ -70,7 +70,7 @@ def parse_arguments(arguments=None):
         ("--photos", COUNT, "how many photos"),
         ("--batch-size", BATCH_SIZE, "photos that the network takes at once"),
     ):
-        parser.add_argument(flag, type=positive_integer, default=default, metavar="N", help=text)
+        parser.add_argument(flag, type=number_from(1), default=default, metavar="N", help=text)
     return parser.parse_args(arguments)
 
 

@@ -30,7 +30,7 @@ from captioning.photos.lookalikes import (
     hash_photo,
 )
 from captioning.photos.reading import opened, resized
-from captioning.settings import positive_integer
+from captioning.settings import number_from
 
 DATA = Path("data/flickr8k")  # holds the folder photos
 COUNT = 600  # photos
@@ -161,7 +161,7 @@ def main(arguments=None):
     parser = ArgumentParser(__doc__)
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the data folder")
     parser.add_argument(
-        "--photos", type=positive_integer, default=COUNT, metavar="N", help="how many photos"
+        "--photos", type=number_from(1), default=COUNT, metavar="N", help="how many photos"
     )
     options = parser.parse_args(arguments)
     paths = find_photos(options.data / PHOTOS)[: options.photos]

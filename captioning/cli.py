@@ -25,6 +25,8 @@ OUT_OF_MEMORY = (
     "there is too little memory: close other programs, or run it with a lower --batch-size or on "
     "fewer photos"
 )
+# Python's error, TensorFlow's, PyTorch's and JAX's.
+_MEMORY_ERRORS = re.compile("MemoryError|ResourceExhaustedError|RESOURCE_EXHAUSTED")
 
 # A file name may hold bytes that are no UTF-8, or characters that the terminal's encoding lacks;
 # files and output show them as \udc.. escapes.
@@ -153,7 +155,7 @@ def _remember_signals() -> list[int]:
 def _explain(error: BaseException) -> tuple[int, str]:
     """Returns the exit status for an error, and what is to be said of it on stderr."""
     # Short of memory, a library may seem to find a file damaged.
-    if _is_out_of_memory(error) or _is_out_of_memory(error.__cause__):
+    if _MEMORY_ERRORS.search(f"{error!r} {error.__cause__!r}"):
         return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
     if isinstance(error, UserError):
         return NOTHING_DONE, _sentence(str(error))
@@ -172,10 +174,3 @@ def _explain(error: BaseException) -> tuple[int, str]:
 
 def _sentence(text: str) -> str:
     return one_line(f"{Path(sys.argv[0]).name}: {text}")
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    # Each engine of Keras has an error of its own.
-    names = ("ResourceExhaustedError", "OutOfMemoryError")
-    is_of_engine = type(error).__name__ in names or "RESOURCE_EXHAUSTED" in str(error)
-    return isinstance(error, MemoryError) or is_of_engine

@@ -130,8 +130,3 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
-
-
-def read_recipe_of_model(folder: Path) -> dict[str, dict[str, Any]]:
-    """Reads the recipe that a model folder holds, which must be there."""
-    return read_toml(require(folder / RECIPE))

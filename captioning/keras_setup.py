@@ -49,10 +49,9 @@ try:
     import keras
 # What the settings of Keras can make it fail with, an engine that is not installed among it.
 except (AttributeError, ImportError, TypeError, ValueError) as error:
-    _settings = os.path.join(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json")
     raise UserError(
         f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
-        f"is installed, such as tensorflow, or remove {_settings}"
+        f"is installed, such as tensorflow, or remove ~/.keras/keras.json"
     ) from error
 finally:
     os.dup2(_standard_error, 2)
@@ -64,7 +63,6 @@ finally:
 
 # Whatever ~/.keras/keras.json says: photos are read, features compared and models saved this way.
 keras.config.set_floatx("float32")
-keras.config.set_dtype_policy("float32")
 keras.config.set_image_data_format("channels_last")
 keras.config.set_epsilon(1e-7)
 

@@ -67,8 +67,17 @@ class SettingsParser(ArgumentParser):
         return options
 
     def _read_recipe(self, path: Path) -> dict[str, Any]:
-        """Reads the settings of this script from a recipe, as if they were typed."""
-        table, flags = _read_table(path, self.table), []
+        """Reads the settings of this script from a recipe, as if they were typed.
+
+        `recipes/NAME` is found from any folder, also where the project is installed.
+        """
+        recipe = read_toml(of_project(path) if path.parent == Path("recipes") else path)
+        if unknown := recipe.keys() - {*SCRIPTS, MADE_WITH, self.table}:
+            raise UserError(
+                f"{path} has {min(unknown)} where a script's table is expected: its tables are "
+                f"named {', '.join(SCRIPTS)}"
+            )
+        table, flags = recipe.get(self.table, {}), []
         for name, value in table.items():
             if name not in self.constants:
                 raise UserError(
@@ -160,15 +169,12 @@ def path_ending(extension: str) -> Callable[[str], Path]:
     """
 
     def convert(text: str) -> Path:
-        if Path(text).suffix.lower() != extension:
-            expected = f"expected a file such as captions{extension}"
-            raise argparse.ArgumentTypeError(f"{expected}, got {text!r}")
-        return Path(text)
+        if Path(text).suffix.lower() == extension:
+            return Path(text)
+        raise argparse.ArgumentTypeError(f"expected a file such as x{extension}, got {text!r}")
 
     return convert
 
-
-positive_integer = number_from(1)
 
 # What every engine takes as a seed.
 seed_number = number_from(0, 2**31 - 1)
@@ -177,23 +183,9 @@ seed_number = number_from(0, 2**31 - 1)
 share = number_from(0.0, 0.99)
 
 _CONVERSIONS = {
-    int: (positive_integer, "N"),
+    int: (number_from(1), "N"),
     float: (number_from(0.0), "X"),
     str: (str, None),
     type(Path()): (Path, "DIR"),
     tuple: (Path, "PATH"),  # of a constant without a value, ()
 }
-
-
-def _read_table(path: Path, table: str) -> dict[str, Any]:
-    """Reads the table of a script from a recipe.
-
-    `recipes/NAME` is found from any folder, also where the project is installed.
-    """
-    recipe = read_toml(of_project(path) if path.parent == Path("recipes") else path)
-    if unknown := recipe.keys() - {*SCRIPTS, MADE_WITH, table}:
-        raise UserError(
-            f"{path} has {min(unknown)} where the table of a script is expected: its tables are "
-            f"named {', '.join(SCRIPTS)}"
-        )
-    return recipe.get(table, {})

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from captioning.cli import DONE, ArgumentParser, UserError, quoted, run
-from captioning.files import CAPTIONER, HISTORY, read_recipe_of_model
+from captioning.files import CAPTIONER, HISTORY, RECIPE, read_toml, require
 from captioning.storage import atomic_path
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from captioning.network.model_folder import load_model, save_model
 
     model = load_model(options.model)
-    recipe = read_recipe_of_model(options.model)
+    recipe = read_toml(require(options.model / RECIPE))
     for variable in model.captioner.variables:
         if variable.dtype == "float32":
             variable.assign(keras.ops.cast(keras.ops.cast(variable, "bfloat16"), "float32"))

@@ -251,7 +251,7 @@ def _check_archive(path: Path) -> None:
 def doubts_about(folder: Path) -> list[str]:
     """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
     doubts = []
-    recipe = files.read_recipe_of_model(folder) if (folder / RECIPE).is_file() else {}
+    recipe = files.read_toml(folder / RECIPE) if (folder / RECIPE).is_file() else {}
     if recipe.get(MADE_WITH, {}).get("painted_scenes"):
         scenes = "was trained on painted scenes and knows nothing else"
         doubts.append(f"{folder} {scenes}: its captions of photographs are wrong")

@@ -56,29 +56,28 @@ def write_photo_folders(data: Path, named: Sequence[Path]) -> None:
     write_json(data / PHOTO_FOLDERS, PhotoFolders(folders=texts))
 
 
-def find_photos(
-    folder: Path, skipped: dict[str, str] | None = None, left_out: Counter[str] | None = None
-) -> list[Path]:
+def find_photos(folder: Path, left_out: Counter[str] | None = None) -> list[Path]:
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
     Hidden files are ignored. Other files are left out, and counted in `left_out` by extension, as
-    are links to folders, which may lead in circles. The path of a folder that cannot be read is
-    added to `skipped` with the reason.
+    are links to folders, which may lead in circles.
     """
-    skipped = {} if skipped is None else skipped
-    left_out = Counter() if left_out is None else left_out
     found = []
-    for path in _walk(folder, skipped) if isinstance(folder, Path) else _list_address(folder):
+    for path in _walk(folder) if isinstance(folder, Path) else _list_address(folder):
         if is_photo_name(path.name):
             found.append(path)
-        else:
+        elif left_out is not None:
             left_out[path.suffix.lower()] += 1
     return sorted(found)
 
 
-def _walk(folder: Path, skipped: dict[str, str]) -> Iterator[Path]:
-    walked = os.walk(folder, onerror=lambda x: skipped.update({x.filename: x.strerror}))
-    for parent, folders, names in walked:
+def _walk(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        # Folders that were moved away may have their features here.
+        if isinstance(error, PermissionError):
+            raise error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         yield from (Path(parent, name) for name in names + links if not name.startswith("."))
@@ -104,9 +103,7 @@ def describe_left_out(left_out: Counter[str]) -> str:
     return f"left out: {', '.join(kinds)}" if counts else ""
 
 
-def expand_paths(
-    paths: Iterable[Path], skipped: dict[str, str], left_out: Counter[str]
-) -> list[Path]:
+def expand_paths(paths: Iterable[Path], left_out: Counter[str]) -> list[Path]:
     """Lists the photos that a user named, each once: photos, whatever their extension, and folders.
 
     Raises:
@@ -118,10 +115,10 @@ def expand_paths(
             raise UserError(f"{path} does not exist: name a photo, or a folder with photos")
         if isinstance(path, Path) and not path.is_dir():
             photos.append(path)
-        elif found := find_photos(path, skipped, left_out):
+        elif found := find_photos(path, left_out):
             photos += found
         else:
-            reason = skipped.get(str(path)) or describe_left_out(left_out) or "no files"
+            reason = describe_left_out(left_out) or "no files"
             raise UserError(f"{path} holds no photos ({reason}): name a folder with some")
     return list(dict.fromkeys(photos))
 
@@ -134,7 +131,7 @@ def list_photos(
     Features are found by the photo id alone, so that another photo of the same id is skipped.
     """
     photos: dict[str, Path] = {}
-    for photo, path in with_ids(expand_paths(folders, skipped, left_out)):
+    for photo, path in with_ids(expand_paths(folders, left_out)):
         kept = photos.setdefault(photo, path)
         if kept is not path:
             skipped[str(path)] = f"{kept} has the same photo id"

@@ -27,7 +27,7 @@ _MIRRORED_BITS = np.uint64(0x5555555555555555)
 # Each split with one whose photos were seen before: in training, or when settings were chosen.
 _COMPARED = (("dev", "train"), ("test", "train"), ("test", "dev"))
 
-# Pairs that are named; the rest are counted.
+# Pairs that are named.
 PAIRS_NAMED = 5
 
 
@@ -48,9 +48,8 @@ def differing_bits(photo: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     The words are those of `as_words`; returns (others,).
     """
-    differing = photo ^ others
-    mirrored = np.bitwise_count(differing ^ _MIRRORED_BITS).sum(axis=0, dtype=np.uint16)
-    return np.minimum(np.bitwise_count(differing).sum(axis=0, dtype=np.uint16), mirrored)
+    differing = np.stack([photo, photo ^ _MIRRORED_BITS]) ^ others
+    return np.bitwise_count(differing).sum(axis=1, dtype=np.uint16).min(axis=0)
 
 
 def find_lookalikes(
@@ -60,15 +59,13 @@ def find_lookalikes(
 
     Photos without a hash are passed over.
     """
-    known = [photo for photo in others if hashes.get(photo)]
-    words = as_words([hashes[photo] for photo in known])
-    found = {}
+    photos, known = ([x for x in group if hashes.get(x)] for group in (photos, others))
+    words, found = as_words([hashes[photo] for photo in known]), {}
     for photo in photos if known else ():
-        if digits := hashes.get(photo):
-            differing = differing_bits(as_words([digits]), words)
-            nearest = differing.argmin()
-            if differing[nearest] <= MOST_DIFFERING_BITS:
-                found[photo] = known[nearest]
+        differing = differing_bits(as_words([hashes[photo]]), words)
+        nearest = differing.argmin()
+        if differing[nearest] <= MOST_DIFFERING_BITS:
+            found[photo] = known[nearest]
     return found
 
 
@@ -80,22 +77,20 @@ def notes_on_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> list
         return []
     hashes = read_hashes(data)
     if not hashes:
+        remedy = f"run python prepare_photos.py --data {quoted(data)} again"
         return [
-            "photos that look alike could not be found, since there is no "
-            f"{data / FEATURES_CACHE}: run python prepare_photos.py --data {quoted(data)} again."
+            f"photos that look alike could not be found without {data / FEATURES_CACHE}: {remedy}."
         ]
     found = {pair: find_lookalikes(hashes, *(splits[split] for split in pair)) for pair in pairs}
     return [_note(data, *pair, alike) for pair, alike in found.items() if alike]
 
 
 def _note(data: Path, split: str, other: str, alike: Mapping[str, str]) -> str:
-    look = "looks like a photo" if len(alike) == 1 else "look like photos"
     named = [f"{one_line(photo)} like {one_line(alike[photo])}" for photo in alike]
-    if len(named) > PAIRS_NAMED:
-        named[PAIRS_NAMED:] = [f"and {len(named) - PAIRS_NAMED:,d} more"]
+    more = ", …" if len(named) > PAIRS_NAMED else ""
     return (
-        f"warning: {counted(len(alike), 'photo')} of the {split} split {look} of the {other} split "
-        f"({', '.join(named)}): a model scores too high on what it has seen. Remove one photo of "
-        "each pair from its split, or move it to the other, then run python prepare_text.py "
-        f"--data {quoted(data)}, train.py and evaluate.py."
+        f"warning: {counted(len(alike), 'photo')} of the {split} split and some of the {other} "
+        f"split look alike ({', '.join(named[:PAIRS_NAMED])}{more}): a model scores too high on "
+        "what it has seen. Remove one photo of each pair from its split, or move it to the other, "
+        f"then run python prepare_text.py --data {quoted(data)}, train.py and evaluate.py."
     )

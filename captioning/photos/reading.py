@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import functools
 import io
-import math
 import os
 import stat
 import threading
@@ -12,26 +11,19 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from captioning.cli import one_line
 
-if TYPE_CHECKING:
-    from upath import UPath
-
-# A file, one at an address such as s3://…, the bytes of one, or an image that is open already.
-Photo = Union[Path, "UPath", io.BytesIO, Image.Image]
+# A file, or one at an address such as s3://…, for which a UPath stands; the bytes of one, or an
+# image that is open already.
+Photo = Path | io.BytesIO | Image.Image
 
 # Formats of photos. Others are refused, since some of Pillow's readers start another program (EPS)
 # or open what is inside a file whatever that is (IPTC).
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-
-# Pixels that no side of a photo exceeds: resizing costs memory by the side, whatever the number of
-# pixels. A panorama of as many pixels as are allowed by default may be 110 times as long as high.
-LONGEST_SIDE = 100_000
 
 # Of photos with more pixels one is decoded at a time, whatever the number of threads.
 LARGE_PHOTO = 40_000_000
@@ -111,16 +103,19 @@ def opened(photo: Photo, least_side: int = 0) -> Iterator[Image.Image]:
 
     Raises:
         PhotoError: if it cannot be read, or if it claims more pixels than the limit, by default
-            Pillow's, or a longer side than `LONGEST_SIDE`, since they could fill the memory.
+            Pillow's, since they could fill the memory.
     """
     _load_readers()
     with contextlib.ExitStack() as stack:
         try:
             image = stack.enter_context(_image_of(photo))
-            _check_size(image)
+            pixels = image.width * image.height
+            if pixels > Image.MAX_IMAGE_PIXELS:
+                # Pillow itself refuses what has twice as many.
+                raise Image.DecompressionBombError
             # An image may be listed twice, and two threads must not read its file at once.
             is_open = image is photo
-            if is_open or image.width * image.height > LARGE_PHOTO:
+            if is_open or pixels > LARGE_PHOTO:
                 stack.enter_context(_ONE_AT_A_TIME)
                 stack.callback(_return_freed_memory)
             image = stack.enter_context(contextlib.closing(image.copy() if is_open else image))
@@ -141,9 +136,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         scripts = "prepare_photos.py and generate.py have --max-pixels to raise that"
         return f"it has more than {Image.MAX_IMAGE_PIXELS:,d} pixels: {scripts}"
-    if isinstance(error, FileNotFoundError):
-        # That of an address says nothing but the address.
-        return "No such file or directory"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return one_line(" ".join(words.split()))
 
@@ -166,14 +158,6 @@ def _image_of(photo: Photo) -> contextlib.AbstractContextManager[Image.Image]:
     file = photo if is_local else io.BytesIO(photo.read_bytes())
     # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
     return Image.open(file, formats=[kind for kind in FORMATS if kind in Image.ID])
-
-
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-        # Pillow itself refuses what has twice as many.
-        raise Image.DecompressionBombError
-    if not 1 <= min(image.size) <= max(image.size) <= LONGEST_SIDE:
-        raise PhotoError(f"each side must have 1 to {LONGEST_SIDE:,d} pixels")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from captioning.cli import UserError, counted, line_width, one_line, wrapped
-from captioning.files import SCORES, read_recipe_of_model
+from captioning.files import RECIPE, SCORES, read_toml, require
 from captioning.scores import scoring
 from captioning.scores.scoring import CLASSIC, CONSENSUS, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
 from captioning.storage import read_json
@@ -161,7 +161,7 @@ def print_models(folders: Sequence[Path]) -> bool:
 
 def _read_model(folder: Path) -> dict[tuple[str, str], str]:
     """Returns (group, column) -> cell of a model's row in the table."""
-    recipe = read_recipe_of_model(folder)
+    recipe = read_toml(require(folder / RECIPE))
     scores = read_json(folder / SCORES, scoring.Scores)
     row = {("scored on", name): one_line(str(getattr(scores, name))) for name in SCORED_ON}
     for title in (title for title in scores.results if title not in ROWS_EXPLAINED):

@@ -20,7 +20,7 @@ from support import (
 )
 
 from captioning.cli import UserError
-from captioning.files import read_recipe_of_model
+from captioning.files import RECIPE, read_toml
 from captioning.keras_setup import keras
 from captioning.network.model_folder import (
     SavedModel,
@@ -74,7 +74,7 @@ def folder(earlier, tmp_path):
 def is_new(folder, models):
     """Loads a model, checks that all of it is the earlier one or the new one, and says which."""
     found = load_model(folder)
-    seed = read_recipe_of_model(folder)["train"]["seed"]
+    seed = read_toml(folder / RECIPE)["train"]["seed"]
     assert found.vocabulary == models[seed].vocabulary
     assert found.training_photos == {"": (str(seed),)}
     pairs = zip(found.captioner.weights, models[seed].captioner.weights, strict=True)

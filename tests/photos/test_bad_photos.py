@@ -53,7 +53,6 @@ LIMIT = (
     "it has more than 89,478,485 pixels: prepare_photos.py and generate.py have --max-pixels to "
     "raise that"
 )
-SIDES = "each side must have 1 to 100,000 pixels"
 NO_PHOTO = "cannot identify image file"
 
 # What a file holds, and what is said of it.
@@ -69,8 +68,6 @@ BAD = {
     "short.jpg": (saved("JPEG")[:2000], "truncated"),
     "large.png": (png_that_claims(10_000, 10_000), LIMIT),
     "huge.png": (png_that_claims(20_000, 20_000), LIMIT),
-    "thin.png": (png_that_claims(1, 100_001), SIDES),
-    "long.png": (png_that_claims(100_001, 800), SIDES),
     "large too.heic": (heic_that_claims(10_000, 10_000), LIMIT),
     "huge too.heic": (heic_that_claims(20_000, 20_000), LIMIT),
     "no pixels.heic": (heic_that_claims(0, 0), ""),
@@ -127,8 +124,6 @@ def test_open_images_that_cannot_be_read_say_why(monkeypatch):
         pytest.raises(PhotoError, match="truncated"),
     ):
         read_photo(image, SIZE)
-    with pytest.raises(PhotoError, match=SIDES):
-        read_photo(Image.new("RGB", (0, 0)), SIZE)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
     with pytest.raises(PhotoError, match="more than 4,095 pixels"):
         read_photo(Image.new("RGB", (64, 64)), SIZE)

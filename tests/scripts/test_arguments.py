@@ -64,9 +64,9 @@ MISTAKES = [
     ("evaluate", ["--beam", "3", "-5"], "--beam"),
     ("generate", ["absent.jpg"], "absent.jpg does not exist"),
     ("generate", [], "name photos or folders"),
-    ("generate", ["data", "--csv", "data"], "a file such as captions.csv"),
-    ("generate", ["data", "--csv", "photo.png"], "captions.csv, got"),
-    ("generate", ["data", "--html", "-"], "expected a file such as captions.html, got '-'"),
+    ("generate", ["data", "--csv", "data"], "a file such as x.csv"),
+    ("generate", ["data", "--csv", "photo.png"], "x.csv, got"),
+    ("generate", ["data", "--html", "-"], "expected a file such as x.html, got '-'"),
     ("generate", ["--serve", "data"], "or --serve without any"),
     # The flag takes the only photo for its value.
     ("generate", ["--weights", "a file"], "name photos or folders"),
