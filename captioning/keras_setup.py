@@ -51,7 +51,7 @@ try:
 except (AttributeError, ImportError, TypeError, ValueError) as error:
     raise UserError(
         f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
-        f"is installed, such as tensorflow, or remove ~/.keras/keras.json"
+        "is installed, such as tensorflow, or remove ~/.keras/keras.json"
     ) from error
 finally:
     os.dup2(_standard_error, 2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from captioning import files
 from captioning.cli import UserError, quoted
-from captioning.files import ENCODER_RECORD, VOCABULARY
+from captioning.files import ENCODER_RECORD, RECIPE, VOCABULARY
 from captioning.network.model_folder import finish_replacing, load_model
 from captioning.photos.features import EncoderRecord, check_same_encoder, read_encoder_record
 from captioning.storage import read_json
@@ -51,7 +51,7 @@ class Start:
                 f"python prepare_text.py {flags} first"
             )
         if "units" not in options.replaced:
-            settings = files.read_recipe_of_model(self.folder).get("train", {})
+            settings = files.read_toml(files.require(self.folder / RECIPE)).get("train", {})
             options.units = settings.get("units", options.units)
 
     def carry_over(self, captioner: "keras.Model") -> dict[str, tuple[str, ...]]:
