@@ -152,7 +152,8 @@ def read_captioned_photos(
                 raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
             raise UserError(f"{path} {error}: correct it, then {command}") from error
-    # Some that tell nothing, or no training photos, are no splits.
-    if "train" not in found.split_of.values() or "" in found.split_of.values():
+    # One alone, some photos that have none, or none for training, are no splits.
+    told = {*found.split_of.values()}
+    if len(told) < 2 or "" in told or "train" not in told:
         found.split_of = {}
     return found

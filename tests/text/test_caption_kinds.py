@@ -168,7 +168,7 @@ KINDS = {
     "Kaggle's Flickr30k": (BARS_FILES, "CSV with bars, photos in image_name", AT_RANDOM),
     "Karpathy": ({"dataset_flickr8k.json": karpathy()}, "JSON, photos in filename", FROM_FILE),
     "COCO": (COCO_FILES, "JSON, photos in file_name", f"{FROM_FILE}; test at random"),
-    "VizWiz": (VIZWIZ, "captions in caption, 1 rejected", f"{FROM_FILE}; dev and test at random"),
+    "VizWiz": (VIZWIZ, "captions in caption, 1 rejected", AT_RANDOM),
     "CSV with splits": ({"mine.csv": WITH_SPLITS}, "CSV, photos in File_Name", FROM_FILE),
     "a table a split": (TABLES, "CSV, photos in image", FROM_FILE),
     "TSV without a header": ({"mine.tsv": TSV}, "TSV, photos in column 2", AT_RANDOM),
@@ -223,7 +223,6 @@ def test_a_kind_is_told_and_read(kind, tmp_path, capsys):
     for file_name, split in SPLIT_OF.items() if origin is not AT_RANDOM else ():
         # COCO's validation photos are halved, into dev and test.
         expected = {"dev", "test"} if kind == "COCO" and split != "train" else {split}
-        expected |= set(SPLITS) if kind == "VizWiz" else set()
         assert told[Path(file_name).stem] in expected
 
 

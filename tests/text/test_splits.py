@@ -104,7 +104,8 @@ def test_three_photos_can_be_split_but_not_fewer(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("named", "sizes", "origin"),
     [
-        (["train"] * 20, [16, 2, 2], "from the captions file; dev and test at random"),
+        # One alone splits nothing.
+        (["train"] * 20, [16, 2, 2], "dev and test at random"),
         (["train"] * 15 + ["test"] * 5, [14, 1, 5], "from the captions file; dev at random"),
         # Half of the validation photos.
         (["train"] * 16 + ["val"] * 4, [16, 2, 2], "from the captions file; test at random"),
