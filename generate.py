@@ -1,9 +1,9 @@
 """Captions any photo: a line each, path<TAB>caption.
 
     python generate.py dog.jpg holiday/
-    python generate.py holiday/ --csv captions.csv --html captions.html
-    python generate.py dog.jpg --model models/one models/two
-    python generate.py holiday/ --json
+    python generate.py holiday/ --csv captions.csv --txt
+    python generate.py holiday/ --html captions.html --model models/one models/two
+    python generate.py dog.jpg --json --count 3
     python generate.py --serve
 
 Without --model it takes models/flickr8k, or else what comes with the project:
@@ -15,11 +15,13 @@ Reads   the photos that are given, and those in the folders that are given
 Writes  the lines on standard output; at a terminal a ? follows captions that
         the model is unsure of. With --json a JSON object a line, with the
         confidence (the geometric mean of the probabilities of the words) or the
-        error; with --csv a table; with --html a page with the photos. With
-        --serve nothing: it opens a page in the browser to drop photos on.
-Takes   ten seconds or more to load the networks, then on two cores about 3
-        photos a second with the model that comes with the project, 17 with the
-        smaller one, 5 with VGG16.
+        error. With --csv a table, which the same command goes on with, captioning
+        what is new, changed or failed. With --txt photo.txt beside each photo,
+        never over a person's. With --html a page, for which all are captioned.
+        With --serve nothing: it opens a page to drop photos on.
+Takes   ten seconds or more to load, then on two cores about 3 photos a second
+        with the model that comes with the project, 17 with its smaller one, 5
+        with VGG16.
 """
 
 import argparse
@@ -34,7 +36,6 @@ from typing import Any
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
 from captioning.network.model_folder import finish_replacing
 from captioning.settings import SettingsParser, number_from, path_ending
-from captioning.storage import write_table
 
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
@@ -42,6 +43,7 @@ MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 # How captions are decoded and written.
 BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
+COUNT = 1  # captions of each photo, best first; at most the beam's width
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 SENTENCES = False  # captions begin in upper case and end in a full stop, as on the pages always
@@ -53,7 +55,7 @@ PORT = 8000  # 0 takes any that is free
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Loads model and encoder, prints a caption for each photo, writes table and page."""
+    """Loads model and encoder, prints and writes a caption for each photo."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
     if "model" not in options.replaced and not finish_replacing(MODEL[0]).is_file():
@@ -62,10 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # --model takes all that follows it.
         options.photos = [x for x in options.model[1:] if not finish_replacing(x).is_file()]
         options.model = tuple(path for path in options.model if path not in options.photos)
-    if bool(options.photos) == options.serve:
-        raise UserError("name photos or folders, or --serve without any")
-    if options.serve and (options.csv or options.html or options.json):
-        raise UserError("--serve writes nothing: leave out --csv, --html and --json")
+    writes = options.csv or options.txt or options.html or options.json
+    if bool(options.photos) == options.serve or (options.serve and writes):
+        raise UserError("name photos or folders, or --serve without any, which writes no files")
+    if options.count > options.beam:
+        raise UserError(f"--count {options.count} needs a --beam as wide, not {options.beam}")
 
     # What is slow to load is imported where it is used: nobody should wait for it to read --help.
     from captioning.photos.listing import describe_left_out, expand_paths
@@ -75,27 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped, left_out = {}, Counter()
     photos = expand_paths(options.photos, left_out)
     captioner = load(parser, options)
-    names = ("beam", "consensus", "no_repeat_ngram_size", "batch_size")
-    decoding = {name: getattr(options, name) for name in names}
+    from captioning.caption_files import caption_photos, decoding_of
+
     if options.serve:
         from captioning.pages import server
 
-        server.serve(captioner, options.host, options.port, **decoding)
+        server.serve(captioner, options.host, options.port, **decoding_of(options))
         return DONE
-    captions = print_captions(captioner.caption_all(photos, **decoding), options, skipped)
+    captions = print_captions(caption_photos(captioner, photos, options), options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
     if left_out:
         print(describe_left_out(left_out), file=sys.stderr)
-    if not captions:
+    if not set(photos) - skipped.keys():
         raise UserError("none of the photos can be read")
     if options.html:
-        from captioning.pages import page, results
-        from captioning.scores.scoring import title_of
+        from captioning.pages.results import write_captions_page
 
-        title = title_of(options.beam, consensus=options.consensus)
-        page.write_page(options.html, results.make_captions_page(captions, skipped, title))
-        print(f"wrote {options.html}", file=sys.stderr)
+        decoding = {"beam": options.beam, "consensus": options.consensus}
+        write_captions_page(options.html, captions, skipped, **decoding)
     return DONE_IN_PART if skipped else DONE
 
 
@@ -106,7 +107,8 @@ def make_parser() -> SettingsParser:
     add, table, page = parser.add_argument, path_ending(".csv"), path_ending(".html")
     add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")
     add("--json", action="store_true", help="print a JSON object a line")
-    add("--csv", type=table, metavar="FILE", help="write a table there")
+    add("--csv", type=table, metavar="FILE", help="write a table there, or go on with it")
+    add("--txt", action="store_true", help="write photo.txt beside each photo")
     add("--html", type=page, metavar="FILE", help="write a page to look at there")
     add("--serve", action="store_true", help="open a page in the browser to drop photos on")
     weights = "the encoder's weights, where they are no longer at the place that MODEL names"
@@ -130,34 +132,25 @@ def load(parser: SettingsParser, options: argparse.Namespace) -> Any:
 
 
 def print_captions(
-    results: Iterable[tuple[Path, Any]], options: argparse.Namespace, skipped: dict[Any, str]
+    results: Iterable[tuple[Path, Any, Any]], options: argparse.Namespace, skipped: dict[Any, str]
 ) -> dict[Path, Any]:
-    """Prints and returns what is captioned, adds the rest to `skipped`, and writes the table."""
+    """Prints and returns what is captioned, and adds the rest to `skipped`."""
     from tqdm import tqdm
 
-    captions, rows = {}, []
-    for path, result in results:
-        row = {"photo": str(path)}
-        if isinstance(result, Exception):
-            skipped[path] = row["error"] = str(result)
+    captions = {}
+    for path, result, row in results:
+        if "error" in row:
+            skipped[path] = row["error"]
         else:
             captions[path] = result
-            row["caption"] = result.sentence if options.sentences else result.text
-            row["confidence"] = round(result.confidence, 4)
-            row["unsure"] = result.is_unsure
-            rows.append(row)
         # Above the progress bar; a pipe would hold it back.
         if options.json:
             tqdm.write(json.dumps(row))
         elif path in captions:
-            mark = "  ?" if result.is_unsure and sys.stdout.isatty() else ""
-            tqdm.write(f"{one_line(row['photo'])}\t{one_line(row['caption'])}{mark}")
+            for each in row.get("captions", [row]):
+                mark = "  ?" if each["unsure"] and sys.stdout.isatty() else ""
+                tqdm.write(f"{one_line(row['photo'])}\t{one_line(each['caption'])}{mark}")
         sys.stdout.flush()
-    if options.csv and rows:
-        import pandas as pd
-
-        write_table(options.csv, pd.DataFrame(rows))
-        print(f"wrote {options.csv}", file=sys.stderr)
     return captions
 
 

@@ -4,8 +4,8 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +50,7 @@ class PhotoCaption:
     tokens: tuple[decoding.TokenProbability, ...]  # its words, and the end token where it has one
     language: str = ENGLISH  # code of the language
     unsure_below: float = 0  # of the confidence
+    others: "tuple[PhotoCaption, ...]" = ()  # the next best captions of the photo, if asked for
 
     @property
     def text(self) -> str:
@@ -97,15 +98,21 @@ class Captioner:
         self._decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
 
     def caption(
-        self, photos: Photo | Sequence[Photo], *, confidence: bool = False, **options: int
-    ) -> str | PhotoCaption | list[str] | list[PhotoCaption]:
+        self,
+        photos: Photo | Sequence[Photo],
+        *,
+        confidence: bool = False,
+        count: int | None = None,
+        **options: int,
+    ) -> str | PhotoCaption | list:
         """Captions a photo, or a list of photos.
 
         A photo is a path, the bytes of a file or a `BytesIO` of them, a PIL image, or a NumPy array
         (height, width, 3) of red, green and blue, uint8.
 
-        Returns the text of each caption, or with `confidence` a `PhotoCaption`; `options` are
-        `beam`, `consensus` and `no_repeat_ngram_size`, as in `caption_all`.
+        Returns the text of each caption, or with `confidence` a `PhotoCaption`; with `count` a list
+        of the best ones of each photo, the best first. `options` are `beam`, `consensus` and
+        `no_repeat_ngram_size`, as in `caption_all`.
 
         Raises:
             PhotoError: if a photo cannot be read.
@@ -117,10 +124,12 @@ class Captioner:
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         captions = []
-        for photo, result in self.caption_all(given, **options):
+        wanted = 1 if count is None else count
+        for photo, result in self.caption_all(given, count=wanted, **options):
             if isinstance(result, PhotoError):
                 raise PhotoError(f"{photo} cannot be read: {result}") from result
-            captions.append(result if confidence else result.text)
+            best = [x if confidence else x.text for x in (result, *result.others)]
+            captions.append(best[0] if count is None else best)
         return captions[0] if is_alone else captions
 
     def caption_all(
@@ -129,6 +138,7 @@ class Captioner:
         *,
         beam: int = 3,
         consensus: bool = False,
+        count: int = 1,
         no_repeat_ngram_size: int = 0,
         batch_size: int = 6,
     ) -> Iterator[tuple[Path | Image.Image, PhotoCaption | PhotoError]]:
@@ -136,11 +146,13 @@ class Captioner:
 
         A few are captioned at a time, so that the first captions need not wait for the last
         photos. `beam` is the beam width, 1 for greedy, and `consensus` takes the beam's caption
-        that is most like its others. `batch_size` photos are encoded at once; more need more memory
-        and gain little.
+        that is most like its others. A caption has up to `count` - 1 `others`, the next best of the
+        beam. `batch_size` photos are encoded at once; more need more memory and gain little.
         """
         if beam < 1:
             raise ValueError(f"expected a beam width of at least 1, got {beam}")
+        if not 1 <= count <= beam:
+            raise ValueError(f"expected a count from 1 to the beam width, {beam}, got {count}")
         if os.getpid() != self._process:
             raise RuntimeError(
                 "the captioner was loaded before this process was forked, and would wait for ever "
@@ -149,15 +161,29 @@ class Captioner:
         photos = [_opened(photo) for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
-        decode = self._decoder.consensus if consensus else self._decoder.beam
-        language = self.model.vocabulary.language
+        ban = {"no_repeat_ngram_size": no_repeat_ngram_size}
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
             features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
-            token_ids = decode(features, beam, no_repeat_ngram_size=no_repeat_ngram_size)
-            tokens = self._decoder.token_probabilities(features, token_ids)
-            captions = (PhotoCaption(x, language, self.unsure_below) for x in tokens)
+            found = self._decoder.finished_captions(features, beam, **ban)
+            if consensus:
+                found = map(self._decoder.by_consensus, found)
+            captions = iter(self._make_captions(features, [best[:count] for best in found]))
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
+
+    def _make_captions(
+        self, features: np.ndarray, found: list[list[list[int]]]
+    ) -> list[PhotoCaption]:
+        """Makes a caption of the best token ids of each photo, with the rest as its others."""
+        flat = list(chain.from_iterable(found))
+        features = features.repeat([len(best) for best in found], axis=0)
+        tokens = iter(self._decoder.token_probabilities(features, flat))
+        made = []
+        for best in found:
+            details = self.model.vocabulary.language, self.unsure_below
+            first, *others = (PhotoCaption(x, *details) for x in islice(tokens, len(best)))
+            made.append(replace(first, others=tuple(others)))
+        return made
 
 
 def _opened(photo: Photo) -> Path | io.BytesIO | Image.Image:

@@ -40,17 +40,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".partial-{path.name}")
     partial.unlink(missing_ok=True)
     try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with _named(path):
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Gives an error the name of a file if it has none, as that of a full disk."""
+    try:
+        yield
     except OSError as error:
-        # A full disk names no file.
         if error.filename is None:
             error.filename = str(path)
         raise
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Adds to the end of a text file, and flushes it to the disk; it need not be there."""
+    with _named(path), open(path, "a", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def digest_of_file(path: Path) -> str:

@@ -7,11 +7,24 @@ from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 from PIL import Image
-from support import PhotoBench, make_prepared_data, run_script, write_tiny_data
+from support import (
+    TRAINED_RECORD,
+    VOCABULARY,
+    PhotoBench,
+    TrainedStandIn,
+    make_prepared_data,
+    random_captioner,
+    run_script,
+    write_tiny_data,
+)
 
 # Loaded before the first test, so that no script says in what a test captures that it loads it.
 import captioning.keras_setup  # noqa: F401
+import generate
+from captioning.cli import run
+from captioning.network.model_folder import SavedModel, save_model
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +94,37 @@ def photo(tmp_path):
     path = tmp_path / "red.png"
     Image.new("RGB", (60, 40), (200, 0, 0)).save(path)
     return path
+
+
+CHINESE = ("犬", "startseq", "跑", "雪", "endseq", "在", "里")
+VOCABULARIES = {
+    "english": VOCABULARY,
+    "chinese": replace(VOCABULARY, words=CHINESE, cleaning={"language": "zh"}),
+    "painted": VOCABULARY,
+}
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Gives a folder with models of two languages, and one of painted scenes."""
+    folder = tmp_path_factory.mktemp("models")
+    model = random_captioner(3, scale=1, length=TRAINED_RECORD.length)
+    for name, vocabulary in VOCABULARIES.items():
+        saved = SavedModel(model, vocabulary, TRAINED_RECORD)
+        save_model(folder / name, saved, {"made_with": {"painted_scenes": name == "painted"}})
+    return folder
+
+
+@pytest.fixture
+def run_generate(tmp_path, monkeypatch, capsys):
+    """Gives a function that runs generate.py in an empty folder, and returns what it prints."""
+    monkeypatch.setattr("captioning.captioner.Encoder", TrainedStandIn)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run_in_process(*arguments):
+        capsys.readouterr()
+        status = run(generate.main, [str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run_in_process

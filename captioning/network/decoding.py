@@ -69,13 +69,8 @@ class CaptionDecoder:
         finished = self.finished_captions(features, beam_width, **options)
         return [captions[0] for captions in finished]
 
-    def consensus(self, features: np.ndarray, beam_width: int, **options: int) -> list[list[int]]:
-        """Takes, of the captions that `finished_captions` finds, the one most like the others."""
-        finished = self.finished_captions(features, beam_width, **options)
-        return [self.choose_by_consensus(captions) for captions in finished]
-
-    def choose_by_consensus(self, captions: list[list[int]]) -> list[int]:
-        """Returns the one of the captions of a photo that is most like the others.
+    def by_consensus(self, captions: list[list[int]]) -> list[list[int]]:
+        """Sorts the captions that `finished_captions` finds of a photo, most like the others first.
 
         This is decoding for minimum Bayes risk (Kumar and Byrne 2004), where every caption counts
         the same and CIDEr-D without weights tells how much two are alike: see `metrics.consensus`.
@@ -83,7 +78,8 @@ class CaptionDecoder:
         # Imported here because NLTK loads slowly and only consensus needs it.
         from captioning.scores.metrics import consensus
 
-        return captions[consensus([self.vocabulary.detokenize(caption) for caption in captions])]
+        ranks = consensus([self.vocabulary.detokenize(caption) for caption in captions])
+        return [captions[index] for index in ranks]
 
     def finished_captions(
         self, features: np.ndarray, beam_width: int, *, no_repeat_ngram_size: int = 0

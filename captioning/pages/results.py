@@ -1,5 +1,6 @@
 """What stands on a page of results: an evaluated split with its scores, or captioned photos."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from captioning.captioner import PhotoCaption
 from captioning.cli import counted
 from captioning.files import CURVES, RECIPE
 from captioning.network.decoding import TokenProbability
-from captioning.pages.page import Caption, Card, Page, Section
+from captioning.pages.page import Caption, Card, Page, Section, write_page
 from captioning.photos.listing import PhotoNames
 from captioning.scores import report, scoring
 
@@ -73,12 +74,17 @@ def _left_out(reasons: Mapping[Path | str, object]) -> list[Section]:
     return [Section(f"{counted(len(notes), 'photo')} left out", notes=notes)] if notes else []
 
 
-def make_captions_page(
-    captions: Mapping[Path, PhotoCaption], skipped: Mapping[Path | str, object], decoding: str
-) -> Page:
-    """Puts the page of captioned photos together; `skipped` says why a photo has no caption."""
+def write_captions_page(
+    path: Path,
+    captions: Mapping[Path, PhotoCaption],
+    skipped: Mapping[Path | str, object],
+    *,
+    beam: int,
+    consensus: bool,
+) -> None:
+    """Writes the page of captioned photos, and says so; `skipped` says why one has no caption."""
     names = Counter(photo.name for photo in captions)
-    cards = []
+    cards, decoding = [], scoring.title_of(beam, consensus=consensus)
     for photo, caption in captions.items():
         # Folders are shown where names repeat.
         title = photo.name if names[photo.name] == 1 else str(photo)
@@ -86,4 +92,6 @@ def make_captions_page(
         cards.append(Card(title, photo, (shown,)))
     # They are all by one model.
     (language,) = {caption.language for caption in captions.values()}
-    return Page(f"Captions of {counted(len(cards), 'photo')}", cards, _left_out(skipped), language)
+    title = f"Captions of {counted(len(cards), 'photo')}"
+    write_page(path, Page(title, cards, _left_out(skipped), language))
+    print(f"wrote {path}", file=sys.stderr)

@@ -16,7 +16,7 @@ import numpy as np
 
 from captioning.cli import UserError, quoted
 from captioning.files import FEATURES_CACHE
-from captioning.photos import features
+from captioning.photos import features, listing
 from captioning.photos.features import EncoderRecord, SkippedPhoto
 from captioning.photos.reading import PhotoError
 
@@ -50,7 +50,7 @@ class FeatureCache:
                 unreadable.add(os.fsdecode(photo))
             else:
                 self.earlier[os.fsdecode(photo)] = made_of
-        self._made_of = {photo: _made_of(path) for photo, path in photos.items()}
+        self._made_of = {photo: listing.made_of(path) for photo, path in photos.items()}
         self.encoded = dict(self.earlier.items() & self._made_of.items())
         # Those that could not be read are tried again after the others, which so make the batches
         # of an undisturbed run.
@@ -128,17 +128,6 @@ def read_hashes(data: Path) -> dict[str, str]:
     with connected(data) as connection:
         rows = connection.execute("SELECT id, hash FROM photos WHERE features IS NOT NULL")
         return {os.fsdecode(photo): digits for photo, digits in rows}
-
-
-def _made_of(path: Path) -> str:
-    """Returns the size and time of a file, or what else tells that it has changed."""
-    try:
-        if not isinstance(path, Path):
-            return path.fs.ukey(path.path)
-        status = path.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _crc(photo: bytes, made_of: str, digits: str, row: bytes | None) -> int:

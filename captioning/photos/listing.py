@@ -157,6 +157,17 @@ def _is_another(path: Path, first: Path) -> bool:
     return is_told and not filecmp.cmp(path, first, shallow=False)
 
 
+def made_of(path: Path) -> str:
+    """Returns the size and time of a file, or what else tells that it has changed."""
+    try:
+        if not isinstance(path, Path):
+            return path.fs.ukey(path.path)
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 class PhotoNames:
     """The photos of a data set, which names in captions files and split files may mean."""
 

@@ -138,18 +138,18 @@ class CiderD:
         return 100 * CIDER_FACTOR * scores
 
 
-def consensus(captions: Captions) -> int:
-    """Returns which of the captions of one photo is most like the others, the first where several.
+def consensus(captions: Captions) -> list[int]:
+    """Ranks the captions of one photo: the indices, first of the one that is most like the others.
 
     It has the highest mean CIDEr-D with the others, all n-grams weighing the same: with weights
-    learned from references the choice is no better.
+    learned from references the choice is no better. Of equals the earlier one comes first.
     """
     weighed = [_weigh(_count_ngrams(words), {}, 1.0) for words in captions]
     likeness = [
         sum(_similarity(caption, other) for other in weighed if other is not caption)
         for caption in weighed
     ]
-    return int(np.argmax(likeness))
+    return np.argsort(-np.array(likeness), kind="stable").tolist()
 
 
 def _count_ngrams(words: Caption) -> Counter[NGram]:

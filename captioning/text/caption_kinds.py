@@ -24,6 +24,7 @@ from captioning.text.caption_rows import (
     Row,
     find_columns,
 )
+from captioning.text.generated import find_generated
 
 
 def open_captions(
@@ -216,15 +217,22 @@ def _records_of_coco(images: list[Any], annotations: Any) -> list[dict[str, Any]
 _TEXTS = (".caption", ".txt")
 
 
-def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
-    """Returns each text below a folder with the photo of its name, beside it or elsewhere."""
+def find_texts(folder: Path, photos: PhotoNames) -> tuple[dict[Path, Path], int]:
+    """Returns each text below a folder with the photo of its name, beside it or elsewhere.
+
+    Those that generate.py wrote are left out, and counted.
+    """
     texts = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXTS]
     ids = {text: photos.id_of(str(text.with_suffix("")), text) for text in texts}
-    return {text: photos.files[photo] for text, photo in ids.items() if photo in photos.files}
+    found = {text: photos.files[photo] for text, photo in ids.items() if photo in photos.files}
+    generated = find_generated(found)
+    return {text: photo for text, photo in found.items() if text not in generated}, len(generated)
 
 
 def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
-    texts = find_texts(folder, photos)
+    texts, generated = find_texts(folder, photos)
+    if generated and not texts:
+        raise KindError("has no texts but those that generate.py wrote, which teach nothing")
     if len({*texts.values()}) < len(texts):
         raise KindError("has two texts of some photos, of which --captions FOLDER may name one")
     rows = (
@@ -234,4 +242,5 @@ def _open_texts(folder: Path, photos: PhotoNames) -> tuple[str, Iterator[Row]]:
         for number, line in enumerate(read_lines(text), start=1)
         if line.strip()
     )
-    return "photos with a text each", rows
+    left_out = f", {generated:,d} written by generate.py left out" if generated else ""
+    return f"photos with a text each{left_out}", rows

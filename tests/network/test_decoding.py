@@ -172,11 +172,12 @@ def test_no_ngram_is_repeated(width, size):
 def test_consensus_is_the_caption_of_the_beam_most_like_the_others(captioner, slow):
     decoder, chosen = CaptionDecoder(captioner, VOCABULARY), []
     photos = np.random.default_rng(1).normal(0, 2, (12, FEATURE_LENGTH)).astype(np.float32)
-    found = decoder.consensus(photos, 6, no_repeat_ngram_size=2)
-    for photo, caption in zip(photos, found, strict=True):
+    found = decoder.finished_captions(photos, 6, no_repeat_ngram_size=2)
+    for photo, captions in zip(photos, found, strict=True):
         finished = slow.finished(photo, 6, 0.7, 2)
-        chosen.append(metrics.consensus([*map(VOCABULARY.detokenize, finished)]))
-        assert caption == finished[chosen[-1]]
+        ranks = metrics.consensus([*map(VOCABULARY.detokenize, finished)])
+        chosen.append(ranks[0])
+        assert decoder.by_consensus(captions) == [finished[rank] for rank in ranks]
     assert any(chosen)
 
 

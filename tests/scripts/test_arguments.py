@@ -68,6 +68,7 @@ MISTAKES = [
     ("generate", ["data", "--csv", "photo.png"], "x.csv, got"),
     ("generate", ["data", "--html", "-"], "expected a file such as x.html, got '-'"),
     ("generate", ["--serve", "data"], "or --serve without any"),
+    ("generate", ["data", "--count", "4"], "--count 4 needs a --beam as wide, not 3"),
     # The flag takes the only photo for its value.
     ("generate", ["--weights", "a file"], "name photos or folders"),
     ("download", ["--base-url"], "--base-url: expected one argument; see"),

@@ -88,7 +88,7 @@ def decode(place, names):
     decoded = {
         "greedy": decoder.greedy(photos),
         "beam 3": decoder.beam(photos, 3),
-        "consensus 4": decoder.consensus(photos, 4),
+        "consensus 4": [decoder.by_consensus(x)[0] for x in decoder.finished_captions(photos, 4)],
     }
     captions = {
         title: [model.vocabulary.detokenize(ids) for ids in of_title]

@@ -1,0 +1,168 @@
+"""What generate.py writes while it captions: a table that grows, and a text beside each photo.
+
+The table is a CSV file with a row a photo. Two columns tell whether a row still holds: `made_of`,
+the size and the time of the photo's file, and `made_by`, the model and the settings.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from captioning.captioner import PHOTOS_TOGETHER, Captioner, PhotoCaption
+from captioning.cli import UserError, counted
+from captioning.files import CAPTIONER
+from captioning.photos.listing import made_of
+from captioning.photos.reading import PhotoError
+from captioning.storage import append_text, cell_of, digest_of_file, locked, write_text
+from captioning.text.generated import write_texts
+
+# What is written of each caption.
+_OF_CAPTION = ("caption", "confidence", "unsure")
+
+
+class CaptionTable:
+    """A CSV file of captions that grows batch by batch.
+
+    So it is not written whole or not at all: a kill leaves whole rows, and at most an unfinished
+    last one, which is cut when the next run opens it. The rows of photos that changed go then too.
+    """
+
+    def __init__(self, path: Path, photos: Sequence[Path], run: str, count: int):
+        self.path, self._run = path, run
+        numbered = [f"{name}_{k}" for k in range(2, count + 1) for name in _OF_CAPTION]
+        self._columns = ["photo", *_OF_CAPTION, *numbered, "made_of", "made_by"]
+        # As they are now: one that changes while it is captioned is captioned again.
+        self._made_of = {photo: made_of(photo) for photo in photos}
+        content = path.read_bytes() if path.exists() else b""
+        rows = self._read(content)
+        of_photos = {cell_of(str(photo)): made for photo, made in self._made_of.items()}
+        rows = {row[0]: row for row in rows if of_photos.get(row[0], row[-2]) == row[-2]}
+        self.captions = {x: rows[cell_of(str(x))][1] for x in photos if cell_of(str(x)) in rows}
+        text = self._text([self._columns, *rows.values()])
+        if content and text.encode() != content:
+            write_text(path, text)
+
+    def append(self, captioned: Mapping[Path, dict[str, Any]]) -> None:
+        """Adds what `make_row` made of photos, but of those that were there, and flushes it."""
+        rows = []
+        for photo, row in captioned.items():
+            if photo in self.captions:
+                continue
+            captions = row.get("captions", [row])
+            cells = [row["photo"], *(caption[x] for caption in captions for x in _OF_CAPTION)]
+            # A beam may end with fewer captions.
+            cells += [""] * (len(self._columns) - 2 - len(cells))
+            rows.append([*map(cell_of, cells), self._made_of[photo], self._run])
+        is_new = not (self.path.exists() and self.path.stat().st_size)
+        if rows:
+            append_text(self.path, self._text([self._columns] * is_new + rows))
+
+    def _read(self, content: bytes) -> list[list[str]]:
+        """Reads the whole rows; raises `UserError` if they are not of a run like this one."""
+        remedy, header = "remove it, or name another with --csv", self._text([self._columns])
+        try:
+            rows = [*csv.reader(io.StringIO(_whole_rows(content).decode(), newline=""))][1:]
+            is_own = content[: len(header)] == header.encode()[: len(content)]
+            is_own = is_own and all(len(row) == len(self._columns) for row in rows)
+        except (ValueError, csv.Error):
+            is_own = False
+        if not is_own:
+            what = "is no table that this command began, or one of another --count"
+            raise UserError(f"{self.path} {what}: {remedy}")
+        for row in rows:
+            if row[-1] != self._run:
+                begun = f"was begun by {row[-1]}, and this run is by {self._run}"
+                raise UserError(f"{self.path} {begun}: {remedy}")
+        return rows
+
+    def _text(self, rows: Iterable[Sequence[Any]]) -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+def _whole_rows(content: bytes) -> bytes:
+    """Cuts an unfinished last row: one without its line end, or that ends within quotes."""
+    end = position = quotes = 0
+    for line in io.BytesIO(content):
+        position, quotes = position + len(line), quotes + line.count(b'"')
+        if line.endswith(b"\n") and quotes % 2 == 0:
+            end = position
+    return content[:end]
+
+
+def decoding_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the options of `Captioner.caption_all`."""
+    names = ("beam", "consensus", "count", "no_repeat_ngram_size", "batch_size")
+    return {name: getattr(options, name) for name in names}
+
+
+def made_by(models: Iterable[Path], options: argparse.Namespace) -> str:
+    """Tells models, by digests of their files, and the settings that change captions."""
+    digests = "+".join(digest_of_file(folder / CAPTIONER)[:12] for folder in models)
+    settings = decoding_of(options) | {"sentences": options.sentences, "batch_size": None}
+    in_force = [f"{name} {value}" for name, value in settings.items() if value]
+    return "; ".join([f"model {digests}", *in_force])
+
+
+def make_row(
+    photo: Path, result: PhotoCaption | PhotoError, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Returns what is written of a photo: its caption, or several of them, or the error."""
+    row = {"photo": str(photo)}
+    if isinstance(result, PhotoError):
+        return {**row, "error": str(result)}
+    captions = [
+        {
+            "caption": caption.sentence if options.sentences else caption.text,
+            "confidence": round(caption.confidence, 4),
+            "unsure": caption.is_unsure,
+        }
+        for caption in (result, *result.others)
+    ]
+    row |= captions[0]
+    return {**row, "captions": captions} if options.count > 1 else row
+
+
+def caption_photos(
+    captioner: Captioner, photos: Sequence[Path], options: argparse.Namespace
+) -> Iterator[tuple[Path, PhotoCaption | PhotoError, dict[str, Any]]]:
+    """Captions photos into the files that options name: those that the table lacks, or all.
+
+    Yields each with its caption or error, and what `make_row` made of it, once that is written.
+    """
+    path, table, there, written, left_alone = options.csv, None, {}, 0, 0
+    lock = locked(path.parent, "generate.py", f".lock-{path.name}") if path else nullcontext()
+    with lock:
+        if path:
+            table = CaptionTable(path, photos, made_by(captioner.folders, options), options.count)
+            there = table.captions
+        if there:
+            counts = f"{len(there):,d} of {counted(len(photos), 'photo')}"
+            print(f"{path} had the captions of {counts}", file=sys.stderr)
+        if options.txt:
+            left_alone += write_texts(there)
+        # A page needs more than the table has.
+        wanted = [photo for photo in photos if options.html or photo not in there]
+        results = captioner.caption_all(wanted, **decoding_of(options))
+        while batch := list(islice(results, PHOTOS_TOGETHER)):
+            rows = [(*item, make_row(*item, options)) for item in batch]
+            done = {photo: row for photo, _, row in rows if "error" not in row}
+            written += len(done)
+            # What a person reads is on the disk.
+            if table:
+                table.append(done)
+            if options.txt:
+                left_alone += write_texts({photo: row["caption"] for photo, row in done.items()})
+            yield from rows
+    if path and written:
+        print(f"wrote {path}", file=sys.stderr)
+    if left_alone:
+        what = "texts beside photos that are not generate.py's, left as they are"
+        print(f"{what}: {left_alone:,d}", file=sys.stderr)
