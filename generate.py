@@ -2,7 +2,7 @@
 
     python generate.py dog.jpg holiday/
     python generate.py holiday/ --csv captions.csv --txt
-    python generate.py holiday/ --html captions.html --model models/one models/two
+    python generate.py holiday/ --html page.html --model models/one models/two
     python generate.py dog.jpg --json --count 3
     python generate.py --serve
 
@@ -15,7 +15,7 @@ Reads   the photos that are given, and those in the folders that are given
 Writes  the lines on standard output; at a terminal a ? follows captions that
         the model is unsure of. With --json a JSON object a line, with the
         confidence (the geometric mean of the probabilities of the words) or the
-        error. With --csv a table, which the same command goes on with, captioning
+        error. With --csv a table, which the same command goes on with: it adds
         what is new, changed or failed. With --txt photo.txt beside each photo,
         never over a person's. With --html a page, for which all are captioned.
         With --serve nothing: it opens a page to drop photos on.

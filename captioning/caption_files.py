@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.captioner import PHOTOS_TOGETHER, Captioner, PhotoCaption
-from captioning.cli import UserError, counted
+from captioning.cli import UserError, counted, one_line
 from captioning.files import CAPTIONER
 from captioning.photos.listing import made_of
 from captioning.photos.reading import PhotoError
@@ -38,37 +38,33 @@ class CaptionTable:
         numbered = [f"{name}_{k}" for k in range(2, count + 1) for name in _OF_CAPTION]
         self._columns = ["photo", *_OF_CAPTION, *numbered, "made_of", "made_by"]
         # As they are now: one that changes while it is captioned is captioned again.
-        self._made_of = {photo: made_of(photo) for photo in photos}
+        self._made_of = {_cell(photo): made_of(photo) for photo in photos}
         content = path.read_bytes() if path.exists() else b""
-        rows = self._read(content)
-        of_photos = {cell_of(str(photo)): made for photo, made in self._made_of.items()}
-        rows = {row[0]: row for row in rows if of_photos.get(row[0], row[-2]) == row[-2]}
-        self.captions = {x: rows[cell_of(str(x))][1] for x in photos if cell_of(str(x)) in rows}
-        text = self._text([self._columns, *rows.values()])
-        if content and text.encode() != content:
+        rows = {row[0]: row for row in self._read(content)}
+        kept = {x: row for x, row in rows.items() if self._made_of.get(x, row[-2]) == row[-2]}
+        self.captions = {photo: kept[_cell(photo)][1] for photo in photos if _cell(photo) in kept}
+        text = _csv([self._columns, *kept.values()])
+        if text.encode() != content:
             write_text(path, text)
 
     def append(self, captioned: Mapping[Path, dict[str, Any]]) -> None:
         """Adds what `make_row` made of photos, but of those that were there, and flushes it."""
         rows = []
-        for photo, row in captioned.items():
-            if photo in self.captions:
-                continue
-            captions = row.get("captions", [row])
-            cells = [row["photo"], *(caption[x] for caption in captions for x in _OF_CAPTION)]
+        for photo in [photo for photo in captioned if photo not in self.captions]:
+            captions = captioned[photo].get("captions", [captioned[photo]])
+            cells = [_cell(photo), *(cell_of(each[x]) for each in captions for x in _OF_CAPTION)]
             # A beam may end with fewer captions.
             cells += [""] * (len(self._columns) - 2 - len(cells))
-            rows.append([*map(cell_of, cells), self._made_of[photo], self._run])
-        is_new = not (self.path.exists() and self.path.stat().st_size)
-        if rows:
-            append_text(self.path, self._text([self._columns] * is_new + rows))
+            rows.append([*cells, self._made_of[cells[0]], self._run])
+        append_text(self.path, _csv(rows))
 
     def _read(self, content: bytes) -> list[list[str]]:
         """Reads the whole rows; raises `UserError` if they are not of a run like this one."""
-        remedy, header = "remove it, or name another with --csv", self._text([self._columns])
+        remedy, header = "remove it, or name another with --csv", _csv([self._columns]).encode()
         try:
-            rows = [*csv.reader(io.StringIO(_whole_rows(content).decode(), newline=""))][1:]
-            is_own = content[: len(header)] == header.encode()[: len(content)]
+            # A row is a line.
+            rows = list(csv.reader(content[: content.rfind(b"\n") + 1].decode().splitlines()))[1:]
+            is_own = content[: len(header)] == header[: len(content)]
             is_own = is_own and all(len(row) == len(self._columns) for row in rows)
         except (ValueError, csv.Error):
             is_own = False
@@ -81,20 +77,15 @@ class CaptionTable:
                 raise UserError(f"{self.path} {begun}: {remedy}")
         return rows
 
-    def _text(self, rows: Iterable[Sequence[Any]]) -> str:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        return text.getvalue()
+
+def _cell(photo: Path) -> str:
+    return cell_of(one_line(str(photo)))
 
 
-def _whole_rows(content: bytes) -> bytes:
-    """Cuts an unfinished last row: one without its line end, or that ends within quotes."""
-    end = position = quotes = 0
-    for line in io.BytesIO(content):
-        position, quotes = position + len(line), quotes + line.count(b'"')
-        if line.endswith(b"\n") and quotes % 2 == 0:
-            end = position
-    return content[:end]
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def decoding_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -120,11 +111,11 @@ def make_row(
         return {**row, "error": str(result)}
     captions = [
         {
-            "caption": caption.sentence if options.sentences else caption.text,
-            "confidence": round(caption.confidence, 4),
-            "unsure": caption.is_unsure,
+            "caption": each.sentence if options.sentences else each.text,
+            "confidence": round(each.confidence, 4),
+            "unsure": each.is_unsure,
         }
-        for caption in (result, *result.others)
+        for each in (result, *result.others)
     ]
     row |= captions[0]
     return {**row, "captions": captions} if options.count > 1 else row

@@ -81,18 +81,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Writes a CSV file in UTF-8, without the table's index.
-
-    A text that a spreadsheet would run as a formula gets an apostrophe in front of it.
-    """
-
-    def guarded(cell: Any) -> Any:
-        # Spreadsheets skip white space, and so do those who hide a formula behind it.
-        is_formula = isinstance(cell, str) and cell.lstrip().startswith(_FORMULA_SIGNS)
-        return f"'{cell}" if is_formula else cell
-
+    """Writes a CSV file in UTF-8, without the table's index; its cells are `cell_of` those."""
     with atomic_path(path) as partial:
-        table.map(guarded).to_csv(partial, index=False, errors=UNENCODABLE)
+        table.map(cell_of).to_csv(partial, index=False, errors=UNENCODABLE)
+
+
+def cell_of(value: Any) -> Any:
+    """Puts an apostrophe in front of a text that a spreadsheet would run as a formula."""
+    # Spreadsheets skip white space, and so do those who hide a formula behind it.
+    is_formula = isinstance(value, str) and value.lstrip().startswith(_FORMULA_SIGNS)
+    return f"'{value}" if is_formula else value
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag=1):

@@ -66,6 +66,7 @@ EVALUATE = Stage(evaluate.main, f"{FIRST} --beam 3 --consensus 1", CAPTION)
 EVALUATE_SECOND = Stage(evaluate.main, f"{SECOND} --beam 3 --consensus 1")
 PAGES = "data/photos --model model --csv out/captions.csv --html out/captions.html"
 GENERATE = Stage(generate.main, PAGES)
+GROW = Stage(generate.main, "data/photos --model model --csv grown/captions.csv --txt")
 
 # Folder -> the stages that may read its files, in the order in which they make it.
 STAGES = {
@@ -75,11 +76,22 @@ STAGES = {
     "stopped": (RESUME,),
 }
 LATER = (train.main, evaluate.main)  # which open nothing that people have made
-DISTURBED = (PHOTOS, OTHER_PHOTOS, TEXT, OTHER_TEXT, REPLACE, REWARD, RESUME, EVALUATE, GENERATE)
+DISTURBED = (
+    PHOTOS,
+    OTHER_PHOTOS,
+    TEXT,
+    OTHER_TEXT,
+    REPLACE,
+    REWARD,
+    RESUME,
+    EVALUATE,
+    GENERATE,
+    GROW,
+)
 PAIRS = [
     *[(PHOTOS, PHOTOS), (PHOTOS, TEXT), (OTHER_PHOTOS, TRAIN_SECOND), (OTHER_TEXT, SPLIT_ANEW)],
     *[(SPLIT_ANEW, TRAIN_SECOND), (TRAIN_SECOND, SPLIT_ANEW), (TRAIN, REPLACE)],
-    *[(REPLACE, EVALUATE), (EVALUATE, REPLACE), (GENERATE, REPLACE)],
+    *[(REPLACE, EVALUATE), (EVALUATE, REPLACE), (GENERATE, REPLACE), (GROW, GROW)],
 ]
 
 
