@@ -150,7 +150,7 @@ def decode(
         if width in (1, *options.beam):
             decoded[title_of(width)] = [captions[0] for captions in found]
         if width in options.consensus:
-            decoded[title_of(width, consensus=True)] = [decoder.by_consensus(captions)[0] for captions in found]
+            decoded[title_of(width, consensus=True)] = [decoder.by_consensus(x)[0] for x in found]
     return decoded, {x: decoder.token_probabilities(features, decoded[x]) for x in decoded}
 
 
