@@ -71,8 +71,9 @@ def expected_captions(captioner, paths, beam=3, *, consensus=False, **options):
     alone = [encoder.encode([[read_photo(path, encoder.input_size)]]) for path in paths]
     features = np.concatenate(alone)
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
-    decode = decoder.consensus if consensus else decoder.beam
-    return [" ".join(model.vocabulary.detokenize(ids)) for ids in decode(features, beam, **options)]
+    found = decoder.finished_captions(features, beam, **options)
+    best = [(decoder.by_consensus(ids) if consensus else ids)[0] for ids in found]
+    return [" ".join(model.vocabulary.detokenize(ids)) for ids in best]
 
 
 def test_a_photo_is_given_in_any_form(photos, captioner):
