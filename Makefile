@@ -107,7 +107,7 @@ venv: .venv/installed-dev
 	$(RUN) -m pip install --quiet --no-warn-conflicts --requirement requirements-dev.txt
 	@touch $@
 
-.venv/installed-check: requirements-check.txt requirements-ray.txt .venv/installed-dev
+.venv/installed-check: requirements-check.txt requirements-ray.txt requirements-export.txt .venv/installed-dev
 	$(RUN) -m pip install --quiet --no-warn-conflicts --requirement requirements-check.txt
 	@touch $@
 

@@ -95,7 +95,7 @@ class Captioner:
         # Sentences on why its captions of photographs will be wrong.
         self.doubts = tuple(doubts)
         self._process = os.getpid()
-        self._decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
+        self.decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
 
     def caption(
         self,
@@ -164,9 +164,9 @@ class Captioner:
         ban = {"no_repeat_ngram_size": no_repeat_ngram_size}
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
             features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
-            found = self._decoder.finished_captions(features, beam, **ban)
+            found = self.decoder.finished_captions(features, beam, **ban)
             if consensus:
-                found = map(self._decoder.by_consensus, found)
+                found = map(self.decoder.by_consensus, found)
             captions = iter(self._make_captions(features, [best[:count] for best in found]))
             for photo, result, _ in batch:
                 yield photo, result if isinstance(result, PhotoError) else next(captions)
@@ -177,7 +177,7 @@ class Captioner:
         """Makes a caption of the best token ids of each photo, with the rest as its others."""
         flat = list(chain.from_iterable(found))
         features = features.repeat([len(best) for best in found], axis=0)
-        tokens = iter(self._decoder.token_probabilities(features, flat))
+        tokens = iter(self.decoder.token_probabilities(features, flat))
         made = []
         for best in found:
             details = self.model.vocabulary.language, self.unsure_below

@@ -102,7 +102,7 @@ class CaptionDecoder:
     def _search(self, features: np.ndarray, hypotheses: Hypotheses) -> list[list[list[int]]]:
         """Extends hypotheses, one token at a time, until they are finished."""
         tokens, carried = self._start(features)
-        step = self._step_network(hypotheses.choices)
+        step = self.step_network(hypotheses.choices)
         for _ in range(self.vocabulary.maximum_length):
             scores, likeliest, *states = step.predict_on_batch([tokens[:, None], *carried])
             tokens, parents = hypotheses.extend(scores, likeliest)
@@ -146,8 +146,9 @@ class CaptionDecoder:
         Returns its inputs (token, image embedding, states), the logits of the next token, and the
         new states.
         """
-        token = keras.Input((1,), dtype="int32")
-        carried = [keras.Input(item.shape[1:]) for item in self.word_half.inputs[1:]]
+        token = keras.Input((1,), dtype="int32", name="token")
+        left = self.word_half.inputs[1:]
+        carried = [keras.Input(item.shape[1:], name=item.name) for item in left]
         logits, *states = self.word_half([token, *carried])
         return [token, *carried], logits[:, 0], states
 
@@ -173,7 +174,7 @@ class CaptionDecoder:
         sampled = keras.ops.minimum(sampled, self.vocabulary.size - 1)
         return keras.Model([*inputs, uniform], [sampled, *states])
 
-    def _step_network(self, count: int) -> keras.Model:
+    def step_network(self, count: int) -> keras.Model:
         """Builds a step: token, image embedding, states -> `count` best scores, ids, new states."""
         # All but padding and the start token.
         count = min(count, self.vocabulary.size - 2)

@@ -158,24 +158,24 @@ class Encoder:
 
         pairs = split_name(name, weights)
         self.name, self.weights, self.dtype = name, weights, dtype
-        self._parts = [ENCODERS[part] for part, _ in pairs]
+        self.parts = [ENCODERS[part] for part, _ in pairs]
         ordinary = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype)
         try:
-            self._networks = [_build(*pair) for pair in pairs]
+            self.networks = [_build(*pair) for pair in pairs]
         finally:
             keras.config.set_dtype_policy(ordinary)
-        self.length = sum(network.output_shape[-1] for network in self._networks)
+        self.length = sum(network.output_shape[-1] for network in self.networks)
 
     def resize(self, photo: Image.Image) -> list[np.ndarray]:
         """Resizes a photo from `opened` for each network: uint8, (size, size, 3)."""
-        return [resized(photo, (part.size, part.size), part.resizing) for part in self._parts]
+        return [resized(photo, (part.size, part.size), part.resizing) for part in self.parts]
 
     def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Scales the pixels of a photo from `resize` to what the networks take."""
         return [
             import_module(part.module).preprocess_input(pixels.astype(np.float32))
-            for part, pixels in zip(self._parts, photo, strict=True)
+            for part, pixels in zip(self.parts, photo, strict=True)
         ]
 
     def encode(self, photos: Sequence[list[np.ndarray]], batch_size: int = 0) -> np.ndarray:
@@ -187,31 +187,31 @@ class Encoder:
         padded = [*photos, *[photos[-1]] * (batch_size - len(photos))]
         features = [
             network.predict_on_batch(np.stack(images))
-            for network, images in zip(self._networks, zip(*padded, strict=True), strict=True)
+            for network, images in zip(self.networks, zip(*padded, strict=True), strict=True)
         ]
         return np.concatenate(features, axis=1, dtype=np.float32)[: len(photos)]
 
     def record(self) -> EncoderRecord:
         """Describes all that makes the features what they are, for `features.json`."""
-        sizes = [[part.size, part.size] for part in self._parts]
+        sizes = [[part.size, part.size] for part in self.parts]
         return EncoderRecord(
             encoder=self.name,
-            layer=JOIN.join(part.layer for part in self._parts),
+            layer=JOIN.join(part.layer for part in self.parts),
             weights=self.weights,
             weights_sha256=self._digest_of_weights(),
             dtype=self.dtype,
             input_size=sizes if len(sizes) > 1 else sizes[0],
-            resizing=JOIN.join(dict.fromkeys(part.resizing for part in self._parts)),
+            resizing=JOIN.join(dict.fromkeys(part.resizing for part in self.parts)),
             length=self.length,
         )
 
     def _digest_of_weights(self) -> str:
-        published = self._parts[0].sha256
-        if published and len(self._parts) == 1 and self.weights != UNTRAINED:
+        published = self.parts[0].sha256
+        if published and len(self.parts) == 1 and self.weights != UNTRAINED:
             # That of the packaged file was checked when it was loaded.
             return published if self.weights == IMAGENET else digest_of_file(Path(self.weights))
         digest = hashlib.sha256()
-        for variable in (weight for network in self._networks for weight in network.weights):
+        for variable in (weight for network in self.networks for weight in network.weights):
             digest.update(np.asarray(variable).tobytes())
         return digest.hexdigest()
 
