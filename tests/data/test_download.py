@@ -7,11 +7,13 @@ import socket
 import stat
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import download as script
+import flask
 import pytest
 from support import assert_refused, full_disk, run_here
+from werkzeug import serving
 
 from captioning.files import CAPTIONS, PHOTOS, SPLITS
 from captioning.storage import LOCK, PHOTO_SCRIPTS, locked
@@ -47,61 +49,40 @@ def text_members():
     return {CAPTIONS: captions.encode(), **splits, **left_out}
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves `server.files` from byte `Range` on, after a redirection as GitHub's."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        """Answers a request, and counts what is sent."""
-        server = self.server
-        server.requests += 1
-        folder, _, name = self.path[1:].partition("/")
-        if folder == "releases":
-            return self.answer(302, {"Location": f"/files/{name}"})
-        if name not in server.files:
-            return self.answer(404)
-        content, start = server.files[name], 0
-        if server.ranges and "Range" in self.headers:
-            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        headers = {"Content-Length": len(content) - start}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.answer(206 if start else 200, headers)
-        body = content[start:][: server.cut_after]
-        server.sent += len(body)  # Before the client can know that it has everything.
-        self.wfile.write(body)
-        return None
-
-    def answer(self, status, headers=None):
-        """Sends everything but the body."""
-        self.send_response(status)
-        for name, value in {"Content-Length": 0, **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Connection", "close")
-        self.end_headers()
-
-    def log_message(self, *_):
-        """Keeps the server silent."""
-
-
 @pytest.fixture
 def server(monkeypatch):
-    """Gives a server of both archives; `cut_after` and `ranges` make it misbehave."""
+    """Serves both archives after a redirection as GitHub's, and counts what is asked and sent.
+
+    `cut_after` and `ranges` make it misbehave.
+    """
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files = {
-        PHOTO_ARCHIVE: make_archive(photo_members()),
-        TEXT_ARCHIVE: make_archive(text_members()),
-    }
-    server.requests, server.sent = 0, 0
-    server.ranges, server.cut_after = True, None
-    server.url = f"http://127.0.0.1:{server.server_port}/releases"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    # It would print every request.
+    monkeypatch.setattr(serving.WSGIRequestHandler, "log_request", lambda *_: None)
+    app = flask.Flask("releases")
+    app.add_url_rule("/releases/<name>", view_func=lambda name: flask.redirect(f"/files/{name}"))
+    files = {PHOTO_ARCHIVE: photo_members(), TEXT_ARCHIVE: text_members()}
+    state = SimpleNamespace(files={name: make_archive(files[name]) for name in files})
+    state.requests, state.sent, state.ranges, state.cut_after = 0, 0, True, None
+
+    @app.get("/files/<name>")
+    def answer(name):
+        state.requests += 1
+        content = state.files.get(name) or flask.abort(404)
+        response = flask.Response(content)
+        if state.ranges:
+            response.make_conditional(flask.request.environ, True, len(content))
+        body = response.get_data()[: state.cut_after]
+        state.sent += len(body)
+        # As long as its header says only where nothing is cut.
+        response.response = [body]
+        return response
+
+    server = serving.make_server("127.0.0.1", 0, app, threaded=True)
+    state.url = f"http://127.0.0.1:{server.server_port}/releases"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield server
+    yield state
     server.shutdown()
-    server.server_close()
     thread.join()
 
 
@@ -111,14 +92,15 @@ def download(server, tmp_path, monkeypatch):
 
     The digests are those of `server.files` at the time of the call, or of `files`.
     """
+    monkeypatch.setattr(script, "_EXPECTED", EXPECTED)
 
     def run_in_process(*arguments, files=None, base_url=server.url):
-        archives = []
-        for name, provided in PROVIDED.items():
-            digest = hashlib.md5((files or server.files)[name], usedforsecurity=False)
-            archives.append(script.Archive(name, digest.hexdigest(), provided))
+        digests = {
+            name: hashlib.md5(content, usedforsecurity=False).hexdigest()
+            for name, content in (files or server.files).items()
+        }
+        archives = [script.Archive(name, digests[name], PROVIDED[name]) for name in PROVIDED]
         monkeypatch.setattr(script, "_ARCHIVES", archives)
-        monkeypatch.setattr(script, "_EXPECTED", EXPECTED)
         flags = ["--data", tmp_path / "data", "--base-url", base_url, *arguments]
         return run_here("download", *flags)
 

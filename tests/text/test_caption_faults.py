@@ -6,18 +6,10 @@ import sys
 import pytest
 from support import assert_nothing_done, prepare
 
-from captioning.files import CAPTIONS
+from captioning.files import CAPTIONS, SPLITS
 from captioning.text.vocabulary import read_prepared_text
 
 PHOTOS = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
-
-
-def write(data, name, *lines, end="\n"):
-    """Writes a file, in which a lone surrogate stands for a byte that is not UTF-8."""
-    data.mkdir(exist_ok=True)
-    content = end.join([*lines, ""]).encode("utf-8", "surrogateescape")
-    (data / name).write_bytes(content)
-    return data / name
 
 
 GOOD_IMAGES = [{"filename": name, "sentences": [{"raw": "A good dog ."}]} for name in PHOTOS]
@@ -34,7 +26,7 @@ def coco(*annotations, images=()):
     return {"images": [*images, *good], "annotations": [*annotations]}
 
 
-# Line after a good one of the official form -> words of the sentence.
+# Line 3 of a file of the official form -> words of the sentence.
 LINES = [
     ("b.jpg#1 no tab", "is not of the official form"),
     (".jpg#0\tno name", "no name of a file"),
@@ -42,16 +34,9 @@ LINES = [
     ("b.jpg#1\tA d\0g .", "is not UTF-8 text"),
     ("b.jpg" + " " * 1_000_000, "is not of the official form"),
 ]
+BESIDE_LINES = "\na.jpg#0\tA good dog .\n{}\nb.jpg#0\tA cat .\nc.jpg#0\tA cow .\n"
 
-
-@pytest.mark.parametrize(("line", "fault"), LINES)
-def test_a_bad_line_is_named(tmp_path, capsys, line, fault):
-    lines = ["", "a.jpg#0\tA good dog .", line, "b.jpg#0\tA cat .", "c.jpg#0\tA cow ."]
-    path = write(tmp_path, CAPTIONS, *lines)
-    assert_nothing_done(tmp_path, capsys, f"{path} line 3 ", fault)
-
-
-# Rows after the good one, or after the header of another table -> words of the sentence.
+# Line 6 of a table -> words of the sentence.
 ROWS = [
     ("x.jpg,A dog, and a cat", ["line 6 has 3 columns, the first row 2", "must stand in quotes"]),
     (",A dog", ["line 6 names the photo ''"]),
@@ -61,40 +46,48 @@ ROWS = [
     (f"x.jpg,{'x' * 140_000}", ["line 6", "field larger than field limit"]),
     ("a.png,Of another photo", ["line 6 names 'a.png'", "the photo id of 'a.jpg'"]),
 ]
+ROWS_BEFORE = "".join(f"{row}\n" for row in ("image,caption", *(f"{x},A dog ." for x in PHOTOS)))
 
-
-@pytest.mark.parametrize(("row", "words"), ROWS)
-def test_a_damaged_row_of_a_table_is_named(tmp_path, capsys, row, words):
-    good = [f"{photo},A good dog ." for photo in PHOTOS]
-    path = write(tmp_path, "captions.csv", "image,caption", *good, row)
-    assert_nothing_done(tmp_path, capsys, path, *words)
-
-
-SPLIT_HEADER = ("image,caption,split", "a.jpg,A dog,train")
-RESULTS = ("image_name| comment_number| comment", *(f"{photo}| 0| A dog ." for photo in PHOTOS))
-TSV = ('a.jpg\tA "good" dog', 'x.jpg\t"A dog', "b.jpg\tA cat")
-
-
-@pytest.mark.parametrize(
-    ("name", "lines", "fault"),
-    [
-        ("mine.tsv", TSV, "line 2 opens a quote that is not closed"),
-        ("results.csv", (*RESULTS, "x.jpg A dog"), "line 6 has 1 columns, the first row 3"),
-        (
-            "x.csv",
-            (*SPLIT_HEADER, "b.jpg,A,eval"),
-            "line 3 has 'b.jpg' in the split 'eval', which must be one of train",
-        ),
-        (
-            "x.csv",
-            (*SPLIT_HEADER, "a.jpg,A,test"),
-            "line 3 has 'a.jpg' in the split 'test', which must",
-        ),
-    ],
+WITH_SPLIT = "image,caption,split\na.jpg,A dog,train\n"
+WITH_BARS = "".join(
+    f"{row}\n" for row in ("image_name| n| comment", *(f"{x}| 0| A" for x in PHOTOS))
 )
-def test_damaged_rows_of_other_tables_are_named(tmp_path, capsys, name, lines, fault):
-    path = write(tmp_path, name, *lines)
-    assert_nothing_done(tmp_path, capsys, f"{path} {fault}")
+TSV = 'a.jpg\tA "good" dog\nx.jpg\t"A dog\nb.jpg\tA cat\n'
+
+# A file, what it holds, and words of the sentence besides its path. A lone surrogate stands for a
+# byte that is not UTF-8.
+DAMAGED = [
+    *((CAPTIONS, BESIDE_LINES.format(line), ["line 3 ", fault]) for line, fault in LINES),
+    *(("captions.csv", f"{ROWS_BEFORE}{row}\n", words) for row, words in ROWS),
+    ("mine.tsv", TSV, ["line 2 opens a quote that is not closed"]),
+    ("results.csv", f"{WITH_BARS}x.jpg A dog\n", ["line 6 has 1 columns, the first row 3"]),
+    (
+        "x.csv",
+        f"{WITH_SPLIT}b.jpg,A,eval\n",
+        ["line 3 has 'b.jpg' in the split 'eval', which must"],
+    ),
+    (
+        "x.csv",
+        f"{WITH_SPLIT}a.jpg,A,test\n",
+        ["line 3 has 'a.jpg' in the split 'test', which must"],
+    ),
+    (CAPTIONS, "", ["begins with ''"]),
+    (
+        CAPTIONS,
+        "Dear reader",
+        ["begins with 'Dear reader'", "name.jpg#0<TAB>caption", "CSV", "JSON"],
+    ),
+    (CAPTIONS, "x" * 900_000, [f"begins with '{'x' * 60}'", "prepare_text.py --data"]),
+    (CAPTIONS, "image,caption\n", ["has captions of 0 photos, too few to split"]),
+    (CAPTIONS, "a.jpg,Ein M\udce4dchen", ["line 1 is not UTF-8", "save the file as UTF-8"]),
+    (CAPTIONS, "".join(f"\0{letter}" for letter in "a.jpg,A dog\n"), ["line 1 is not UTF-8"]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_file_is_named_with_its_line(tmp_path, capsys, name, content, words):
+    (tmp_path / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert_nothing_done(tmp_path, capsys, tmp_path / name, *words)
 
 
 GOOD = {"file_name": "x.jpg", "text": "A good dog ."}
@@ -185,29 +178,16 @@ def test_captions_of_other_photos_are_refused_with_a_name_of_each_side(tmp_path,
     assert_nothing_done(tmp_path, capsys, f"{found} {words}", "--photos")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", ["begins with ''"]),
-        (b"Dear reader", ["begins with 'Dear reader'", "name.jpg#0<TAB>caption", "CSV", "JSON"]),
-        (b"x" * 900_000, [f"begins with '{'x' * 60}'", "prepare_text.py --data"]),
-        (b"image,caption\n", ["has captions of 0 photos, too few to split"]),
-        ("a.jpg,Ein Mädchen".encode("latin-1"), ["line 1 is not UTF-8", "save the file as UTF-8"]),
-        ("a.jpg,A dog\n".encode("utf-16-be"), ["line 1 is not UTF-8"]),
-    ],
-)
-def test_what_is_no_text_is_refused(tmp_path, capsys, content, words):
-    (tmp_path / CAPTIONS).write_bytes(content)
-    assert_nothing_done(tmp_path, capsys, tmp_path / CAPTIONS, *words)
-
-
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\r\r\n"])
 def test_line_ends_and_byte_order_marks_change_nothing(tmp_path, line_end):
-    lines = ["\ufeffa.jpg#0\tAn a .", "\ufeffb.jpg#0\tA b .", "c.jpg#0\tA\x85\u2028c ."]
-    write(tmp_path, CAPTIONS, *lines, end=line_end)
-    write(tmp_path, "Flickr_8k.trainImages.txt", "\ufeffa.jpg ", end=line_end)
-    write(tmp_path, "Flickr_8k.devImages.txt", "\ufeffb.jpg ", end=line_end)
-    write(tmp_path, "Flickr_8k.testImages.txt", "c.jpg", end=line_end)
+    files = {
+        CAPTIONS: ("\ufeffa.jpg#0\tAn a .", "\ufeffb.jpg#0\tA b .", "c.jpg#0\tA\x85\u2028c ."),
+        SPLITS["train"]: ("\ufeffa.jpg ",),
+        SPLITS["dev"]: ("\ufeffb.jpg ",),
+        SPLITS["test"]: ("c.jpg",),
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_bytes(line_end.join([*lines, ""]).encode())
     assert prepare(tmp_path) == 0
     text = read_prepared_text(tmp_path)
     assert text.captions == {"a": ["An a ."], "b": ["A b ."], "c": ["A\x85\u2028c ."]}
