@@ -9,20 +9,19 @@
 The metrics are in captioning/scores/metrics.py, the rows in scoring.py there.
 
 Reads   MODEL/                      from train.py
-        DATA/features.*             from prepare_photos.py
-        DATA/split-captions.tsv, descriptions.txt, vocabulary.json
-                                    from prepare_text.py
+        DATA/                       what prepare_photos.py and prepare_text.py
+                                    wrote there and, for the page, the photos
         OTHER/scores.json           with --compare OTHER
 Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
         MODEL/scores.json           the scores that are printed, with captions
-        MODEL/confidence.json       with --split dev: which captions generate.py
-                                    marks as unsure
+        MODEL/confidence.json       with --split dev and a beam of 3: which captions
+                                    generate.py marks as unsure
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
 
 Several models are averaged: each word is chosen by the mean of their
-probabilities. The results of models/one and models/two go to models/one+two.
+probabilities. Results and recipe of one and two go to models/one+two.
 --models prints a table of models that were scored before, and writes nothing.
 """
 
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return DONE if report.print_models(options.models) else DONE_IN_PART
     for folder in options.model:
-        files.require(model_folder.finish_replacing(folder), options.data)
+        files.require(model_folder.network_path(folder), options.data)
     # Until its results stand beside it, the model must stay what it is.
     with locked(options.model[0], "train.py or evaluate.py"):
         folder = model_folder.results_folder(options.model)
@@ -93,7 +92,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace, folder: Path) 
     data, split = options.data, options.split
     text, features = read_prepared_text(data), read_features(data)
     announce_loading("Keras")
-    # Keras and pandas take seconds to load, which nobody should wait for who made a mistake.
+    # Imported late: it takes seconds, and a mistyped flag should fail at once.
     from captioning.captioner import UNSURE_BEAM, write_unsure_below
     from captioning.network.decoding import mean_probability
     from captioning.pages.page import write_page
@@ -143,10 +142,10 @@ def decode(
     from captioning.scores.scoring import title_of
 
     decoder, decoded = CaptionDecoder(model.captioner, model.vocabulary), {}
-    ban = {"no_repeat_ngram_size": options.no_repeat_ngram_size}
+    size = options.no_repeat_ngram_size
     widths = dict.fromkeys((1, *options.beam, *options.consensus))
     for width in tqdm(widths, unit=" beam widths", delay=1, disable=None):
-        found = decoder.finished_captions(features, width, **ban)
+        found = decoder.finished_captions(features, width, no_repeat_ngram_size=size)
         if width in (1, *options.beam):
             decoded[title_of(width)] = [captions[0] for captions in found]
         if width in options.consensus:

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
-from captioning.network.model_folder import finish_replacing
+from captioning.network.model_folder import network_path
 from captioning.settings import SettingsParser, number_from, path_ending
 
 # Where things are.
@@ -43,7 +43,7 @@ MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
 # How captions are decoded and written.
 BEAM = 3  # beam width; 1 is greedy
 CONSENSUS = False  # takes the beam's caption most like its others; a wide beam is best
-COUNT = 1  # captions of each photo, best first; at most the beam's width
+COUNT = 1  # captions of each photo in lines, JSON and CSV, best first; at most the beam's width
 NO_REPEAT_NGRAM_SIZE = 0  # no caption repeats a sequence of so many words; 0 allows it
 BATCH_SIZE = 6  # photos that the encoder takes at once; more need more memory and gain little
 SENTENCES = False  # captions begin in upper case and end in a full stop, as on the pages always
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, prints and writes a caption for each photo."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    if "model" not in options.replaced and not finish_replacing(MODEL[0]).is_file():
+    if "model" not in options.replaced and not network_path(MODEL[0]).is_file():
         options.model = ()
     if options.model and not (options.photos or options.serve):
         # --model takes all that follows it.
-        options.photos = [x for x in options.model[1:] if not finish_replacing(x).is_file()]
+        options.photos = [x for x in options.model[1:] if not network_path(x).is_file()]
         options.model = tuple(path for path in options.model if path not in options.photos)
     writes = options.csv or options.txt or options.html or options.json
     if bool(options.photos) == options.serve or (options.serve and writes):
@@ -117,7 +117,7 @@ def make_parser() -> SettingsParser:
 
 
 def load(parser: SettingsParser, options: argparse.Namespace) -> Any:
-    """Loads model and encoder; standard error says what is not as it always is."""
+    """Loads model and encoder; prints on stderr the model, changed settings and doubts."""
     announce_loading("the model and its encoder")
     from captioning import load_captioner
 

@@ -18,9 +18,9 @@ Writes  DATA/photo-folders.json what --photos named, for later runs
         DATA/features-cache.sqlite      the features with what each was made
                                 from, for the next run, and with hashes that
                                 tell which photos look alike
-Takes   with VGG16 on two cores ten to twenty minutes for the 8,091 photos of
-        Flickr8k, after a download of its weights (528 MB); a fraction of that
-        with EfficientNetLite2, whose weights come with requirements.txt.
+Takes   with VGG16 on two cores half an hour for the 8,091 photos of Flickr8k,
+        after a download of its weights (528 MB); a fraction of that with
+        EfficientNetLite2, whose weights come with requirements.txt.
 Next    python prepare_text.py, then python train.py.
 """
 
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = SettingsParser(globals(), {**types, "FORMAT": FORMS, "PHOTOS": listing.path_of})
     parser.epilog = wrapped(f"encoders: {', '.join(encoders.ENCODERS)}")
     options = parser.parse_settings(arguments)
+    # A wrong name should fail before the photos are listed.
     encoders.split_name(options.encoder, options.weights)
     limit_pixels(options.max_pixels)
     data, skipped, left_out = options.data, {}, Counter()
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache = FeatureCache(data, connection, photos)
         missing = [photos[photo] for photo in cache.missing]
         is_local = options.ray == NO_CLUSTER or not missing
-        with nullcontext(encode_photos) if is_local else cluster(options.ray) as encode:
+        chosen = nullcontext(encode_photos) if is_local else cluster(options.ray)
+        with chosen as encode:
             encoder, record = load_encoder(options, cache)
             if options.photos:
                 listing.write_photo_folders(data, options.photos)

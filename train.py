@@ -8,9 +8,10 @@
 The network is in captioning/network/model.py, the loss in training.py beside
 it, and what REWARD_EPOCHS does in reward.py.
 
-Reads   DATA/features.pkl or .npy, features.json    from prepare_photos.py
+Reads   DATA/features*                              from prepare_photos.py
         DATA/vocabulary.json, descriptions.txt, split-captions.tsv
                                                     from prepare_text.py
+        START_FROM/             the model to start from, if there is one
 Writes  MODEL/captioner.keras       the network of the best epoch on validation
         MODEL/recipe.toml, vocabulary.json, features.json, training-photos.json
                                     what it was trained with
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
-from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, RECIPE
+from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, MADE_WITH, RECIPE
 from captioning.network import model_folder
 from captioning.network.starting import read_start
 from captioning.photos.features import read_features
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(wrapped(note), file=sys.stderr)
         digest = {"start_from_sha256": digest_of_file(start.folder / CAPTIONER)} if start else {}
         recipe = model_folder.make_recipe({"train": settings}, options.data)
-        recipe[model_folder.MADE_WITH] |= digest
+        recipe[MADE_WITH] |= digest
         run_settings = settings | batches.digests(splits, model) | digest
         state = checkpoint.start_or_resume(options.model, run_settings, resume=options.resume)
         shown = [text.captions[photo][0] for photo in splits[1].photo_ids[: options.shown_photos]]

@@ -168,9 +168,11 @@ def measure_decoding(
     copy_weights(captioner, classic)
     decoder = CaptionDecoder(captioner, vocabulary)
     fast = decoder.greedy(features)
-    decoder.beam(features, options.beam)
+    decoder.finished_captions(features, options.beam)
     greedy = median_seconds(lambda: decoder.greedy(features), options.repetitions)
-    beam = median_seconds(lambda: decoder.beam(features, options.beam), options.repetitions)
+    beam = median_seconds(
+        lambda: decoder.finished_captions(features, options.beam), options.repetitions
+    )
     few = features[: options.classic_photos]
     write_caption(classic, vocabulary, few[0])
     started = time.perf_counter()

@@ -16,7 +16,7 @@ if _is_script and not find_spec("msgspec"):
 
 
 def __getattr__(name: str) -> Any:
-    # Keras takes seconds to import, which nobody should wait for who needs another module.
+    # Imported late: Keras takes seconds, and other modules do without it.
     if name == "load_captioner":
         from captioning.captioner import load_captioner
 

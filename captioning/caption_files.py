@@ -17,7 +17,7 @@ from typing import Any
 from captioning.captioner import PHOTOS_TOGETHER, Captioner, PhotoCaption
 from captioning.cli import UserError, counted, one_line
 from captioning.files import CAPTIONER
-from captioning.photos.listing import made_of
+from captioning.photos.listing import file_stamp
 from captioning.photos.reading import PhotoError
 from captioning.storage import append_text, cell_of, digest_of_file, locked, write_text
 from captioning.text.generated import write_texts
@@ -38,7 +38,7 @@ class CaptionTable:
         numbered = [f"{name}_{k}" for k in range(2, count + 1) for name in _OF_CAPTION]
         self._columns = ["photo", *_OF_CAPTION, *numbered, "made_of", "made_by"]
         # As they are now: one that changes while it is captioned is captioned again.
-        self._made_of = {_cell(photo): made_of(photo) for photo in photos}
+        self._made_of = {_cell(photo): file_stamp(photo) for photo in photos}
         content = path.read_bytes() if path.exists() else b""
         rows = {row[0]: row for row in self._read(content)}
         kept = {x: row for x, row in rows.items() if self._made_of.get(x, row[-2]) == row[-2]}
@@ -48,10 +48,10 @@ class CaptionTable:
             write_text(path, text)
 
     def append(self, captioned: Mapping[Path, dict[str, Any]]) -> None:
-        """Adds what `make_row` made of photos, but of those that were there, and flushes it."""
+        """Adds what `make_row` made of photos that have no row, and flushes it."""
         rows = []
-        for photo in [photo for photo in captioned if photo not in self.captions]:
-            captions = captioned[photo].get("captions", [captioned[photo]])
+        for photo, row in captioned.items():
+            captions = row.get("captions", [row])
             cells = [_cell(photo), *(cell_of(each[x]) for each in captions for x in _OF_CAPTION)]
             # A beam may end with fewer captions.
             cells += [""] * (len(self._columns) - 2 - len(cells))
@@ -94,7 +94,7 @@ def decoding_of(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def made_by(models: Iterable[Path], options: argparse.Namespace) -> str:
+def run_stamp(models: Iterable[Path], options: argparse.Namespace) -> str:
     """Tells models, by digests of their files, and the settings that change captions."""
     digests = "+".join(digest_of_file(folder / CAPTIONER)[:12] for folder in models)
     settings = decoding_of(options) | {"sentences": options.sentences, "batch_size": None}
@@ -132,7 +132,7 @@ def caption_photos(
     lock = locked(path.parent, "generate.py", f".lock-{path.name}") if path else nullcontext()
     with lock:
         if path:
-            table = CaptionTable(path, photos, made_by(captioner.folders, options), options.count)
+            table = CaptionTable(path, photos, run_stamp(captioner.folders, options), options.count)
             there = table.captions
         if there:
             counts = f"{len(there):,d} of {counted(len(photos), 'photo')}"
@@ -144,13 +144,13 @@ def caption_photos(
         results = captioner.caption_all(wanted, **decoding_of(options))
         while batch := list(islice(results, PHOTOS_TOGETHER)):
             rows = [(*item, make_row(*item, options)) for item in batch]
-            done = {photo: row for photo, _, row in rows if "error" not in row}
-            written += len(done)
+            new = {x: row for x, _, row in rows if "error" not in row and x not in there}
+            written += len(new)
             # What a person reads is on the disk.
             if table:
-                table.append(done)
+                table.append(new)
             if options.txt:
-                left_alone += write_texts({photo: row["caption"] for photo, row in done.items()})
+                left_alone += write_texts({photo: row["caption"] for photo, row in new.items()})
             yield from rows
     if path and written:
         print(f"wrote {path}", file=sys.stderr)

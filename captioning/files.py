@@ -39,6 +39,7 @@ VOCABULARY = "vocabulary.json"
 CAPTIONER = "captioner.keras"
 TRAINING_PHOTOS = "training-photos.json"
 RECIPE = "recipe.toml"
+MADE_WITH = "made_with"  # the table in it that is for people, and for no script
 HISTORY = "history.csv"
 CURVES = "curves.png"
 CHECKPOINT = "checkpoint.npz"
@@ -55,6 +56,9 @@ MAKERS = dict.fromkeys((*_OF_PHOTOS, ENCODER_RECORD), "prepare_photos.py")
 MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_text.py")
 
 OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE, CONFIDENCE)
+
+# What makes a script write a file that it writes in some runs alone.
+_FLAGS = {PHOTO_FOLDERS: " --photos FOLDER", CONFIDENCE: " --split dev"}
 
 # The models that come with the project: the first whose encoder can be had is taken.
 BEST, LITE = "pretrained", "pretrained-lite"
@@ -95,20 +99,20 @@ def command_for(path: Path, data: Path | None = None) -> str:
 
     `data` is the data folder that a model is trained on, by default the one its recipe names.
     """
-    folder = path.parent
+    folder, more = path.parent, _FLAGS.get(path.name, "")
     recipe = read_toml(folder / RECIPE) if (folder / RECIPE).is_file() else {}
     is_copied = (recipe or (folder / CAPTIONER).exists()) and path.name in (
         ENCODER_RECORD,
         VOCABULARY,
     )
     if path.name in MAKERS and not is_copied:
-        return f"run python {MAKERS[path.name]} --data {quoted(folder)}"
-    data = data or recipe.get("made_with", {}).get("data")
+        return f"run python {MAKERS[path.name]} --data {quoted(folder)}{more}"
+    data = data or recipe.get(MADE_WITH, {}).get("data")
     flags = f"--data {quoted(data)} --model" if data else "--model"
     if path.name in OF_EVALUATION:
         # The results of averaged models have a folder of their own.
         models = recipe.get("evaluate", {}).get("model", [folder])
-        return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}"
+        return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}{more}"
     return f"run python train.py {flags} {quoted(folder)}"
 
 
@@ -127,6 +131,9 @@ def damaged(path: Path, fault: object) -> UserError:
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
     """Reads a recipe: script -> setting -> value; raises `UserError` if it is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        if loose := [name for name in recipe if not isinstance(recipe[name], dict)]:
+            raise ValueError(f"{loose[0]} stands in no table")
+        return recipe
     except ValueError as error:
-        raise UserError(f"{path} is not a TOML file ({error}): correct it") from error
+        raise UserError(f"{path} is no recipe ({error}): correct it") from error

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from captioning.cli import ArgumentParser, UserError, wrapped
-from captioning.files import of_project, read_toml
+from captioning.files import MADE_WITH, of_project, read_toml
 
-# The tables that a recipe may have, and the one that a model's recipe has for people to read.
+# The tables that a recipe may have, besides MADE_WITH.
 SCRIPTS = ("prepare_photos", "prepare_text", "train", "evaluate", "generate")
-MADE_WITH = "made_with"
 
 # A constant on one line, and the comment after it.
 _CONSTANT = re.compile(r"^([A-Z][A-Z0-9_]*) = .*?(?:  # (.*))?$", re.MULTILINE)

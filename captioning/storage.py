@@ -129,10 +129,10 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
+def locked(folder: Path, scripts: str, lock: str = LOCK) -> Iterator[None]:
     """Holds a folder for one run; the operating system releases it when the run is killed.
 
-    The folder is created if missing. `purpose`, such as `train.py`, is named in the message to a
+    The folder is created if missing. `scripts`, such as `train.py`, is named in the message to a
     second run. Runs with another `lock` do not hinder each other.
 
     Raises:
@@ -144,5 +144,5 @@ def locked(folder: Path, purpose: str, lock: str = LOCK) -> Iterator[None]:
             yield
     except Timeout as error:
         raise UserError(
-            f"another run of {purpose} is at work in {folder}: wait until it has ended, or stop it"
+            f"another run of {scripts} is at work in {folder}: wait until it has ended, or stop it"
         ) from error

@@ -92,14 +92,14 @@ def test_a_recipe_replaces_constants_and_flags_win(parser, parse, line, recipe, 
     ("recipe", "words"),
     [
         ("[trian]\nepochs = 3", ["trian", "prepare_photos", "train"]),
-        ("epochs = 3", ["epochs", "table"]),
+        ("train = 3", ["train stands in no table"]),
         ("[train]\nEPOCHS = 3", ["EPOCHS", "[train]", "epochs"]),
         ("[train]\nepochs = true", ["--epochs", "expected one argument"]),
         ("[train]\nshuffle = 0", ["--shuffle", "'0'"]),
         ("[train]\nbeams = []", ["--beams", "at least one argument"]),
         ("[train]\nbeams = [3, 0]", ["beams", "at least 1", "'0'"]),
         ('[train]\noptimizer = "lion"', ["optimizer", "lion", "sgd"]),
-        ("[train", ["not a TOML file"]),
+        ("[train", ["is no recipe"]),
     ],
 )
 def test_a_wrong_recipe_is_one_sentence_that_names_the_file(parse, tmp_path, recipe, words):

@@ -21,7 +21,7 @@ class CaptionedSplit:
 
     photo_ids: list[str]
     references: list[list[list[str]]]  # the words of every description of each photo
-    features: Features | np.ndarray  # (photos, length), float32
+    features: Features
     captions: list[list[int]]  # token ids, start and end token included
     photo_rows: np.ndarray  # (captions,), which row of `features` each belongs to
 
@@ -57,11 +57,7 @@ class CaptionBatches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self,
-        split: CaptionedSplit,
-        batch_size: int,
-        seed: int,
-        weights: np.ndarray | None = None,
+        self, split: CaptionedSplit, batch_size: int, seed: int, weights: np.ndarray | None = None
     ):
         # With one worker Keras has TensorFlow tune the reading, and then every epoch ends with a
         # wait for the tuner's timer: up to half the time of the epoch.

@@ -62,12 +62,7 @@ class CaptionDecoder:
 
     def greedy(self, features: np.ndarray) -> list[list[int]]:
         """Takes the likeliest token at every step, which is a beam of width 1."""
-        return self.beam(features, 1)
-
-    def beam(self, features: np.ndarray, beam_width: int, **options: int) -> list[list[int]]:
-        """Takes the best caption that `finished_captions` finds of each photo."""
-        finished = self.finished_captions(features, beam_width, **options)
-        return [captions[0] for captions in finished]
+        return [captions[0] for captions in self.finished_captions(features, 1)]
 
     def by_consensus(self, captions: list[list[int]]) -> list[list[int]]:
         """Sorts the captions that `finished_captions` finds of a photo, most like the others first.

@@ -27,7 +27,6 @@ from captioning.photos.features import (
     check_same_encoder,
     read_encoder_record,
 )
-from captioning.settings import MADE_WITH
 from captioning.storage import Record, atomic_path, read_json, write_json, write_text
 from captioning.text.vocabulary import Vocabulary
 
@@ -64,10 +63,10 @@ class SavedModel:
     training_photos: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """Name of the captioner, after the vocabulary and the encoder it must be used with.
+    def fingerprint(self) -> str:
+        """Name with a digest of vocabulary and encoder.
 
-        Keras keeps it in the saved file.
+        Keras stores it, so that `load_model` can tell a network from another model's files.
         """
         encoder = msgspec.to_builtins(self.encoder_record)
         encoder = {key: encoder[key] for key in ENCODER_KEYS}
@@ -104,15 +103,18 @@ def replacing(folder: Path) -> Iterator[Path]:
     finish_replacing(folder)
 
 
-def finish_replacing(folder: Path) -> Path:
-    """Moves complete files to their place, where a killed run has not; several processes may.
+def network_path(folder: Path) -> Path:
+    """Returns the path of the network of a model, which need not be there."""
+    finish_replacing(folder)
+    return folder / CAPTIONER
 
-    Returns the path of the network, which need not be there.
-    """
-    captioner, finished = folder / CAPTIONER, folder / _FINISHED
+
+def finish_replacing(folder: Path) -> None:
+    """Finishes a replacement that a killed run left half done; several processes may call it."""
+    finished = folder / _FINISHED
     # A link in a stranger's folder might lead to files of one's own.
     if finished.is_symlink() or not finished.is_dir():
-        return captioner
+        return
     if (finished / CAPTIONER).exists():
         for name in files.OF_EVALUATION:
             (folder / name).unlink(missing_ok=True)
@@ -123,7 +125,6 @@ def finish_replacing(folder: Path) -> Path:
     # Another process may have removed it.
     with contextlib.suppress(OSError):
         finished.rmdir()
-    return captioner
 
 
 def save_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None:
@@ -149,7 +150,7 @@ def write_model(folder: Path, model: SavedModel, recipe: dict[str, Any]) -> None
     own = others.pop(record.features_sha256, ())
     write_json(folder / TRAINING_PHOTOS, TrainingPhotos(photos=own, of_other_features=others))
     write_recipe(folder / RECIPE, recipe)
-    named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=model.name)
+    named = keras.Model(model.captioner.inputs, model.captioner.outputs, name=model.fingerprint)
     with atomic_path(folder / CAPTIONER) as partial:
         named.save(partial)
 
@@ -163,7 +164,7 @@ def make_recipe(tables: dict[str, dict[str, Any]], data: Path) -> dict[str, dict
     if (data / files.PAINTED_SCENES).is_file():
         made_with["painted_scenes"] = True
     versions = {name: import_module(name).__version__ for name in ("keras", backend, "numpy")}
-    return {**tables, MADE_WITH: made_with | versions}
+    return {**tables, files.MADE_WITH: made_with | versions}
 
 
 def write_recipe(path: Path, recipe: dict[str, dict[str, Any]]) -> None:
@@ -186,7 +187,7 @@ def load_models(folders: Sequence[Path]) -> SavedModel:
         own_record, record = folders[0] / ENCODER_RECORD, folder / ENCODER_RECORD
         check_same_encoder(first.encoder_record, own_record, other.encoder_record, record)
         # Of the encoder nothing differs.
-        if other.name != first.name:
+        if other.fingerprint != first.fingerprint:
             raise UserError(
                 f"{folders[0] / VOCABULARY} and {folder / VOCABULARY} differ: average models that "
                 "were trained on the same words, with the same maximum length"
@@ -213,7 +214,7 @@ def load_model(folder: Path) -> SavedModel:
     """
     from captioning.keras_setup import keras
 
-    path = files.require(finish_replacing(folder))
+    path = files.require(network_path(folder))
     vocabulary, record = read_json(folder / VOCABULARY, Vocabulary), read_encoder_record(folder)
     photos = {}
     # What comes with the project has no such file.
@@ -224,7 +225,7 @@ def load_model(folder: Path) -> SavedModel:
         _check_archive(path)
         captioner = keras.models.load_model(path, compile=False, safe_mode=True)
         model = SavedModel(captioner, vocabulary, record, photos)
-        if captioner.name != model.name:
+        if captioner.name != model.fingerprint:
             others = f"{folder / VOCABULARY} and {folder / ENCODER_RECORD}"
             command = files.command_for(path)
             raise UserError(f"{path} was not trained with {others} as they are: {command} again")
@@ -252,7 +253,7 @@ def doubts_about(folder: Path) -> list[str]:
     """Says, a sentence each, why the captions that a model writes of photographs will be wrong."""
     doubts = []
     recipe = files.read_toml(folder / RECIPE) if (folder / RECIPE).is_file() else {}
-    if recipe.get(MADE_WITH, {}).get("painted_scenes"):
+    if recipe.get(files.MADE_WITH, {}).get("painted_scenes"):
         scenes = "was trained on painted scenes and knows nothing else"
         doubts.append(f"{folder} {scenes}: its captions of photographs are wrong")
     if UNTRAINED in read_encoder_record(folder).weights.split(JOIN):
@@ -268,17 +269,19 @@ def notes_on_training_photos(
 
     Raises `UserError` if they are those photos, since the features are those of a training.
     """
-    same = model.training_photos.get(features.record.features_sha256, ())
+    trained_on = model.training_photos.get(features.record.features_sha256, ())
     named = chain.from_iterable(model.training_photos.values())
-    seen = sorted(set(features.ids).intersection(same) or set(features.ids).intersection(named))
+    seen = sorted(
+        set(features.ids).intersection(trained_on) or set(features.ids).intersection(named)
+    )
     # Whoever asks for the scores of the training split knows.
     if split == "train" or not seen:
         return []
     which = f"{len(seen):,d} of the {counted(len(features), 'scored photo')}, such as {seen[0]!r},"
-    if seen[0] in same:
+    if seen[0] in trained_on:
         raise UserError(
             f"the model was trained on {which} since the splits of {data} have changed: run python "
             f"train.py --data {quoted(data)} again, or put back the splits that it was trained with"
         )
-    same = "Where they are the same photos, it scores too high"
-    return [f"warning: {which} have the names of photos that the model was trained on. {same}."]
+    advice = "Where they are the same photos, it scores too high"
+    return [f"warning: {which} have the names of photos that the model was trained on. {advice}."]

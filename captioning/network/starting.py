@@ -11,7 +11,7 @@ import numpy as np
 from captioning import files
 from captioning.cli import UserError, quoted
 from captioning.files import ENCODER_RECORD, RECIPE, VOCABULARY
-from captioning.network.model_folder import finish_replacing, load_model
+from captioning.network.model_folder import load_model, network_path
 from captioning.photos.features import EncoderRecord, check_same_encoder, read_encoder_record
 from captioning.storage import read_json
 from captioning.text.vocabulary import PreparedText, Vocabulary
@@ -28,8 +28,8 @@ class Start:
     folder: Path
     vocabulary: Vocabulary
 
-    def lend_cleaning(self, options: argparse.Namespace) -> None:
-        """Cleans captions of the model's language as its were, where nothing else was asked for."""
+    def take_cleaning(self, options: argparse.Namespace) -> None:
+        """Takes over the model's settings but those the user set, and none for another language."""
         cleaning = self.vocabulary.cleaning
         if "language" not in options.replaced or options.language == self.vocabulary.language:
             names = {"language", "min_word_length", "keep_numbers"} & cleaning.keys()
@@ -57,9 +57,9 @@ class Start:
     def carry_over(self, captioner: "keras.Model") -> dict[str, tuple[str, ...]]:
         """Gives a new captioner the weights of the model, and returns its training photos.
 
-        Rows of words that the model lacks are what Keras has initialized them with plus the mean of
-        the others: with a bias of zero, words never seen would be likelier than most of those that
-        it knows. Raises `UserError` if the networks differ in anything else.
+        A new word's row is Keras's initial row plus the mean of the old rows: with a bias of zero
+        it would be likelier than most known words. Raises `UserError` if the networks differ in
+        anything else.
         """
         from captioning.network.model import halves
 
@@ -100,5 +100,5 @@ def read_start(name: str, target: Path | None = None) -> Start | None:
     folder = files.of_project(name)
     if target and target.resolve() == folder.resolve():
         raise UserError(f"training starts from {folder}: name another folder with --model")
-    files.require(finish_replacing(folder))
+    files.require(network_path(folder))
     return Start(folder, read_json(folder / VOCABULARY, Vocabulary))

@@ -107,8 +107,8 @@ def plan_steps(options: argparse.Namespace, captions: int) -> None:
     """Changes batch size and epochs such that training takes at least `min_steps` steps.
 
     The batch size is halved as long as the steps are too few and half of it is at least
-    MIN_BATCH_SIZE; then there are more epochs. What was typed stays as it is; if the steps are too
-    few then, the least number becomes 1. It prints a change.
+    MIN_BATCH_SIZE; then there are more epochs. Flags that the user typed are not changed; if that
+    leaves too few steps, `min_steps` is set to 1. It prints a change.
     """
     given = options.batch_size, options.epochs
     least_of_epoch = options.min_steps / options.epochs
@@ -237,7 +237,10 @@ class AfterEpoch(keras.callbacks.Callback):
         self.logs.append({"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate} | logs)
         self.model.stop_training = is_trained(self.logs, self.run.settings)
         best = ", best so far" if best_epoch(self.logs) is self.logs[-1] else ""
-        total = self.run.settings.epochs + self.run.settings.reward_epochs
+        of_captions = [of_epoch for of_epoch in self.logs if VALIDATION_LOSS in of_epoch]
+        # Training on captions may have stopped early.
+        total = len(of_captions) if self.model.stop_training else self.run.settings.epochs
+        total += self.run.settings.reward_epochs
         left = f"at most {tqdm.format_interval(seconds * (total - epoch - 1))} left"
         print(f"Epoch {epoch + 1} of {total} in {seconds:.0f} seconds, {left}{best}")
         print(f"  {_described(self.logs[-1])}")

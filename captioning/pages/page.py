@@ -130,7 +130,7 @@ def make_thumbnails(photos: Sequence[Photo | None]) -> list[bytes | str]:
         return list(tqdm(made, total=len(photos), unit=" photos", delay=1, disable=None))
 
 
-def make_thumbnail(photo: Photo | None, side: int = THUMBNAIL_SIDE) -> bytes | str:
+def make_thumbnail(photo: Photo | None, side: int) -> bytes | str:
     """Makes a thumbnail: upright, RGB, proportions kept, without metadata; or says why not."""
     if photo is None:
         return "no photo file"

@@ -44,10 +44,7 @@ def make_cards(
 
 
 def make_results_page(
-    folder: Path,
-    cards: list[Card],
-    scores: scoring.Scores,
-    references: scoring.SplitReferences,
+    folder: Path, cards: list[Card], scores: scoring.Scores, references: scoring.SplitReferences
 ) -> Page:
     """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
     sections = [Section("Scores", report.results_table(scores.results), scores.notes)]
@@ -55,7 +52,7 @@ def make_results_page(
         notes = [f"A: {folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED]
         title = f"Compared with {Path(scores.compared_with).name}"
         sections.append(Section(title, report.comparison_table(scores.comparison), notes))
-    left_out = dict.fromkeys(references.left_out, "it has no features or no captions")
+    left_out = dict.fromkeys(references.left_out, "it has no features")
     title = f"{folder.name}: the {scores.split} split, {counted(scores.photos, 'photo')}"
     sections += [*_recipe(folder), *_left_out(left_out)]
     return Page(title, cards, sections, references.language)

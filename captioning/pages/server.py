@@ -27,14 +27,7 @@ PHOTO_MEGABYTES = 30  # the limit of one photo
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(
-    captioner: Captioner,
-    host: str = LOOPBACK[0],
-    port: int = 0,
-    *,
-    open_browser: bool = True,
-    **decoding: Any,
-) -> None:
+def serve(captioner: Captioner, host: str, port: int, **decoding: Any) -> None:
     """Serves the page until Ctrl-C, which raises `KeyboardInterrupt` as everywhere.
 
     Port 0 is any that is free. `decoding` are options of `Captioner.caption_all`.
@@ -52,7 +45,7 @@ def serve(
         list(captioner.caption_all([Image.new("RGB", (64, 64))], **decoding))
         app = page.make_app()
         server = waitress.create_server(app, sockets=[listener], max_request_body_size=limit)
-        _announce(host, server.effective_port, open_browser)
+        _announce(host, server.effective_port)
         server.run()
         # The interpreter must not exit while a network runs. Waitress keeps Ctrl-C to itself.
         page.captioning.acquire()
@@ -68,7 +61,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(f"{cause}; choose another port, or 0 for any free one") from error
 
 
-def _announce(host: str, port: int, open_browser: bool) -> None:
+def _announce(host: str, port: int) -> None:
     name = "localhost" if host in ("", "0.0.0.0", "::") else host
     url = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
     print(f"caption photos at {url} (Ctrl-C stops)", flush=True)
@@ -76,7 +69,7 @@ def _announce(host: str, port: int, open_browser: bool) -> None:
         print("everyone on the network can use it, at an IP address of this computer", flush=True)
     # A browser for the terminal would take the terminal over.
     desktops = {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
-    if open_browser and (desktops or sys.platform in ("darwin", "win32")):
+    if desktops or sys.platform in ("darwin", "win32"):
         webbrowser.open(url)
 
 
@@ -87,7 +80,7 @@ class DropPage:
         self.captioner = captioner
         self.names = {"localhost", host.lower()} - {""}
         self.decoding = decoding
-        # The encoder and the decoder serve one thread at a time.
+        # One photo at a time, and none once the server has ended.
         self.captioning = threading.Lock()
         content = {"title": "Caption photos", "doubts": captioner.doubts, "waiting": Card("", None)}
         content |= {"megabytes": PHOTO_MEGABYTES, "status": ""}

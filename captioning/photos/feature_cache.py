@@ -50,10 +50,10 @@ class FeatureCache:
                 unreadable.add(os.fsdecode(photo))
             else:
                 self.earlier[os.fsdecode(photo)] = made_of
-        self._made_of = {photo: listing.made_of(path) for photo, path in photos.items()}
+        self._made_of = {photo: listing.file_stamp(path) for photo, path in photos.items()}
         self.encoded = dict(self.earlier.items() & self._made_of.items())
-        # Those that could not be read are tried again after the others, which so make the batches
-        # of an undisturbed run.
+        # Unreadable photos are retried last, so that the others form the same batches as in an
+        # undisturbed run.
         missing = (photo for photo in photos if photo not in self.encoded)
         self.missing = sorted(missing, key=unreadable.__contains__)
 
@@ -79,8 +79,8 @@ class FeatureCache:
                 errors[str(path)] = str(result)
             else:
                 self.encoded[photo], row = made_of, result.astype("<f4").tobytes()
-            values = os.fsencode(photo), made_of, digits, row
-            rows.append((*values, _crc(*values)))
+            name = os.fsencode(photo)
+            rows.append((name, made_of, digits, row, _crc(name, made_of, digits, row)))
             if len(rows) == portion or photo == self.missing[-1]:
                 # At once: while SQLite writes, nobody else can read.
                 with self._database:

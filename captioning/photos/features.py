@@ -161,7 +161,7 @@ def write_features(
 
 
 def read_features(data: Path) -> Features:
-    """Reads the features of a data folder, of mapped ones no more than says whether they fit.
+    """Reads the features of a data folder; of mapped ones only a sample is read, to check them.
 
     Raises:
         UserError: if a file is missing or damaged, or does not match `features.json`.

@@ -157,7 +157,7 @@ def _is_another(path: Path, first: Path) -> bool:
     return is_told and not filecmp.cmp(path, first, shallow=False)
 
 
-def made_of(path: Path) -> str:
+def file_stamp(path: Path) -> str:
     """Returns the size and time of a file, or what else tells that it has changed."""
     try:
         if not isinstance(path, Path):

@@ -53,7 +53,7 @@ def differing_bits(photo: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def find_lookalikes(
-    hashes: Mapping[str, str | None], photos: Sequence[str], others: Sequence[str]
+    hashes: Mapping[str, str], photos: Sequence[str], others: Sequence[str]
 ) -> dict[str, str]:
     """Finds the photos that look like one of the others: photo id -> id of the one most like it.
 
@@ -70,7 +70,7 @@ def find_lookalikes(
 
 
 def notes_on_lookalikes(data: Path, splits: Mapping[str, Sequence[str]]) -> list[str]:
-    """Returns a note on each two splits with photos that look alike, as `warning: …`."""
+    """Returns a note on each two splits with photos that look alike, or why none are found."""
     pairs = [pair for pair in _COMPARED if all(splits.get(split) for split in pair)]
     # Painted scenes are meant to look alike: what is new in the test split is who does what where.
     if not pairs or (data / PAINTED_SCENES).is_file():

@@ -87,8 +87,8 @@ def _encode_on_cluster(photos: Sequence[Photo], encoder: Encoder, batch_size: in
     needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
     worker = ray.remote(**needs, max_restarts=-1, max_task_retries=-1)(_Worker)
     # In a list it stays a reference until the worker asks for it.
-    arguments = [ray.put(encoder)], Image.MAX_IMAGE_PIXELS
-    workers = [worker.remote(*arguments) for _ in range(gpus or processors or 1)]
+    shared, pixels = [ray.put(encoder)], Image.MAX_IMAGE_PIXELS
+    workers = [worker.remote(shared, pixels) for _ in range(gpus or processors or 1)]
     # Twice: while the next photos in order are waited for, each worker has a task ahead.
     pool = ray.util.ActorPool(workers * 2)
     step = max(1, PHOTOS_PER_TASK // batch_size) * batch_size

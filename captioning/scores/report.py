@@ -13,22 +13,22 @@ from matplotlib.ticker import MaxNLocator
 from captioning.cli import UserError, counted, line_width, one_line, wrapped
 from captioning.files import RECIPE, SCORES, read_toml, require
 from captioning.scores import scoring
-from captioning.scores.scoring import CLASSIC, CONSENSUS, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
+from captioning.scores.scoring import CLASSIC, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
 from captioning.storage import read_json
 
 # A difference with a lower p-value is taken for real.
 SIGNIFICANT = 0.05
 
 ROWS_EXPLAINED = {
-    CONSENSUS: "of the captions that a beam of this width finds, the one most like the others.",
+    scoring.CONSENSUS_TITLE: "the caption of a beam of this width that is most like its others.",
     HUMAN: "the first reference of each photo scored against the others: how well one person does. "
     "A model may score higher: it writes the most common words, which these metrics reward.",
     SAME_REFERENCES: "the greedy captions scored against the same references as the human row.",
     SHUFFLED: "the greedy captions scored against the references of other photos: what a model "
     "scores that knows the language but does not see the photo.",
     CLASSIC: "the greedy captions scored as the classic recipe does: startseq and endseq stay on "
-    "both sides and count as correct words, one-letter words are dropped, and BLEU-3 has the "
-    "weights (0.3, 0.3, 0.3). Compare this row only with scores computed the same way, such as "
+    "both sides and count as correct words, references are cleaned as for training, and BLEU-3 has "
+    "the weights (0.3, 0.3, 0.3). Compare this row only with scores computed the same way, such as "
     "the 57.9, 34.5, 25.2 and 13.1 published for the classic recipe.",
 }
 

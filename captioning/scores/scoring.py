@@ -32,8 +32,8 @@ from captioning.text.words import word_splitter
 
 # The titles of the rows.
 GREEDY = "greedy"
-BEAM = "beam"  # and the width
-CONSENSUS = "consensus"  # and the width
+BEAM_TITLE = "beam"  # and the width
+CONSENSUS_TITLE = "consensus"  # and the width
 HUMAN = "human"
 SAME_REFERENCES = "greedy (same references)"
 SHUFFLED = "shuffled photos"
@@ -109,7 +109,8 @@ class Row:
 
 def title_of(beam_width: int, *, consensus: bool = False) -> str:
     """Returns the title of a decoding, such as `beam 3`; a beam of width 1 is greedy."""
-    return GREEDY if beam_width == 1 else f"{CONSENSUS if consensus else BEAM} {beam_width}"
+    title = CONSENSUS_TITLE if consensus else BEAM_TITLE
+    return GREEDY if beam_width == 1 else f"{title} {beam_width}"
 
 
 def standard_row(captions: Captions, references: metrics.References, cider: metrics.CiderD) -> Row:
@@ -206,10 +207,10 @@ def summarize(rows: dict[str, Row], vocabulary: Vocabulary, references: SplitRef
 
 
 @cache
-def resample(photos: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Takes photos with replacement: how often each, (resamples, photos), the same in every run."""
+def resample(photos: int) -> np.ndarray:
+    """Takes photos with replacement: how often each, (RESAMPLES, photos), the same in every run."""
     generator = np.random.default_rng(SEED)
-    return generator.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(float)
+    return generator.multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES).astype(float)
 
 
 def compare(row: Row, other: Row) -> dict[str, dict[str, float]]:

@@ -28,7 +28,7 @@ from captioning.text.generated import find_generated
 
 
 def open_captions(
-    path: Path, photos: PhotoNames, columns: Sequence[str] = ("", "")
+    path: Path, photos: PhotoNames, columns: Sequence[str]
 ) -> tuple[str, Iterator[Row]]:
     """Tells the kind of a captions file or folder, and opens its rows.
 
@@ -118,16 +118,16 @@ def _table_rows(lines: Sequence[str], mark: str, width: int, columns: Columns) -
     end = 0
     try:
         for cells in reader:
-            place, end = f"line {end + 1}", reader.line_num
+            where, end = f"line {end + 1}", reader.line_num
             if not any(map(str.strip, cells)):
                 continue
             below = (line for cell in cells for line in cell.split("\n")[1:])
             if any(is_photo_name(part.strip('" ')) for line in below for part in line.split(mark)):
-                raise KindError(f"{place} opens a quote that is not closed before the next photo")
+                raise KindError(f"{where} opens a quote that is not closed before the next photo")
             if len(cells) != width:
                 rule = "a caption that holds the sign between them must stand in quotes"
-                raise KindError(f"{place} has {len(cells)} columns, the first row {width}: {rule}")
-            yield columns.row(place, cells)
+                raise KindError(f"{where} has {len(cells)} columns, the first row {width}: {rule}")
+            yield columns.row(where, cells)
     except csv.Error as error:
         rule = "a quote must be closed, and stand twice within quotes"
         raise KindError(f"line {end + 1} is no row of a table ({error}): {rule}") from error
@@ -150,12 +150,12 @@ def _open_records(path: Path, wanted: Sequence[str]) -> tuple[str, Iterator[Row]
     names = list(dict.fromkeys(chain.from_iterable(records)))
     columns = find_columns(names, wanted)
     # VizWiz has captions that its makers rejected.
-    kept = [record for record in records if not record.get("is_rejected")]
-    count = len(records) - len(kept)
+    count = sum(bool(record.get("is_rejected")) for record in records)
     rejected = f", {count:,d} rejected ones left out" if count else ""
     rows = (
         columns.row(f"record {number}", [record.get(name) for name in names])
-        for number, record in enumerate(kept)
+        for number, record in enumerate(records)
+        if not record.get("is_rejected")
     )
     return f"{kind}, {columns.describe(names)}{rejected}", rows
 

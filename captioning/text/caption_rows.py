@@ -39,7 +39,7 @@ class KindError(Exception):
 class Row(NamedTuple):
     """A photo with its captions, or with one of them."""
 
-    place: str  # such as `line 3`
+    where: str  # such as `line 3`
     name: str  # of the photo's file
     captions: Any  # as `texts_in` takes them
     split: str | None = None  # as the file calls it
@@ -57,15 +57,15 @@ class Columns(NamedTuple):
         captions = ", ".join(names[k] for k in self.captions)
         return f"photos in {names[self.photo]}, captions in {captions}"
 
-    def row(self, place: str, cells: Sequence[Any]) -> Row:
-        """Takes from the cells of a row, which is at a place, what is read of it."""
+    def row(self, where: str, cells: Sequence[Any]) -> Row:
+        """Returns photo, captions and split of a row; `where`, as `line 3`, is for messages."""
         name, captions = cells[self.photo], [cells[k] for k in self.captions]
         # Other programs have the one photo of a record in a list, or its path with its pixels.
         name = name[0] if isinstance(name, list) and len(name) == 1 else name
         name = name.get("path") if isinstance(name, dict) else name
         name = str(name).strip() if isinstance(name, str | int) else ""
         split = None if self.split is None else str(cells[self.split])
-        return Row(place, name, captions[0] if len(captions) == 1 else captions, split)
+        return Row(where, name, captions[0] if len(captions) == 1 else captions, split)
 
 
 def find_columns(names: Sequence[str], wanted: Sequence[str]) -> Columns:
@@ -100,7 +100,7 @@ def _first_there(names: tuple[str, ...], usual: tuple[str, ...]) -> tuple[int, .
     return tuple(k for k, name in enumerate(plain) if name == first)
 
 
-def texts_in(value: Any, place: str) -> list[str]:
+def texts_in(value: Any, where: str) -> list[str]:
     """Returns the captions of a cell, or of the value of a key; what is empty in a list is none.
 
     They may be a text, a list of texts or of records, or a list of texts written out.
@@ -109,12 +109,12 @@ def texts_in(value: Any, place: str) -> list[str]:
         return []
     if isinstance(value, str):
         listed = _written_list(value.strip())
-        return [value] if listed is None else texts_in(listed, place)
+        return [value] if listed is None else texts_in(listed, where)
     if isinstance(value, dict) and (keys := _first_there(tuple(value), CAPTION_NAMES)):
-        return texts_in([*value.values()][keys[0]], place)
+        return texts_in([*value.values()][keys[0]], where)
     if isinstance(value, list) and not any(isinstance(item, list) for item in value):
-        return [text for item in value for text in texts_in(item, place) if text.strip()]
-    raise KindError(f"{place} has captions that cannot be right ({value!r:.40})")
+        return [text for item in value for text in texts_in(item, where) if text.strip()]
+    raise KindError(f"{where} has captions that cannot be right ({value!r:.40})")
 
 
 # A text in quotes; and a list or tuple of such as JSON, Python or NumPy writes it, NumPy without

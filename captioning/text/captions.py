@@ -13,8 +13,8 @@ from captioning.photos.listing import PhotoNames
 from captioning.text.caption_kinds import find_texts, open_captions
 from captioning.text.caption_rows import SPLIT_NAMES, KindError, Row, plain_caption, texts_in
 
-# Names of captions files, in lower case; the files of the first line that has any count, and of
-# the second table only where photos have no texts.
+# Names of captions files, in lower case. The first row of _NAMES with a match wins; _OTHER_NAMES
+# is tried only if no photo has a text file.
 _OF_COCO = "captions_*.json"  # a file for each split
 _NAMES = (
     (CAPTIONS.lower(),),
@@ -104,17 +104,17 @@ class CaptionedPhotos:
 
     def add(self, row: Row, path: Path) -> None:
         """Adds a row of a file; raises `KindError` if it cannot be right."""
-        place, photo = row.place, self.photos.id_of(row.name, path)
+        where, photo = row.where, self.photos.id_of(row.name, path)
         if not photo or re.search(r"[\t\r\n]", row.name):
-            raise KindError(f"{place} names the photo {row.name!r}, which is no name of a file")
-        texts = texts_in(row.captions, place)
+            raise KindError(f"{where} names the photo {row.name!r}, which is no name of a file")
+        texts = texts_in(row.captions, where)
         if not texts:
             self.counts["photos without captions, left out"] += 1
             return
         # The official file has dog.jpg.1 once, and other people other upper-case letters.
         name = re.sub(r"\.[0-9]+$", "", row.name)
         if (earlier := self.file_names.setdefault(photo, name)).lower() != name.lower():
-            raise KindError(f"{place} names {row.name!r}, which has the photo id of {earlier!r}")
+            raise KindError(f"{where} names {row.name!r}, which has the photo id of {earlier!r}")
         # Otherwise the names of the photo's folder and of the file, or of its folders, may tell.
         if row.split is not None:
             split = SPLIT_NAMES.get(row.split.strip().lower())
@@ -122,7 +122,7 @@ class CaptionedPhotos:
             split = split_told(Path(row.name).parent, self.data) or split_told(path, self.data)
         if split is None or self.split_of.setdefault(photo, split) != split:
             rule = f"which must be one of {', '.join(SPLIT_NAMES)}, and the same in all rows"
-            raise KindError(f"{place} has {row.name!r} in the split {row.split!r:.40}, {rule}")
+            raise KindError(f"{where} has {row.name!r} in the split {row.split!r:.40}, {rule}")
         for text in texts:
             caption, is_joined, had_marks = plain_caption(text)
             self.captions.setdefault(photo, []).append(caption)
@@ -132,10 +132,7 @@ class CaptionedPhotos:
 
 
 def read_captioned_photos(
-    data: Path,
-    files: Sequence[Path],
-    columns: Sequence[str] = ("", ""),
-    photos: PhotoNames | None = None,
+    data: Path, files: Sequence[Path], columns: Sequence[str], photos: PhotoNames
 ) -> CaptionedPhotos:
     """Reads the captions files of a data set; see `open_captions`.
 
@@ -143,7 +140,6 @@ def read_captioned_photos(
         UserError: if there are none, or a file or a row of it is of no known kind.
     """
     command = f"run python prepare_text.py --data {quoted(data)} again"
-    photos = photos or PhotoNames()
     found = CaptionedPhotos(data, photos)
     for path in files:
         try:

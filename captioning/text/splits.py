@@ -22,9 +22,9 @@ def decide_splits(
 ) -> tuple[dict[str, list[str]], str]:
     """Takes the split files; or the splits of the captions files; or splits the photos at random.
 
-    Where the captions files name no test photos, half of the validation photos are; what is missing
-    then is a share of the training photos. `shares` are those of dev and test. Returns the photo
-    ids of each split, and where that comes from.
+    Where the captions files name no test photos, half of the validation photos become the test
+    split; another missing split is taken from the training photos. `shares` are those of dev and
+    test. Returns the photo ids of each split, and where that comes from.
 
     Raises:
         UserError: if a file is damaged, a split names no photo with captions, two share a photo,

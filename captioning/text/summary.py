@@ -19,7 +19,7 @@ DAMAGED_SHOWN = 3
 
 
 def summarize(
-    text: PreparedText, files: Set[str], folders: Sequence[Path], known: Sequence[str] = ()
+    text: PreparedText, files: Set[str], folders: Sequence[Path], known: Sequence[str]
 ) -> str:
     """Describes photos, splits, the captions before and after cleaning, and the training split.
 

@@ -196,8 +196,8 @@ def _with_blanks(words: Sequence[str]) -> list[tuple[str, str]]:
 def sentence_parts(words: Sequence[str], language: str = ENGLISH) -> list[tuple[str, str]]:
     """Returns each word as it stands in a sentence, after the blank before it if there is one.
 
-    The last part has no word, and in the place of a blank what ends the sentence: the full stop of
-    its last letter's script, or nothing where the script has none and where there is no letter.
+    The last part is (full stop, ""): that of the last letter's script, or "" where the script has
+    none and where there is no letter.
     """
     rules = LANGUAGES.get(language, Language())
     parts = _with_blanks(words)

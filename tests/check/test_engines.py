@@ -28,7 +28,7 @@ assert run(train.main, ["--data", data, "--model", mine, "--epochs", "2"]) == 0
 model = load_model(Path(other))
 features = read_features(Path(data))[:]
 decoder = CaptionDecoder(model.captioner, model.vocabulary)
-print(json.dumps([decoder.greedy(features), decoder.beam(features, 3)]))
+print(json.dumps([decoder.greedy(features), decoder.finished_captions(features, 3)]))
 """
 
 
@@ -50,7 +50,7 @@ def test_models_go_from_engine_to_engine(tmp_path, engine):
 
     features = read_features(data)[:]
     decoder = CaptionDecoder(captioner, vocabulary)
-    expected = [decoder.greedy(features), decoder.beam(features, 3)]
+    expected = [decoder.greedy(features), decoder.finished_captions(features, 3)]
     assert json.loads(process.stdout.splitlines()[-1]) == expected
     assert len({tuple(caption) for caption in expected[0]}) > 1
     # Its own model loads here.

@@ -9,6 +9,7 @@ from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.model import build_captioner
 from captioning.network.training import CaptionTrainer
+from captioning.photos.listing import PhotoNames
 from captioning.text.captions import read_captioned_photos
 from captioning.text.vocabulary import build_vocabulary
 from captioning.text.words import word_cleaner
@@ -20,7 +21,8 @@ NO_DROPOUT = {"photo_dropout": 0.0, "word_dropout": 0.0, "output_dropout": 0.0}
 @pytest.fixture(scope="module")
 def real(flickr8k):
     """Returns the vocabulary, and captions and features of real photos."""
-    written = read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions
+    files = [flickr8k / CAPTIONS]
+    written = read_captioned_photos(flickr8k, files, ("", ""), PhotoNames()).captions
     captions = {name: list(map(word_cleaner(2), written[name])) for name in written}
     training = [
         words

@@ -128,7 +128,7 @@ def test_beam_is_the_slow_beam(captioner, slow, photos, width, length_penalty, m
         assert decoder.greedy(photos) == best
     # More photos than are decoded at once.
     monkeypatch.setattr(decoding, "PHOTOS_AT_ONCE", 3)
-    assert decoder.beam(photos, width) == best
+    assert decoder.finished_captions(photos, width) == expected
 
 
 def test_padding_and_startseq_are_never_written_and_captions_end_at_the_maximum_length(photos):
@@ -137,12 +137,13 @@ def test_padding_and_startseq_are_never_written_and_captions_end_at_the_maximum_
     change_bias(captioner, [VOCABULARY.end_id], -1000)
     decoder = CaptionDecoder(captioner, VOCABULARY)
     sampled = decoder.sample(photos, np.random.default_rng(1))
-    for captions in (decoder.greedy(photos), decoder.beam(photos, 3), sampled):
+    best = [found[0] for found in decoder.finished_captions(photos, 3)]
+    for captions in (decoder.greedy(photos), best, sampled):
         assert [len(caption) for caption in captions] == [VOCABULARY.maximum_length] * PHOTOS
         assert not {token for caption in captions for token in caption} & {0, VOCABULARY.start_id}
     # Six words may be written without saying one twice; then the caption has to end.
-    captions = decoder.beam(photos, 2, no_repeat_ngram_size=1)
-    assert all(sorted(caption) == [1, 3, 4, 5, 6, 7] for caption in captions)
+    found = decoder.finished_captions(photos, 2, no_repeat_ngram_size=1)
+    assert all(sorted(captions[0]) == [1, 3, 4, 5, 6, 7] for captions in found)
 
 
 def test_the_decoder_follows_the_weights(captioner, photos):
@@ -164,9 +165,10 @@ def test_no_ngram_is_repeated(width, size):
     photos = np.random.default_rng(0).normal(0, 9, (4, FEATURE_LENGTH)).astype(np.float32)
     decoder = CaptionDecoder(captioner, vocabulary)
     slow = SlowDecoder(captioner, vocabulary=vocabulary)
-    assert any(repeats(caption, size) for caption in decoder.beam(photos, width))
-    expected = [slow.finished(photo, width, 0.7, size)[0] for photo in photos]
-    assert decoder.beam(photos, width, no_repeat_ngram_size=size) == expected
+    found = decoder.finished_captions(photos, width)
+    assert any(repeats(captions[0], size) for captions in found)
+    expected = [slow.finished(photo, width, 0.7, size) for photo in photos]
+    assert decoder.finished_captions(photos, width, no_repeat_ngram_size=size) == expected
 
 
 def test_consensus_is_the_caption_of_the_beam_most_like_the_others(captioner, slow):
@@ -183,7 +185,8 @@ def test_consensus_is_the_caption_of_the_beam_most_like_the_others(captioner, sl
 
 def test_probabilities_are_those_of_every_prefix(captioner, slow, photos, monkeypatch):
     decoder, ids = CaptionDecoder(captioner, VOCABULARY), VOCABULARY.token_ids
-    captions = [*decoder.greedy(photos[:2]), [], *decoder.beam(photos[3:], 2)]
+    best = [found[0] for found in decoder.finished_captions(photos[3:], 2)]
+    captions = [*decoder.greedy(photos[:2]), [], *best]
     found = decoder.token_probabilities(photos, captions)
     assert found[2] == ()
     for photo, caption, tokens in zip(photos, captions, found, strict=True):
@@ -215,9 +218,9 @@ def test_an_average_decodes_by_the_mean_of_the_probabilities(captioner, photos):
     )
     np.testing.assert_allclose(mean, (single + pair) / 2, atol=1e-6)
     assert np.abs(mean - single).max() > 0.1
-    expected = [SlowDecoder(captioner, other).finished(photo, 3)[0] for photo in photos]
-    assert CaptionDecoder(average, VOCABULARY).beam(photos, 3) == expected
-    assert CaptionDecoder(captioner, VOCABULARY).beam(photos, 3) != expected
+    expected = [SlowDecoder(captioner, other).finished(photo, 3) for photo in photos]
+    assert CaptionDecoder(average, VOCABULARY).finished_captions(photos, 3) == expected
+    assert CaptionDecoder(captioner, VOCABULARY).finished_captions(photos, 3) != expected
 
 
 def test_tokens_that_no_member_of_an_average_expects_have_a_logarithm():

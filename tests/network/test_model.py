@@ -69,7 +69,7 @@ def test_a_changed_network_is_trained_decoded_and_saved(tmp_path, monkeypatch):
     record = structs.replace(ENCODER_RECORD, length=FEATURE_LENGTH)
     save_model(tmp_path, SavedModel(captioner, VOCABULARY, record), {})
     loaded = CaptionDecoder(load_model(tmp_path).captioner, VOCABULARY)
-    assert loaded.beam(features, 3) == decoder.beam(features, 3)
+    assert loaded.finished_captions(features, 3) == decoder.finished_captions(features, 3)
     tokens = [one.token_probabilities(features, greedy) for one in (decoder, loaded)]
     assert tokens[0] == tokens[1]
 

@@ -12,6 +12,7 @@ from captioning import load_captioner
 from captioning.captioner import NO_CLIP
 from captioning.files import BEST, CAPTIONS, LITE, SPLITS, pretrained_model
 from captioning.photos.encoders import has_package
+from captioning.photos.listing import PhotoNames
 from captioning.scores.metrics import CiderD
 from captioning.scores.scoring import Scores
 from captioning.storage import read_json
@@ -69,7 +70,8 @@ def test_it_captions_the_photo_that_comes_with_matplotlib(captioner):
 
 def test_it_captions_photos_from_jpeg_files(captioner, flickr8k):
     """Its captions tell of their own photos far more than of others'."""
-    written = read_captioned_photos(flickr8k, [flickr8k / CAPTIONS]).captions
+    files = [flickr8k / CAPTIONS]
+    written = read_captioned_photos(flickr8k, files, ("", ""), PhotoNames()).captions
     paths = [flickr8k / "photos" / name for name in (flickr8k / SPLITS["test"]).read_text().split()]
     paths = [path for path in paths if path.is_file()][:PHOTOS]
     split = word_splitter()

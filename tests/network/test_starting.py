@@ -72,7 +72,7 @@ def test_captions_are_cleaned_as_its_own_were_unless_something_else_is_asked_for
         ({"language"}, typed),
     ):
         options = Namespace(**typed, replaced={*replaced})
-        start.lend_cleaning(options)
+        start.take_cleaning(options)
         assert {name: vars(options)[name] for name in typed} == expected
 
 

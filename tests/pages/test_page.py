@@ -122,7 +122,7 @@ def test_a_thumbnail_is_upright_no_larger_than_the_photo_and_without_metadata(tm
     exif[0x0112] = 6  # To be turned 90 degrees clockwise: the left side comes on top.
     secrets = {"comment": b"secret" * 9000, "xmp": b"secret", "icc_profile": b"secret"}
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95, **secrets)
-    jpeg = make_thumbnail(tmp_path / "turned.jpg")
+    jpeg = make_thumbnail(tmp_path / "turned.jpg", 256)
     upright = opened(jpeg)
     assert upright.size == (40, 80)
     np.testing.assert_allclose(upright.getpixel((20, 10)), red, atol=20)

@@ -158,7 +158,7 @@ def test_serve_opens_the_browser_and_ends_by_ctrl_c(captioner, monkeypatch, caps
     monkeypatch.setattr(webbrowser, "open", open_browser)
     monkeypatch.setenv("DISPLAY", ":0")
     with pytest.raises(KeyboardInterrupt):
-        serve(captioner, host, beam=5, consensus=True)
+        serve(captioner, host, 0, beam=5, consensus=True)
     assert answers[0][0] == 200
     # The first photo only warms it up.
     assert (captioner.options, captioner.captioned) == ({"beam": 5, "consensus": True}, 2)
@@ -174,7 +174,7 @@ def test_addresses_that_cannot_be_served_at_are_the_users_mistake(captioner):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"cannot serve at 127\.0\.0\.1:{port}: .*in use"):
-            serve(captioner, port=port, open_browser=False)
+            serve(captioner, "127.0.0.1", port)
     with pytest.raises(UserError, match=r"cannot serve at 203\.0\.113\.7:0: .*another port"):
-        serve(captioner, "203.0.113.7", open_browser=False)
+        serve(captioner, "203.0.113.7", 0)
     assert captioner.captioned == 0

@@ -47,7 +47,7 @@ def test_the_threshold_is_where_the_constant_has_it():
         (((1 << count) - 1) << 100).to_bytes(32).hex()
         for count in (MOST_DIFFERING_BITS, MOST_DIFFERING_BITS + 1)
     )
-    table = {"photo": "0" * 64, "near": near, "far": far, "none": None}
+    table = {"photo": "0" * 64, "near": near, "far": far, "none": ""}
     assert find_lookalikes(table, ["photo"], ["far", "none", "absent"]) == {}
     assert find_lookalikes(table, ["photo", "none"], ["far", "near"]) == {"photo": "near"}
     assert find_lookalikes(table, ["photo"], []) == find_lookalikes(table, [], ["near"]) == {}

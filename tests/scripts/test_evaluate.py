@@ -73,7 +73,8 @@ def test_the_validation_split_tells_which_captions_are_unsure(place):
         text, features = read_prepared_text(place / "data"), read_features(place / "data")
         photos = features.select(scoring.SplitReferences(text, "dev", features).photo_ids)[:]
         decoder = CaptionDecoder(model.captioner, model.vocabulary)
-        tokens = decoder.token_probabilities(photos, decoder.beam(photos, 3))
+        best = [found[0] for found in decoder.finished_captions(photos, 3)]
+        tokens = decoder.token_probabilities(photos, best)
         confidences = [np.prod([x.probability for x in each]) ** (1 / len(each)) for each in tokens]
         assert unsure_below == pytest.approx(np.quantile(confidences, 0.25))
 
@@ -87,7 +88,7 @@ def decode(place, names):
     decoder = CaptionDecoder(model.captioner, model.vocabulary)
     decoded = {
         "greedy": decoder.greedy(photos),
-        "beam 3": decoder.beam(photos, 3),
+        "beam 3": [found[0] for found in decoder.finished_captions(photos, 3)],
         "consensus 4": [decoder.by_consensus(x)[0] for x in decoder.finished_captions(photos, 4)],
     }
     captions = {

@@ -109,7 +109,7 @@ JSONS = [
     (coco(images=[7]), ["an image without id or file_name"]),
     (coco({"image_id": 1, "title": "A"}), ["no column or key of captions", "'title', 'file_name'"]),
     ([{"file_name": "x.jpg", "label": 1}], ["such as caption", "'file_name', 'label'"]),
-    ([{"name": "x.jpg", "text": 1}, GOOD, {"label": 1}], ["record 0 names the photo ''"]),
+    ([GOOD | {"is_rejected": True}, GOOD, {"label": 1}], ["record 2 names the photo ''"]),
     ({"name": "mine", "version": 1}, ["no names of photos with captions: 'name', 'version'"]),
     ('{"file_name": "x.jpg", "text": "A"}\n{"file_name": ', ["cannot be read as JSON"]),
 ]
