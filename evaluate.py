@@ -15,7 +15,7 @@ Reads   MODEL/                      from train.py
 Writes  MODEL/captions.csv          photo id, captions, references
         MODEL/captions.html         a page of photos, captions and references
         MODEL/scores.json           the scores that are printed, with captions
-        MODEL/confidence.json       with --split dev and a beam of 3: which captions
+        MODEL/confidence.json       with --split dev and beam 3: which captions
                                     generate.py marks as unsure
 Takes   half a minute for the 1,000 test photos of Flickr8k on two cores.
 Next    open MODEL/captions.html, then python generate.py PHOTO.
