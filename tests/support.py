@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 
 import prepare_text
 from captioning.cli import run
+from captioning.files import CAPTIONS, SPLITS
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, halves
 from captioning.photos.features import EncoderRecord, write_features
@@ -154,6 +155,22 @@ def write_tiny_data(folder):
     (folder / "Flickr8k.token.txt").write_text("\n".join(captions) + "\n")
     for split, part in (("train", names[:8]), ("dev", names[8:10]), ("test", names[10:])):
         (folder / f"Flickr_8k.{split}Images.txt").write_text("\n".join(part) + "\n")
+
+
+def write_three_photos(folder, captions=("A good dog .", "A cat .", "A cow ."), more="", **splits):
+    """Writes a caption of each of three photos, one a split, and other lines.
+
+    A split may have other names, or None for no file; a lone surrogate is a byte that is no UTF-8.
+    """
+    folder.mkdir(exist_ok=True)
+    lines = [f"{name}.jpg#0\t{caption}\n" for name, caption in zip("abc", captions, strict=True)]
+    (folder / CAPTIONS).write_text("".join(lines) + more, encoding="utf-8")
+    named = {"train": "a.jpg", "dev": "b.jpg", "test": "c.jpg"} | splits
+    for split, names in named.items():
+        if names is not None:
+            content = f"{names}\n".encode("utf-8", "surrogateescape")
+            (folder / SPLITS[split]).write_bytes(content)
+    return folder
 
 
 ENCODER_RECORD = EncoderRecord(

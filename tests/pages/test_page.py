@@ -9,13 +9,7 @@ import pandas as pd
 from example_pages import ATTACK, caption, card, hostile_page, image_bytes
 from PIL import Image
 
-from captioning.pages.page import (
-    Page,
-    Section,
-    make_thumbnail,
-    make_thumbnails,
-    write_page,
-)
+from captioning.pages.page import Page, Section, make_thumbnail, make_thumbnails, write_page
 
 
 def written(folder, page):

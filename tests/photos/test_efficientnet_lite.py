@@ -13,10 +13,7 @@ from captioning.photos.efficientnet_lite import load_weights, unpickle_state_dic
 from captioning.photos.encoders import ENCODERS, Encoder, packaged_file
 
 # The published 4,652,008 and 6,092,072 trainable ones, without the 1,281,000 of the classifier.
-NETWORKS = [
-    ("EfficientNetLite0", 16, 3_371_008),
-    ("EfficientNetLite2", 21, 4_811_072),
-]
+NETWORKS = [("EfficientNetLite0", 16, 3_371_008), ("EfficientNetLite2", 21, 4_811_072)]
 
 
 @pytest.mark.parametrize(("name", "blocks", "trainable"), NETWORKS)

@@ -11,13 +11,7 @@ from PIL import Image
 
 from captioning.cli import UserError
 from captioning.keras_setup import keras
-from captioning.photos.encoders import (
-    ENCODERS,
-    Architecture,
-    Encoder,
-    encode_photos,
-    has_package,
-)
+from captioning.photos.encoders import ENCODERS, Architecture, Encoder, encode_photos, has_package
 from captioning.photos.features import check_same_encoder
 
 

@@ -5,12 +5,11 @@ about it before anything is loaded, and nothing is written.
 """
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
-from support import ROOT, make_prepared_data
+from support import ROOT, make_prepared_data, run_script
 
 from captioning.cli import one_line
 from captioning.settings import SCRIPTS
@@ -82,12 +81,13 @@ SLOW = ["tensorflow", "torch", "jax", "keras", "pandas", "matplotlib", "nltk", "
 # Runs scripts as a user does, and says of each what it printed, how it ended, what it has loaded
 # and what it has written.
 RUN_AND_WATCH = f"""
-import contextlib, io, json, runpy, sys
+import contextlib, io, json, os, runpy, sys
 from pathlib import Path
+os.chdir(sys.argv[1])
 def files():
     found = [path for path in Path().rglob("*") if path.is_file() and path.name != ".lock"]
     return sorted([str(path), path.stat().st_mtime_ns] for path in found)
-for path, *flags in json.load(sys.stdin):
+for path, *flags in json.loads(sys.argv[2]):
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     before, sys.argv = files(), [path, *flags]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -110,10 +110,8 @@ def watch(tmp_path_factory):
 
     def run_all(commands):
         given = json.dumps([[str(PATHS[script]), *flags] for script, flags in commands])
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        options = {"capture_output": True, "text": True, "timeout": 300, "check": True}
-        command = [sys.executable, "-c", RUN_AND_WATCH]
-        process = subprocess.run(command, input=given, env=environment, cwd=folder, **options)
+        process = run_script("-c", RUN_AND_WATCH, folder, given)
+        assert process.returncode == 0, process.stderr
         return [json.loads(line) for line in process.stdout.splitlines()]
 
     return run_all

@@ -1,7 +1,9 @@
 """evaluate.py from the command line: its rows, files and page; two models; several averaged."""
 
 import html
+import re
 import shutil
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -133,6 +135,15 @@ def test_table_file_and_page_agree_and_say_what_to_run_next(evaluated):
     _, captions = decode(place, ["one"])
     assert table["beam 3"].tolist() == [*map(" ".join, captions["beam 3"])]
     assert page.count("data:image/jpeg") == len(table) == 8
+    # Decodings that wrote the same of a photo share a caption, with its score.
+    expected = Counter()
+    for texts in table[["greedy", "beam 3", "consensus 4"]].to_dict("records"):
+        for text in set(texts.values()):
+            expected[" · ".join(title for title in texts if texts[title] == text)] += 1
+    labels = re.findall(r'class="label"><span>(.+?)</span> <span>\s*CIDEr-D ([0-9.]+)', page)
+    assert Counter(titles for titles, _ in labels) == expected
+    mean = sum(float(score) for titles, score in labels if "greedy" in titles) / 8
+    assert mean == pytest.approx(scores.results["greedy"]["CIDEr-D"], abs=0.1)
 
 
 def test_widths_are_chosen_and_no_ngram_is_repeated(place):

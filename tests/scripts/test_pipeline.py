@@ -189,8 +189,7 @@ def test_a_missing_or_damaged_file_is_refused_with_the_script_to_run(
 
 
 @pytest.mark.parametrize(
-    ("script", "folder"),
-    [("prepare_photos", "data"), ("train", "model"), ("evaluate", "model")],
+    ("script", "folder"), [("prepare_photos", "data"), ("train", "model"), ("evaluate", "model")]
 )
 def test_a_second_run_in_the_same_folder_is_refused(copy, script, folder):
     place, run_script = copy

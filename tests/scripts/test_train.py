@@ -158,6 +158,5 @@ def test_settings_that_cannot_work_are_refused_before_an_earlier_checkpoint_is_r
         (("--warmup-steps", "99999"), "--warmup-steps 99999 leaves none of"),
         (("--reward-epochs", "1"), "the CIDEr-D of a single photo is always 0"),
     ):
-        status, _, err = start(*flags, data=prepared_data, model=model)
-        assert (status, words in err) == (2, True)
+        assert_refused(start, flags, words, data=prepared_data, model=model)
     assert (model / "checkpoint.npz").read_text() == "of an earlier run"

@@ -23,7 +23,8 @@ TEXTS = {
 # Two people may write the same.
 TEXTS[NAMES[0]] = ["A dog ."] * 2
 ROWS = [(name, text) for name, texts in TEXTS.items() for text in texts]
-SPLIT_OF = dict(zip(NAMES, ("train",) * 14 + ("dev",) * 3 + ("test",) * 3, strict=True))
+NAMES_OF = {"train": NAMES[:14], "dev": NAMES[14:17], "test": NAMES[17:]}
+SPLIT_OF = {name: split for split, names in NAMES_OF.items() for name in names}
 OFFICIAL = "".join(f"{name}#{number % 2}\t{text}\n" for number, (name, text) in enumerate(ROWS))
 
 
@@ -63,10 +64,7 @@ COCO_FILES |= {f"annotations/instances_{split}2017.json": "{}" for split in COCO
 BESIDE = {f"{Path(name).stem}.txt": "\n".join(texts) + "\n\n" for name, texts in TEXTS.items()}
 BESIDE |= {**dict.fromkeys(NAMES, ""), "README.txt": "Mine.\n"}
 BESIDE |= {".hidden/x.txt": "A cat .\n", ".hidden/x.jpg": ""}
-SPLIT_FILES = {
-    name: "".join(f"{photo}\n" for photo in NAMES if SPLIT_OF[photo] == split)
-    for split, name in SPLITS.items()
-}
+SPLIT_FILES = {SPLITS[split]: "\n".join(names) for split, names in NAMES_OF.items()}
 
 FROM_FILE, AT_RANDOM = "from the captions file", "dev and test at random, with seed 1"
 FORM = "the official form, name.jpg#0<TAB>caption"
@@ -101,21 +99,12 @@ COLUMNS = table(("Image", "caption 1", "caption 2"), *((k, *texts) for k, texts 
 ONE_EACH = [{"image": name, "image_id": 7, "caption": text} for name, text in ROWS]
 ALL_OF_A_PHOTO = [{"file_path": f"x/{name}", "captions": texts} for name, texts in TEXTS.items()]
 RAWS = [
-    {
-        "imgid": 7,
-        "filename": name,
-        "split": SPLIT_OF[name],
-        "sentences": [{"raw": t} for t in texts],
-    }
-    for name, texts in TEXTS.items()
+    {"imgid": 7, "filename": k, "split": SPLIT_OF[k], "sentences": [{"raw": t} for t in texts]}
+    for k, texts in TEXTS.items()
 ]
 IN_PARTS = {
-    split: [
-        {"id": Path(name).stem, "report": texts, "image_path": [name]}
-        for name, texts in TEXTS.items()
-        if SPLIT_OF[name] == split
-    ]
-    for split in ("train", "dev", "test")
+    split: [{"id": "7", "report": TEXTS[name], "image_path": [name]} for name in names]
+    for split, names in NAMES_OF.items()
 }
 UNDER_A_KEY = {"dataset": "mine", "data": ONE_EACH, "classes": []}
 BY_NAME = {name: {"sentences": texts, "split": SPLIT_OF[name]} for name, texts in TEXTS.items()}
@@ -126,16 +115,12 @@ def lines(records):
 
 
 IMAGE_FOLDERS = {
-    f"{folder}/metadata.jsonl": lines(
-        {"file_name": f"a/{name}", "text": texts}
-        for name, texts in TEXTS.items()
-        if SPLIT_OF[name] == split
-    )
-    for folder, split in (("train", "train"), ("validation", "dev"), ("test", "test"))
+    f"{folder}/metadata.jsonl": lines({"file_name": f"a/{k}", "text": TEXTS[k]} for k in names)
+    for folder, names in zip(("train", "validation", "test"), NAMES_OF.values(), strict=True)
 }
 TABLES = {
-    f"mine_{split}.csv": table(("image", "caption"), *(r for r in ROWS if SPLIT_OF[r[0]] == split))
-    for split in ("train", "dev", "test")
+    f"mine_{split}.csv": table(("image", "caption"), *(r for r in ROWS if r[0] in names))
+    for split, names in NAMES_OF.items()
 }
 # Where a photo lies, and where its text.
 IN_FOLDERS = {name: f"{WORDS[split]}/{name}" for name, split in SPLIT_OF.items()}
@@ -152,15 +137,16 @@ VIZWIZ["annotations"].append({"image_id": 0, "caption": "Too dark", "is_rejected
 VIZWIZ_TEST = {"images": [{"id": 77, "file_name": "x.jpg", "vizwiz_url": "…/x.jpg"}]}
 VIZWIZ = {"captions_train.json": json.dumps(VIZWIZ), "captions_test.json": json.dumps(VIZWIZ_TEST)}
 PLAIN_SPLITS = {
-    f"text/{name}.txt": "".join(f"{Path(x).stem}\n" for x in NAMES if SPLIT_OF[x] == split)
-    for name, split in (("train", "train"), ("val", "dev"), ("test", "test"))
+    f"text/{split}.txt": "\n".join(Path(name).stem for name in names)
+    for split, names in zip(("train", "val", "test"), NAMES_OF.values(), strict=True)
 }
-OFFICIAL_BELOW = {f"text/{name}": content for name, content in SPLIT_FILES.items()}
+
+BELOW = {f"text/{name}": text for name, text in {CAPTIONS: OFFICIAL, **SPLIT_FILES}.items()}
 
 # Files, what they are said to be taken for, and where the splits come from.
 KINDS = {
     "official": ({CAPTIONS: OFFICIAL, **LEMMAS, **SPLIT_FILES}, FORM, f"from {SPLITS['train']}"),
-    "splits beside": ({f"text/{CAPTIONS}": OFFICIAL, **OFFICIAL_BELOW}, FORM, "from Flickr_8k.tr"),
+    "splits beside": (BELOW, FORM, "from Flickr_8k.tr"),
     "train.txt": ({f"text/{CAPTIONS}": OFFICIAL, **PLAIN_SPLITS}, FORM, "from train.txt, val.txt,"),
     "without numbers": ({CAPTIONS: BARE}, "TSV, photos in column 1", AT_RANDOM),
     "Flickr30k": ({"results_20130124.token": OFFICIAL}, FORM, AT_RANDOM),
@@ -270,21 +256,15 @@ FOLDER_NAMES = ("train", "val", "test")
 def test_photos_of_equal_names_have_ids_with_their_folders(tmp_path, kind):
     photos = [f"{folder}/{number}.v1.jpg" for folder in FOLDER_NAMES for number in "12"]
     write(tmp_path, {photo: photo for photo in photos})
-    write(
-        tmp_path,
-        {
-            "with folders": {
-                "x.csv": table(("path", "text"), *((p, f"At {p[:3]}") for p in photos))
-            },
-            "a table a folder": {
-                f"{folder}/metadata.csv": table(
-                    ("file_name", "text"), *((f"{k}.v1", f"At {folder[:3]}") for k in "12")
-                )
-                for folder in FOLDER_NAMES
-            },
-            "texts": {f"{p[:-4]}.txt": f"At {p[:3]}" for p in photos},
-        }[kind],
-    )
+    if kind == "texts":
+        write(tmp_path, {f"{p[:-4]}.txt": f"At {p[:3]}" for p in photos})
+    elif kind == "with folders":
+        rows = [(photo, f"At {photo[:3]}") for photo in photos]
+        write(tmp_path, {"x.csv": table(("path", "text"), *rows)})
+    else:
+        for folder in FOLDER_NAMES:
+            rows = [(f"{number}.v1", f"At {folder[:3]}") for number in "12"]
+            write(tmp_path / folder, {"metadata.csv": table(("file_name", "text"), *rows)})
     expected = {photo.removesuffix(".jpg"): [f"At {photo[:3]}"] for photo in photos}
     assert captions_of(tmp_path) == expected
     splits = read_prepared_text(tmp_path).splits

@@ -3,22 +3,10 @@
 import unicodedata
 
 import pytest
-from support import assert_nothing_done, prepare
+from support import assert_nothing_done, prepare, write_three_photos
 
 from captioning.files import CAPTIONS, SPLITS, photo_id
 from captioning.text.vocabulary import read_prepared_text
-
-
-def write_data(folder, train="a.jpg", dev="b.jpg", test="c.jpg", more=""):
-    """Writes captions of photos a, b and c, and of others, and files of the splits."""
-    folder.mkdir(exist_ok=True)
-    captions = "".join(f"{name}.jpg#0\tA good dog .\n" for name in "abc")
-    (folder / CAPTIONS).write_text(captions + more, encoding="utf-8")
-    for split, names in (("train", train), ("dev", dev), ("test", test)):
-        if names is not None:
-            content = f"{names}\n".encode("utf-8", "surrogateescape")
-            (folder / SPLITS[split]).write_bytes(content)
-    return folder
 
 
 def splits_of(data, *flags):
@@ -36,7 +24,7 @@ def splits_of(data, *flags):
     ],
 )
 def test_bad_splits_are_refused(tmp_path, capsys, splits, words):
-    data = write_data(tmp_path, **splits)
+    data = write_three_photos(tmp_path, **splits)
     assert_nothing_done(data, capsys, *words, data)
 
 
@@ -55,7 +43,7 @@ ODD_NAMES += ["cafe\u0301.jpg"]
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_photos_of_any_name_keep_their_captions(tmp_path, name):
     more = f"{unicodedata.normalize('NFC', name)}#0\tA brown dog .\n"
-    data = write_data(tmp_path, train=f"x\n{name}", more=more)
+    data = write_three_photos(tmp_path, train=f"x\n{name}", more=more)
     # x has no captions.
     assert splits_of(data)["train"] == [photo_id(name)]
     text = read_prepared_text(data)

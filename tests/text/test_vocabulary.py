@@ -5,6 +5,7 @@ import os
 
 import pytest
 from msgspec import structs
+from support import stop_at
 
 from captioning.cli import UserError
 from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, VOCABULARY
@@ -70,6 +71,16 @@ def test_a_wrong_vocabulary_with_a_right_digest_is_refused(tmp_path, name, value
         read_json(tmp_path / VOCABULARY, Vocabulary)
 
 
+class EarlierVocabulary(Vocabulary, tag=1):
+    """The same in an earlier form, with a right digest."""
+
+
+def test_a_vocabulary_of_another_version_is_refused(tmp_path):
+    write_json(tmp_path / VOCABULARY, EarlierVocabulary(SMALL.words, 5, CLEANING))
+    with pytest.raises(UserError, match=r"is damaged \(Invalid value 1 - at `\$.format`"):
+        read_json(tmp_path / VOCABULARY, Vocabulary)
+
+
 WRITTEN = (SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY)
 
 
@@ -128,16 +139,8 @@ def test_a_stop_after_any_file_leaves_the_earlier_text_or_the_new_or_a_sentence(
     texts = [make_text(tmp_path), make_text(tmp_path, "cat")]
     if not is_first:
         write_prepared_text(texts[0])
-    replace, calls = os.replace, []
-
-    def stop(*paths):
-        calls.append(paths)
-        if len(calls) > moved:
-            raise KeyboardInterrupt
-        replace(*paths)
-
     with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
-        patch.setattr(os, "replace", stop)
+        stop_at(patch, os, "replace", moved + 1)
         write_prepared_text(texts[1])
     assert not list(tmp_path.glob(".partial*"))
     # With no file moved nothing has changed; with the last in its place all has.

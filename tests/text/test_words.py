@@ -99,19 +99,15 @@ def test_captions_are_cleaned(language, length, caption, words):
     assert clean(caption, length, language) == words
 
 
-@pytest.mark.parametrize(
-    ("language", "caption", "words"),
-    [
-        ("en", "A sign: 5 km/h, not 10!", ["sign", "5", "kmh", "not", "10"]),
-        ("en", "The 2nd of a 4x4s at 20\u00b0C", ["the", "2nd", "of", "4x4s", "at", "20\u00b0c"]),
-        (
-            "hi",
-            "\u0967\u0966 \u0915\u093f\u092e\u0940",
-            ["\u0967\u0966", "\u0915\u093f\u092e\u0940"],
-        ),
-        ("zh", "10\u53ea\u72d7", ["10", "\u53ea", "\u72d7"]),
-    ],
-)
+WITH_DIGITS = [
+    ("en", "A sign: 5 km/h, not 10!", ["sign", "5", "kmh", "not", "10"]),
+    ("en", "The 2nd of a 4x4s at 20°C", ["the", "2nd", "of", "4x4s", "at", "20°c"]),
+    ("hi", "१० किमी", ["१०", "किमी"]),
+    ("zh", "10只狗", ["10", "只", "狗"]),
+]
+
+
+@pytest.mark.parametrize(("language", "caption", "words"), WITH_DIGITS)
 def test_words_with_digits_are_kept_where_that_is_wanted(language, caption, words):
     assert word_cleaner(2, language, keep_numbers=True)(caption) == words
     assert clean(caption, 2, language) == [word for word in words if not numbers_in(word)]
