@@ -29,15 +29,9 @@ def test_bad_splits_are_refused(tmp_path, capsys, splits, words):
 
 
 ODD_NAMES = [" leading.jpg", "a#1.jpg", "#.jpg", "100%.jpg", "%20.jpg", 'it\'s "him".jpg', "..jpg"]
-ODD_NAMES += [
-    "犬\u3000と猫.jpg",
-    "no extension",
-    "a,b;c.jpg",
-    "folder/dog.jpg",
-    "\u2028\x85\x1c.jpg",
-]
+ODD_NAMES += ["犬\u3000と猫.jpg", "no extension", "a,b;c.jpg", "folder/dog.jpg"]
 # Accents are composed, whichever form of Unicode a file has: a Mac's names are not.
-ODD_NAMES += ["cafe\u0301.jpg"]
+ODD_NAMES += ["\u2028\x85\x1c.jpg", "cafe\u0301.jpg"]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
