@@ -66,7 +66,9 @@ EVALUATE = Stage(evaluate.main, f"{FIRST} --beam 3 --consensus 1", CAPTION)
 EVALUATE_SECOND = Stage(evaluate.main, f"{SECOND} --beam 3 --consensus 1")
 PAGES = "data/photos --model model --csv out/captions.csv --html out/captions.html"
 GENERATE = Stage(generate.main, PAGES)
-GROW = Stage(generate.main, "data/photos --model model --csv grown/captions.csv --txt")
+# The stand-in's features depend on the batch, and a full disk may leave a part of one.
+GROWN = "data/photos --model model --batch-size 1 --csv grown/captions.csv --txt"
+GROW = Stage(generate.main, GROWN)
 
 # Folder -> the stages that may read its files, in the order in which they make it.
 STAGES = {

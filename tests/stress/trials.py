@@ -148,7 +148,7 @@ def stop(whole: Path, folder: Path, case: tuple, choices: Random) -> Faults:
     makes_features = any(name.endswith((".pkl", ".npy")) for name in written)
     caches = folder.glob("*/features-cache*") if makes_features else ()
     for path in [*map(folder.joinpath, written), *caches] if is_fresh else ():
-        path.unlink()
+        path.unlink(missing_ok=True)
     size = choices.choice([*written.values()])
     # With less than 64 bytes there are no semaphores, which no full disk reaches.
     limit = resource.RLIM_INFINITY if number else max(64, choices.choice([size - 1, size // 2]))
