@@ -11,7 +11,7 @@ Reads   the captions    in DATA or at --captions: Flickr8k, Flickr30k, Karpathy,
                         the training photos; with those of the other splits
         the photos      in DATA, where prepare_photos.py found them or at
                         --photos: names only, to count those without captions
-        START_FROM/     vocabulary.json of the model to start from, if there is one
+        START_FROM/     the words of the model to start from, if there is one
 Writes  DATA/split-captions.tsv the captions as written, with their splits
         DATA/descriptions.txt   the cleaned descriptions, one a line
         DATA/vocabulary.json    the words that the decoder will know
