@@ -115,14 +115,14 @@ def test_workers_that_are_killed_are_replaced(bench, expected, address, tmp_path
 def test_workers_that_fail_are_one_sentence(bench, address, tmp_path, monkeypatch):
     """Kills all of them; then has them lack a package."""
     monkeypatch.setenv("MORTAL_FOLDER", str(tmp_path))
-    monkeypatch.setattr(ray_encoding, "PATIENCE", 3)
     absent = types.ModuleType("absent_package")
     absent.Encoder = type("Encoder", (StandIn,), {"__module__": "absent_package"})
     monkeypatch.setitem(sys.modules, "absent_package", absent)
-    for encoder, words in (
-        (Doomed, "the workers of the Ray cluster fail (Timed out"),
-        (absent.Encoder, "(ModuleNotFoundError: No module named 'absent_package')"),
+    for encoder, patience, words in (
+        (Doomed, 3, "the workers of the Ray cluster fail (Timed out"),
+        (absent.Encoder, 60, "(ModuleNotFoundError: No module named 'absent_package')"),
     ):
+        monkeypatch.setattr(ray_encoding, "PATIENCE", patience)
         monkeypatch.setattr("captioning.photos.encoders.Encoder", encoder)
         status, _, errors = bench.run("--ray", address)
         assert status == 2
