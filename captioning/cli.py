@@ -1,6 +1,7 @@
 """How every script reports a user's mistake, a stop and a fault, and how it writes to a person."""
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
@@ -126,8 +127,10 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
         # A library may turn the exception of a signal into an error of its own.
         stopped = f"\n{_sentence('stopped')}"
         status, text = (STOPPED_BY + signals[0], stopped) if signals else _explain(error)
-    if text:
-        print(text, file=sys.stderr)
+    # There may be no room for the last words, and the status must be the same.
+    with contextlib.suppress(OSError):
+        if text:
+            print(text, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -146,9 +149,10 @@ def _remember_signals() -> list[int]:
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A shell has background jobs ignore Ctrl-C.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
+        # Only the main thread can handle signals; a shell has background jobs ignore Ctrl-C.
+        with contextlib.suppress(ValueError):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, stop)
     return received
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support import ROOT
@@ -47,6 +48,13 @@ def test_output_that_cannot_be_written_is_one_sentence():
     process = in_shell(SAY_SOMETHING, "> /dev/full")
     errors = "-c: what it prints cannot be written: No space left on device\n"
     assert (process.returncode, process.stdout, process.stderr) == (2, "", errors)
+    # Where not even that can be said, the status tells it.
+    assert in_shell(SAY_SOMETHING, "> /dev/full 2> /dev/full").returncode == 2
+
+
+def test_a_script_runs_in_a_thread_which_may_handle_no_signals():
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(run, lambda _: 0, []).result() == 0
 
 
 @pytest.mark.usefixtures("_signals")
