@@ -46,12 +46,15 @@ def find_captions(
             raise UserError(f"{path} is missing: put it there, then {command} --captions FILE")
     if named:
         return list(named)
-    by_folder = {folder: find_texts(folder, photos) for folder in [*photo_folders, data]}
-    texts = [folder for folder in photo_folders if by_folder[folder][0]]
-    texts = texts or [folder for folder in [data] if by_folder[folder][0]]
-    found = _find_files(data, _NAMES) or texts or _find_files(data, _OTHER_NAMES)
-    # Why texts that generate.py wrote will not do is said when they are read.
-    found = found or [folder for folder, (_, generated) in by_folder.items() if generated][:1]
+    found, texts = _find_files(data, _NAMES), []
+    # To walk the folders of photos takes long.
+    if not found:
+        by_folder = {folder: find_texts(folder, photos) for folder in [*photo_folders, data]}
+        texts = [folder for folder in photo_folders if by_folder[folder][0]]
+        texts = texts or [folder for folder in [data] if by_folder[folder][0]]
+        found = texts or _find_files(data, _OTHER_NAMES)
+        # Why texts that generate.py wrote will not do is said when they are read.
+        found = found or [folder for folder, (_, generated) in by_folder.items() if generated][:1]
     if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
         first, second = (path.relative_to(data) for path in found[:2])
         which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
