@@ -65,11 +65,8 @@ class Start:
 
         model = load_model(self.folder)
         sizes = self.vocabulary.size, captioner.output.shape[-1]
-        for pair in zip(halves(model.captioner), halves(captioner), strict=True):
-            paths = [[weight.path for weight in half.weights] for half in pair]
-            # Copies: what an engine returns may be read only.
-            values = [[np.array(weight) for weight in half.get_weights()] for half in pair]
-            old, new = (dict(zip(*each, strict=True)) for each in zip(paths, values, strict=True))
+        for theirs, half in zip(halves(model.captioner), halves(captioner), strict=True):
+            old, new = _weights_of(theirs), _weights_of(half)
             for path in old | new:
                 shapes = [each[path].shape if path in each else "-" for each in (old, new)]
                 if any(both[0] != both[1] and both != sizes for both in zip_longest(*shapes)):
@@ -78,16 +75,19 @@ class Start:
                         f"{shapes[0]} in the one and {shapes[1]} in the other, and only the number "
                         "of words may differ; leave out --units, or start from another model"
                     )
-                grown = tuple(
-                    axis
-                    for axis, both in enumerate(zip(*shapes, strict=False))
-                    if both[0] != both[1]
-                )
-                if grown:
+                if grown := tuple(np.flatnonzero(np.not_equal(*shapes))):
                     new[path] += old[path].mean(grown, keepdims=True)
                 new[path][tuple(map(slice, shapes[0]))] = old[path]
-            pair[1].set_weights([*new.values()])
+            half.set_weights([*new.values()])
         return model.training_photos
+
+
+def _weights_of(half: "keras.Model") -> dict[str, np.ndarray]:
+    """Copies the weights of a half, by their paths: what an engine returns may be read only."""
+    return {
+        weight.path: np.array(value)
+        for weight, value in zip(half.weights, half.get_weights(), strict=True)
+    }
 
 
 def read_start(name: str, target: Path | None = None) -> Start | None:
