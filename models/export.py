@@ -16,7 +16,6 @@ import shutil
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,8 +91,7 @@ def join_encoder(captioner: "Captioner") -> "keras.Model":
     encoder, pixels, features = captioner.encoder, [], []
     for index, (part, network) in enumerate(zip(encoder.parts, encoder.networks, strict=True)):
         pixels.append(keras.Input((part.size, part.size, 3), dtype="uint8", name=f"pixels_{index}"))
-        preprocess = import_module(part.module).preprocess_input
-        features.append(network(preprocess(keras.ops.cast(pixels[-1], "float32"))))
+        features.append(network(part.preprocess(keras.ops.cast(pixels[-1], "float32"))))
     joined = keras.ops.concatenate(features, axis=1)
     return keras.Model(pixels, captioner.decoder.photo_half(joined))
 

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -68,6 +68,10 @@ class Architecture:
     # digest is that of the file; without one, the file's name ends in its first eight digits.
     file: str = ""
     sha256: str = ""
+
+    def preprocess(self, pixels: Any) -> Any:
+        """Scales pixels of 0 to 255, a float32 array or a tensor of Keras's, for the network."""
+        return import_module(self.module).preprocess_input(pixels)
 
 
 _LITE = "captioning.photos.efficientnet_lite"
@@ -174,7 +178,7 @@ class Encoder:
     def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Scales the pixels of a photo from `resize` to what the networks take."""
         return [
-            import_module(part.module).preprocess_input(pixels.astype(np.float32))
+            part.preprocess(pixels.astype(np.float32))
             for part, pixels in zip(self.parts, photo, strict=True)
         ]
 
