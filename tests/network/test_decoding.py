@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import FEATURE_LENGTH, VOCABULARY, change_bias, random_captioner
 
-from captioning.network import beam, decoding
+from captioning.network import decoding
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import average_captioners, halves, state_sizes
 from captioning.scores import metrics
@@ -117,7 +117,7 @@ def photos():
     ("width", "length_penalty"), [(1, 0.7), (2, 0.7), (3, 0.0), (3, 1.0), (5, 0.7)]
 )
 def test_beam_is_the_slow_beam(captioner, slow, photos, width, length_penalty, monkeypatch):
-    monkeypatch.setattr(beam, "LENGTH_PENALTY", length_penalty)
+    monkeypatch.setattr(decoding, "LENGTH_PENALTY", length_penalty)
     decoder = CaptionDecoder(captioner, VOCABULARY)
     expected = [slow.finished(photo, width, length_penalty) for photo in photos]
     found = decoder.finished_captions(photos, width)
