@@ -36,7 +36,7 @@ from typing import Any
 from tqdm import tqdm
 
 from captioning import files
-from captioning.cli import DONE, DONE_IN_PART, announce_loading, run, wrapped
+from captioning.cli import DONE, DONE_IN_PART, run, wrapped
 from captioning.network import model_folder
 from captioning.photos.features import Features, check_same_encoder, read_features
 from captioning.photos.listing import photo_folders
@@ -91,7 +91,6 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace, folder: Path) 
     """Captions the photos, scores the captions, writes the results into the folder and prints."""
     data, split = options.data, options.split
     text, features = read_prepared_text(data), read_features(data)
-    announce_loading("Keras")
     # Imported late: it takes seconds, and a mistyped flag should fail at once.
     from captioning.captioner import UNSURE_BEAM, write_unsure_below
     from captioning.network.decoding import mean_probability

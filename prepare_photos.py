@@ -33,7 +33,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from captioning.cli import DONE, DONE_IN_PART, announce_loading, counted, one_line, run, wrapped
+from captioning.cli import DONE, DONE_IN_PART, counted, one_line, run, wrapped
 from captioning.files import ENCODER_RECORD
 from captioning.photos import encoders, listing
 from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED, encode_photos
@@ -114,7 +114,6 @@ def load_encoder(
         # These two words always mean the same weights; of a file only its digest tells.
         if not cache.missing and known.weights == options.weights in (IMAGENET, UNTRAINED):
             return None, known
-    announce_loading(options.encoder)
     encoder = encoders.Encoder(options.encoder, options.weights, options.dtype)
     record = encoder.record()
     cache.check_encoder(record)

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from captioning.cli import DONE, UserError, announce_loading, quoted, run, wrapped
+from captioning.cli import DONE, UserError, quoted, run, wrapped
 from captioning.files import CAPTIONER, CHECKPOINT, CURVES, HISTORY, MADE_WITH, RECIPE
 from captioning.network import model_folder
 from captioning.network.starting import read_start
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text, features = read_prepared_text(options.data), read_features(options.data)
     if start:
         start.check(text, features.record, options)
-    announce_loading("Keras")  # what needs it is imported after the arguments are read
+    # What needs Keras, which takes seconds, is imported after the arguments are read.
     from captioning.keras_setup import keras
     from captioning.network import batches, checkpoint, training
     from captioning.network.model import build_captioner

@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import sys
 import textwrap
@@ -22,10 +21,9 @@ OWN_FAULT = 70
 # A signal's number is added: 130 stopped by Ctrl-C, 143 by SIGTERM.
 STOPPED_BY = 128
 
-OUT_OF_MEMORY = (
-    "there is too little memory: close other programs, or run it with a lower --batch-size or on "
-    "fewer photos"
-)
+# The most characters of a printed line, but for a long path or word.
+LINE_WIDTH = 80
+
 # Python's error, TensorFlow's, PyTorch's and JAX's.
 _MEMORY_ERRORS = re.compile("MemoryError|ResourceExhaustedError|RESOURCE_EXHAUSTED")
 
@@ -52,28 +50,16 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Raises `UserError` where argparse would print the usage and exit."""
-        # Installed, a script is a command of its own.
-        python = "python " if self.prog.endswith(".py") else ""
-        raise UserError(f"{message}; see {python}{self.prog} --help")
-
-
-def line_width() -> int:
-    """Returns the most characters of a printed line: 80, or what the terminal has room for."""
-    return min(80, shutil.get_terminal_size().columns)
+        raise UserError(f"{message}; see --help")
 
 
 def wrapped(text: str, indent: str = "  ") -> str:
-    """Breaks a text into lines that fit, and indents those after the first.
+    """Breaks a text into lines, and indents those after the first.
 
     It breaks at white space only, so that flags and paths stay whole.
     """
-    return textwrap.fill(
-        text,
-        line_width(),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.fill(text, LINE_WIDTH, subsequent_indent=indent, **whole)
 
 
 def counted(number: int, noun: str) -> str:
@@ -84,16 +70,6 @@ def counted(number: int, noun: str) -> str:
 def quoted(path: object) -> str:
     """Returns a path as the shell takes it in a command: in quotes, where it needs any."""
     return shlex.quote(str(path))
-
-
-def announce_loading(what: str) -> None:
-    """Says on stderr what a script is about to load, unless Keras, which takes longest, is there.
-
-    Whoever waits for seconds should see at once that something happens, and what; like the bars,
-    the line is for a terminal, not for a log file.
-    """
-    if "keras" not in sys.modules and sys.stderr.isatty():
-        print(f"loading {what} …", file=sys.stderr, flush=True)
 
 
 def one_line(text: str) -> str:
@@ -160,7 +136,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Returns the exit status for an error, and what is to be said of it on stderr."""
     # Short of memory, a library may seem to find a file damaged.
     if _MEMORY_ERRORS.search(f"{error!r} {error.__cause__!r}"):
-        return NOTHING_DONE, _sentence(OUT_OF_MEMORY)
+        remedy = "close other programs, or run it with a lower --batch-size or on fewer photos"
+        return NOTHING_DONE, _sentence(f"there is too little memory: {remedy}")
     if isinstance(error, UserError):
         return NOTHING_DONE, _sentence(str(error))
     if isinstance(error, ModuleNotFoundError):

@@ -23,6 +23,10 @@ if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
         lambda record: "tf.function retracing" not in record.getMessage()
     )
 
+# Whoever waits for seconds should see why; like the bars, it is for a terminal, not for a log file.
+if sys.stderr.isatty():
+    print("loading Keras …", file=sys.stderr, flush=True)
+
 # Options of glibc's mallopt(3). By default it returns the memory of freed tensors to the kernel,
 # which must clear it anew for every step: up to two fifths of the time of training. Other C
 # libraries have no such option.

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from captioning.cli import UserError, counted, line_width, one_line, wrapped
+from captioning.cli import LINE_WIDTH, UserError, counted, one_line, wrapped
 from captioning.files import RECIPE, SCORES, read_toml, require
 from captioning.scores import scoring
 from captioning.scores.scoring import CLASSIC, GREEDY, HUMAN, SAME_REFERENCES, SHUFFLED
@@ -117,8 +117,8 @@ def print_results(
 
 
 def print_table(table: pd.DataFrame) -> None:
-    """Prints a table of texts; columns that the terminal has no room for continue below."""
-    text = table.to_string(line_width=line_width())
+    """Prints a table of texts; columns for which a line has no room continue below."""
+    text = table.to_string(line_width=LINE_WIDTH)
     # Where it continues, pandas ends lines with a backslash, and leaves one or two of them empty.
     text = "\n".join(line.rstrip("\\ ") for line in text.splitlines())
     print(re.sub(r"\n{3,}", "\n\n", text) + "\n")

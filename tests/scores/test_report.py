@@ -36,14 +36,12 @@ def cells_of(out, title):
     return " ".join(begin.sub("", line) for line in lines).split()
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_the_table_continues_below_where_the_terminal_is_narrow(monkeypatch, capsys, width):
-    monkeypatch.setenv("COLUMNS", str(width))
+def test_the_table_continues_below_where_a_line_has_no_room(capsys):
     titles = ("greedy", "beam 3", "consensus 5")
     _, results = summarize(lambda words: [*words[:3], ["dog"]], titles)
     report.print_table(report.results_table(results))
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= min(width, 80)
+    assert max(map(len, out.splitlines())) <= 80
     assert "\\" not in out
     for title, row in results.items():
         expected = []
