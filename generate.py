@@ -33,9 +33,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from captioning.cli import DONE, DONE_IN_PART, UserError, announce_loading, one_line, run
+from captioning.cli import DONE, DONE_IN_PART, UserError, one_line, run
 from captioning.network.model_folder import network_path
-from captioning.settings import SettingsParser, number_from, path_ending
+from captioning.settings import SettingsParser, number_from
 
 # Where things are.
 MODEL = (Path("models/flickr8k"),)  # the model folder; several are averaged
@@ -58,8 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Loads model and encoder, prints and writes a caption for each photo."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    if "model" not in options.replaced and not network_path(MODEL[0]).is_file():
-        options.model = ()
     if options.model and not (options.photos or options.serve):
         # --model takes all that follows it.
         options.photos = [x for x in options.model[1:] if not network_path(x).is_file()]
@@ -67,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writes = options.csv or options.txt or options.html or options.json
     if bool(options.photos) == options.serve or (options.serve and writes):
         raise UserError("name photos or folders, or --serve without any, which writes no files")
+    if options.html and options.html.suffix.lower() != ".html":
+        # A photo that stands where the name of the page was left out must not be replaced.
+        raise UserError(f"--html needs a name such as page.html, not {options.html}")
     if options.count > options.beam:
         raise UserError(f"--count {options.count} needs a --beam as wide, not {options.beam}")
 
@@ -104,12 +105,12 @@ def make_parser() -> SettingsParser:
     """Makes the parser of the constants' flags and of those that have no constant."""
     types = {"NO_REPEAT_NGRAM_SIZE": number_from(0), "PORT": number_from(0, 65535)}
     parser = SettingsParser(globals(), types)
-    add, table, page = parser.add_argument, path_ending(".csv"), path_ending(".html")
+    add = parser.add_argument
     add("photos", type=Path, nargs="*", metavar="PHOTO_OR_FOLDER", help="what to caption")
     add("--json", action="store_true", help="print a JSON object a line")
-    add("--csv", type=table, metavar="FILE", help="write a table there, or go on with it")
+    add("--csv", type=Path, metavar="FILE", help="write a table there, or go on with it")
     add("--txt", action="store_true", help="write photo.txt beside each photo")
-    add("--html", type=page, metavar="FILE", help="write a page to look at there")
+    add("--html", type=Path, metavar="FILE", help="write a page to look at there")
     add("--serve", action="store_true", help="open a page in the browser to drop photos on")
     weights = "the encoder's weights, where they are no longer at the place that MODEL names"
     add("--weights", metavar="imagenet|none|FILE", help=weights)
@@ -118,9 +119,10 @@ def make_parser() -> SettingsParser:
 
 def load(parser: SettingsParser, options: argparse.Namespace) -> Any:
     """Loads model and encoder; prints on stderr the model, changed settings and doubts."""
-    announce_loading("the model and its encoder")
     from captioning import load_captioner
 
+    if "model" not in options.replaced and not network_path(MODEL[0]).is_file():
+        options.model = ()
     captioner = load_captioner(options.model, options.weights)
     if "model" not in options.replaced:
         print(f"captions by {captioner.folders[0]}", file=sys.stderr)

@@ -72,17 +72,13 @@ class SettingsParser(ArgumentParser):
         """
         recipe = read_toml(of_project(path) if path.parent == Path("recipes") else path)
         if unknown := recipe.keys() - {*SCRIPTS, MADE_WITH, self.table}:
-            raise UserError(
-                f"{path} has {min(unknown)} where a script's table is expected: its tables are "
-                f"named {', '.join(SCRIPTS)}"
-            )
+            names = ", ".join(SCRIPTS)
+            raise UserError(f"{path} has a table {min(unknown)}, but there are only {names}")
         table, flags = recipe.get(self.table, {}), []
+        if unknown := table.keys() - self.constants.keys():
+            names = ", ".join(self.constants)
+            raise UserError(f"{path}, [{self.table}]: no {min(unknown)} among the settings {names}")
         for name, value in table.items():
-            if name not in self.constants:
-                raise UserError(
-                    f"{path} sets {name} in [{self.table}], which has no such setting: the "
-                    f"settings are {', '.join(self.constants)}"
-                )
             if isinstance(value, bool):
                 flags.append(_flag(name if value else f"no_{name}"))
             elif isinstance(value, list):
@@ -98,28 +94,21 @@ class SettingsParser(ArgumentParser):
     def settings_in_force(self, options: argparse.Namespace) -> dict[str, Any]:
         """Returns lower-case constant -> value, but for those that say where things are."""
         names = [name for name in self.constants if name not in _PLACES]
-        return {name: _plain(getattr(options, name)) for name in names}
+        return {name: getattr(options, name) for name in names}
 
     def describe(self, options: argparse.Namespace) -> str:
         """Lists the settings in force in lines for a person, those that were replaced first."""
         changed, unchanged = [], []
         for name, value in self.settings_in_force(options).items():
-            is_default = value == _plain(self.constants[name])
+            is_default = value == self.constants[name]
             (unchanged if is_default else changed).append(f"{name} {_typed(value)}")
         parts = {"settings changed by recipe or flag": changed, "settings": unchanged}
         lines = [f"{title}: {', '.join(texts)}" for title, texts in parts.items() if texts]
         return "\n".join(map(wrapped, lines))
 
 
-def _plain(value: Any) -> Any:
-    """Returns what TOML knows: a list for a tuple, a string for a path."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(map(_plain, value)) if isinstance(value, tuple | list) else value
-
-
 def _typed(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _add_flag(
@@ -157,20 +146,6 @@ def number_from(least: float, most: float = math.inf) -> Callable[[str], Any]:
             if least <= (value := kind(text)) <= most:
                 return value
         raise argparse.ArgumentTypeError(f"expected {what} {limits}, got {text!r}")
-
-    return convert
-
-
-def path_ending(extension: str) -> Callable[[str], Path]:
-    """Makes a conversion of a flag's text to the path of a file that may be written.
-
-    Whoever leaves out the file's name would have the photo or the folder after it replaced.
-    """
-
-    def convert(text: str) -> Path:
-        if Path(text).suffix.lower() == extension:
-            return Path(text)
-        raise argparse.ArgumentTypeError(f"expected a file such as x{extension}, got {text!r}")
 
     return convert
 

@@ -19,14 +19,14 @@ EPOCHS = 15  # at most; 100% of them if nothing stops it
 LEARNING_RATE = 1e-3
 SHUFFLE = True  # in another order each epoch
 BEAMS = (3, 5)  # widths that are scored
-WEIGHTS = Path("weights.h5")
+WEIGHTS = "weights.h5"
 OPTIMIZER = "adam"
 ENCODER = "VGG16"
 FIRST_A, FIRST_B = 1, 2  # no constant of its own
 _PRIVATE = 3
 ANNOTATED: int = 5
 """
-DEFAULTS = {"epochs": 15, "learning_rate": 0.001, "shuffle": True, "beams": [3, 5]}
+DEFAULTS = {"epochs": 15, "learning_rate": 0.001, "shuffle": True, "beams": (3, 5)}
 DEFAULTS |= {"weights": "weights.h5", "optimizer": "adam", "encoder": "VGG16"}
 
 
@@ -75,13 +75,13 @@ def test_every_constant_is_a_flag_with_its_comment(parser, capsys):
         ("", "[generate]\nbeam = 3", {}),
         ("--epochs 3 --learning-rate=1e-05", None, {"epochs": 3, "learning_rate": 1e-5}),
         ("--no-shuffle --optimizer sgd", None, {"shuffle": False, "optimizer": "sgd"}),
-        ("--beams 1 --weights a.h5", None, {"beams": [1], "weights": "a.h5"}),
+        ("--beams 1 --weights a.h5", None, {"beams": (1,), "weights": "a.h5"}),
         ("", "[train]\nepochs = 3\nlearning_rate = 2", {"epochs": 3, "learning_rate": 2.0}),
-        ("", "[train]\nshuffle = false\nbeams = [7]", {"shuffle": False, "beams": [7]}),
+        ("", "[train]\nshuffle = false\nbeams = [7]", {"shuffle": False, "beams": (7,)}),
         ("", '[train]\nweights = "--a=b"\nencoder = ""', {"weights": "--a=b", "encoder": ""}),
         # A flag wins, and the tables of other scripts do not count.
         ("--epochs 4", "[train]\nepochs = 3\n[evaluate]\nepochs = 9", {"epochs": 4}),
-        ("--shuffle --beams 8 9", "[train]\nshuffle = false\nbeams = [1]", {"beams": [8, 9]}),
+        ("--shuffle --beams 8 9", "[train]\nshuffle = false\nbeams = [1]", {"beams": (8, 9)}),
     ],
 )
 def test_a_recipe_replaces_constants_and_flags_win(parser, parse, line, recipe, changed):

@@ -63,9 +63,7 @@ MISTAKES = [
     ("evaluate", ["--beam", "3", "-5"], "--beam"),
     ("generate", ["absent.jpg"], "absent.jpg does not exist"),
     ("generate", [], "name photos or folders"),
-    ("generate", ["data", "--csv", "data"], "a file such as x.csv"),
-    ("generate", ["data", "--csv", "photo.png"], "x.csv, got"),
-    ("generate", ["data", "--html", "-"], "expected a file such as x.html, got '-'"),
+    ("generate", ["data", "--html", "photo.png"], "such as page.html, not photo.png"),
     ("generate", ["--serve", "data"], "or --serve without any"),
     ("generate", ["data", "--count", "4"], "--count 4 needs a --beam as wide, not 3"),
     # The flag takes the only photo for its value.
