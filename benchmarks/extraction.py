@@ -7,7 +7,7 @@ Prints  a line for each encoder and number type; the times are those of this mac
 Takes   about two and a half minutes on two cores. Run nothing beside it.
 
 The network alone is timed before and after the whole, on the same photos, which have been read and
-preprocessed by then. The weights change no time, so untrained ones will do.
+resized by then. The weights change no time, so untrained ones will do.
 """
 
 import sys
@@ -22,7 +22,7 @@ from captioning.cli import DONE, ArgumentParser, run
 from captioning.files import PHOTOS
 from captioning.photos.encoders import BFLOAT16, FLOAT32, UNTRAINED, Encoder, encode_photos
 from captioning.photos.listing import find_photos
-from captioning.photos.reading import opened
+from captioning.photos.reading import read_rgb
 from captioning.settings import number_from
 from prepare_photos import BATCH_SIZE
 
@@ -32,7 +32,7 @@ ENCODERS = ("VGG16", "EfficientNetLite2")
 
 
 def time_network(encoder: Encoder, photos: list[list[np.ndarray]], batch_size: int) -> float:
-    """Times the network on preprocessed photos in memory, in seconds."""
+    """Times the network on resized photos in memory, in seconds."""
     started = time.perf_counter()
     for start in range(0, len(photos), batch_size):
         encoder.encode(photos[start : start + batch_size])
@@ -43,10 +43,7 @@ def measure(
     encoder: Encoder, paths: list[Path], batch_size: int
 ) -> tuple[float, float, np.ndarray]:
     """Returns the seconds of the network alone, those from file to features, and the features."""
-    photos = []
-    for path in paths:
-        with opened(path) as image:
-            photos.append(encoder.preprocess(encoder.resize(image)))
+    photos = [encoder.resize(read_rgb(path)) for path in paths]
     encoder.encode(photos[:batch_size])
     before = time_network(encoder, photos, batch_size)
     started = time.perf_counter()

@@ -29,7 +29,7 @@ from captioning.photos.lookalikes import (
     find_lookalikes,
     hash_photo,
 )
-from captioning.photos.reading import opened, resized
+from captioning.photos.reading import read_rgb, resized
 from captioning.settings import number_from
 
 DATA = Path("data/flickr8k")  # holds the folder photos
@@ -97,14 +97,12 @@ CHANGES = {
 
 def read_photo(photo: Path | Image.Image) -> np.ndarray:
     """Reads a photo as prepare_photos.py does."""
-    with opened(photo) as image:
-        return resized(image, SIZE)
+    return resized(read_rgb(photo), SIZE)
 
 
 def hash_changed(path: Path, change: Change) -> str:
     """Hashes a photo as prepare_photos.py would, once it is changed."""
-    with opened(path) as image:
-        return hash_photo(read_photo(change(image)))
+    return hash_photo(read_photo(change(read_rgb(path))))
 
 
 def print_found(paths: list[Path], photos: list[str]) -> None:

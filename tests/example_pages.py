@@ -12,7 +12,7 @@ from captioning.captioner import PhotoCaption
 from captioning.network.decoding import TokenProbability
 from captioning.pages.page import Caption, Card, Page, Section
 from captioning.pages.server import DropPage
-from captioning.photos.reading import PhotoError, opened
+from captioning.photos.reading import PhotoError, read_rgb
 
 ATTACK = "\"'><script>document.title='broken in';alert(1)</script><img src=x onerror=alert(2)>&amp;"
 
@@ -70,10 +70,8 @@ class SizeCaptioner:
             raise self.fault
         (photo,) = photos
         try:
-            with opened(photo) as image:
-                image.load()
-                words = self.words.format(*image.size)
-                yield photo, PhotoCaption(tokens(f"{words} endseq"))
+            words = self.words.format(*read_rgb(photo).size)
+            yield photo, PhotoCaption(tokens(f"{words} endseq"))
         except PhotoError as error:
             yield photo, error
         self.at_once -= 1

@@ -23,7 +23,7 @@ from captioning.files import CAPTIONS, SPLITS
 from captioning.keras_setup import keras
 from captioning.network.model import build_captioner, halves
 from captioning.photos.features import EncoderRecord, write_features
-from captioning.photos.reading import opened, resized
+from captioning.photos.reading import read_rgb, resized
 from captioning.storage import LOCK
 from captioning.text.vocabulary import Vocabulary
 
@@ -131,8 +131,7 @@ def draw_photo(path, colour, shape, ground):
 
 def read_photo(photo, size):
     """Reads a photo, resized to a height and width."""
-    with opened(photo) as image:
-        return resized(image, size)
+    return resized(read_rgb(photo), size)
 
 
 def iptc_around(content):
@@ -222,10 +221,6 @@ class StandIn:
     def resize(self, photo):
         """Resizes as an encoder does."""
         return [resized(photo, self.input_size)]
-
-    def preprocess(self, photo):
-        """Leaves the pixels as they are."""
-        return photo
 
     def encode(self, photos, batch_size=0):
         """Takes means of halves, and a little of the whole batch."""

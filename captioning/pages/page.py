@@ -8,6 +8,7 @@ import hashlib
 import io
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from captioning.cli import counted
 from captioning.network.decoding import TokenProbability, mean_probability
-from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened
+from captioning.photos.reading import Photo, PhotoError, read_rgb
 from captioning.storage import write_text
 from captioning.text.vocabulary import END_TOKEN
 from captioning.text.words import ENGLISH, sentence_parts
@@ -125,7 +126,7 @@ def fill(
 def make_thumbnails(photos: Sequence[Photo | None]) -> list[bytes | str]:
     """Makes a thumbnail of each photo, a JPEG, or the sentence that says why there is none."""
     side = LARGE_SIDE if len(photos) <= 100 else THUMBNAIL_SIDE
-    with decoding_threads(4) as threads:
+    with ThreadPoolExecutor(2) as threads:
         made = threads.map(make_thumbnail, photos, repeat(side))
         return list(tqdm(made, total=len(photos), unit=" photos", delay=1, disable=None))
 
@@ -135,15 +136,15 @@ def make_thumbnail(photo: Photo | None, side: int) -> bytes | str:
     if photo is None:
         return "no photo file"
     try:
-        with opened(photo, least_side=2 * side) as small:
-            small.thumbnail((side, side), Image.Resampling.LANCZOS)
-            # Pillow would copy a comment of any length, and with it what nobody meant to publish.
-            small.info = {}
-            jpeg = io.BytesIO()
-            small.save(jpeg, "JPEG", quality=70, optimize=True)
-            return jpeg.getvalue()
+        small = read_rgb(photo, least_side=2 * side)
     except PhotoError as error:
         return f"this photo cannot be read: {error}"
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    # Pillow would copy a comment of any length, and with it what nobody meant to publish.
+    small.info = {}
+    jpeg = io.BytesIO()
+    small.save(jpeg, "JPEG", quality=70, optimize=True)
+    return jpeg.getvalue()
 
 
 def _base64(content: bytes) -> str:

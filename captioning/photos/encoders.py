@@ -8,6 +8,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from captioning.cli import UserError
 from captioning.photos.features import EncoderRecord
 from captioning.photos.lookalikes import hash_photo
-from captioning.photos.reading import Photo, PhotoError, decoding_threads, opened, resized
+from captioning.photos.reading import Photo, PhotoError, read_rgb, resized
 from captioning.storage import digest_of_file
 
 if TYPE_CHECKING:
@@ -172,26 +173,20 @@ class Encoder:
         self.length = sum(network.output_shape[-1] for network in self.networks)
 
     def resize(self, photo: Image.Image) -> list[np.ndarray]:
-        """Resizes a photo from `opened` for each network: uint8, (size, size, 3)."""
+        """Resizes a photo from `read_rgb` for each network: uint8, (size, size, 3)."""
         return [resized(photo, (part.size, part.size), part.resizing) for part in self.parts]
 
-    def preprocess(self, photo: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Scales the pixels of a photo from `resize` to what the networks take."""
-        return [
-            part.preprocess(pixels.astype(np.float32))
-            for part, pixels in zip(self.parts, photo, strict=True)
-        ]
-
     def encode(self, photos: Sequence[list[np.ndarray]], batch_size: int = 0) -> np.ndarray:
-        """Turns photos from `preprocess` into features, float32, (photos, length).
+        """Turns photos from `resize` into features, float32, (photos, length).
 
         A batch of fewer than `batch_size` photos is padded: for another size the network would be
         compiled anew, which takes seconds.
         """
         padded = [*photos, *[photos[-1]] * (batch_size - len(photos))]
+        pixels = [np.stack(images).astype(np.float32) for images in zip(*padded, strict=True)]
         features = [
-            network.predict_on_batch(np.stack(images))
-            for network, images in zip(self.networks, zip(*padded, strict=True), strict=True)
+            network.predict_on_batch(part.preprocess(images))
+            for part, network, images in zip(self.parts, self.networks, pixels, strict=True)
         ]
         return np.concatenate(features, axis=1, dtype=np.float32)[: len(photos)]
 
@@ -229,18 +224,17 @@ def encode_photos(photos: Sequence[Photo], encoder: Encoder, batch_size: int) ->
 
     def prepare(photo: Photo) -> tuple[list[np.ndarray] | PhotoError, str]:
         try:
-            with opened(photo) as image:
-                pixels = encoder.resize(image)
+            pixels = encoder.resize(read_rgb(photo))
         except PhotoError as error:
             return error, ""
-        return encoder.preprocess(pixels), hash_photo(pixels[0])
+        return pixels, hash_photo(pixels[0])
 
     # delay: no bar for what is done before a person wonders; None: none in a log file. A single
     # batch has no progress to show.
     hidden = len(photos) <= batch_size or None
     progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=hidden)
     waiting, futures = iter(photos), deque()
-    with progress, decoding_threads(DECODING_THREADS) as threads:
+    with progress, ThreadPoolExecutor(DECODING_THREADS) as threads:
         for start in range(0, len(photos), batch_size):
             room = (1 + BATCHES_AHEAD) * batch_size - len(futures)
             futures += [threads.submit(prepare, photo) for photo in islice(waiting, room)]

@@ -1,15 +1,10 @@
 """Reads photos that anybody may have made: which formats, how large, and what becomes of them."""
 
-import contextlib
-import ctypes
 import functools
 import io
 import os
-import stat
 import threading
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +20,8 @@ Photo = Path | io.BytesIO | Image.Image
 # or open what is inside a file whatever that is (IPTC).
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
-# Of photos with more pixels one is decoded at a time, whatever the number of threads.
-LARGE_PHOTO = 40_000_000
-
-# Taken again by a thread that reads what it has made of a photo that it has open.
-_ONE_AT_A_TIME = threading.RLock()
+# An image that is open may be listed twice, and two threads must not read its file at once.
+_OPEN_IMAGE = threading.Lock()
 
 
 class PhotoError(Exception):
@@ -38,15 +30,14 @@ class PhotoError(Exception):
 
 @functools.cache
 def _load_readers() -> None:
-    """Has Pillow load its readers of photos, and that of HEIF.
-
-    Threads that call it at the same time load the same ones twice, which changes nothing.
-    """
+    """Has Pillow load its readers of photos, and that of HEIF."""
     # Whoever reads no photo need not wait for libheif.
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
     Image.init()
+    # Of photos up to twice its limit Pillow only warns; `read_rgb` refuses them.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 def is_photo_name(name: str) -> bool:
@@ -64,9 +55,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Turns an image upright and converts it, whatever its mode, to 8-bit RGB.
 
     The image itself may be changed: a copy of a large one would fill the memory. Transparent parts
-    are laid on white, as a page would show them. Greys of 9 to 16 bits keep their upper 8 bits, and
-    those of floats are scaled, to 0 to 255 as they are, of 0 to 1 or of any range, where Pillow
-    alone would cut them off at 255.
+    are laid on white, as a page would show them. Greys of 9 to 16 bits keep their upper 8 bits,
+    where Pillow alone would cut them off at 255.
     """
     # Features of photos read in another way must not be mixed with these: whoever changes the
     # pixels changes `resizing` in Encoder.record.
@@ -77,10 +67,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         greys >>= 8 if greys.max() > 4095 else 4 if greys.max() > 255 else 0
         image = Image.fromarray(greys.astype(np.uint8))
     if image.mode == "F":
-        greys = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
-        least, most = min(0, greys.min()), greys.max()
-        most = next((usual for usual in (1, 255) if most <= usual), most)
-        image = Image.fromarray(((greys - least) * (255 / (most - least))).astype(np.uint8))
+        raise PhotoError("its pixels are floats")
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
@@ -93,39 +80,29 @@ def resized(image: Image.Image, size: tuple[int, int], resizing: str = "bilinear
     return np.asarray(image.resize(size[::-1], Image.Resampling[resizing.upper()]))
 
 
-@contextlib.contextmanager
-def opened(photo: Photo, least_side: int = 0) -> Iterator[Image.Image]:
-    """Opens a photo that a stranger may have made: upright and in 8-bit RGB, as `_to_rgb` has it.
+def read_rgb(photo: Photo, least_side: int = 0) -> Image.Image:
+    """Reads a photo that a stranger may have made: upright and in 8-bit RGB, as `_to_rgb` has it.
 
-    Of images that are open already, which stay as they are, and of large photos, one is read at a
-    time. With `least_side`, a JPEG of many megapixels may come at a fraction of its size, though
-    no smaller than that.
+    With `least_side`, a JPEG of many megapixels may come at a fraction of its size, though no
+    smaller than that. An image that is open already stays as it is.
 
     Raises:
         PhotoError: if it cannot be read, or if it claims more pixels than the limit, by default
             Pillow's, since they could fill the memory.
     """
     _load_readers()
-    with contextlib.ExitStack() as stack:
-        try:
-            image = stack.enter_context(_image_of(photo))
-            pixels = image.width * image.height
-            if pixels > Image.MAX_IMAGE_PIXELS:
+    try:
+        with _opened(photo) as image:
+            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 # Pillow itself refuses what has twice as many.
                 raise Image.DecompressionBombError
-            # An image may be listed twice, and two threads must not read its file at once.
-            is_open = image is photo
-            if is_open or pixels > LARGE_PHOTO:
-                stack.enter_context(_ONE_AT_A_TIME)
-                stack.callback(_return_freed_memory)
-            image = stack.enter_context(contextlib.closing(image.copy() if is_open else image))
             if least_side:
                 image.draft("RGB", (least_side, least_side))
-            image = stack.enter_context(contextlib.closing(_to_rgb(image)))
-        # Pillow's decoders raise whatever a damaged file makes them stumble over.
-        except Exception as error:
-            raise PhotoError(_reason(error)) from error
-        yield image
+            image.load()
+            return _to_rgb(image)
+    # Pillow's decoders raise whatever a damaged file makes them stumble over.
+    except Exception as error:
+        raise PhotoError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -140,34 +117,15 @@ def _reason(error: Exception) -> str:
     return one_line(" ".join(words.split()))
 
 
-def _return_freed_memory() -> None:
-    # glibc keeps for a thread what it has freed; other C libraries have no such call.
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _image_of(photo: Photo) -> contextlib.AbstractContextManager[Image.Image]:
-    """Opens a file; an image that is open already stays so."""
+def _opened(photo: Photo) -> Image.Image:
+    """Opens a file, or copies an image that is open already."""
     if isinstance(photo, Image.Image):
-        return contextlib.nullcontext(photo)
+        with _OPEN_IMAGE:
+            return photo.copy()
     # A pipe named dog.jpg would have us wait for ever.
-    if isinstance(photo, Path) and not stat.S_ISREG(photo.stat().st_mode):
+    if isinstance(photo, Path) and photo.exists() and not photo.is_file():
         raise PhotoError("it is no file")
     # What is at an address is read whole, since decoders jump to and fro.
-    is_local = isinstance(photo, Path | io.BytesIO)
-    file = photo if is_local else io.BytesIO(photo.read_bytes())
+    file = photo if isinstance(photo, Path | io.BytesIO) else io.BytesIO(photo.read_bytes())
     # Not every Pillow can read all of them; the reader of JPEG reads MPO too.
     return Image.open(file, formats=[kind for kind in FORMATS if kind in Image.ID])
-
-
-@contextlib.contextmanager
-def decoding_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Starts threads for work on photos; leaving does not wait for what they have not begun."""
-    threads = ThreadPoolExecutor(count)
-    with warnings.catch_warnings():
-        # Of photos up to twice its limit Pillow only warns; `opened` refuses them.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            yield threads
-        finally:
-            threads.shutdown(cancel_futures=True)

@@ -25,7 +25,7 @@ from wording import WORDS
 
 from captioning.cli import DONE, UserError, quoted, run
 from captioning.files import GENERATED_CAPTIONS, PAINTED_SCENES, PHOTOS, photo_id
-from captioning.photos.reading import PhotoError, opened, resized
+from captioning.photos.reading import PhotoError, read_rgb, resized
 from captioning.settings import SettingsParser
 from captioning.storage import Record, atomic_path, write_json
 
@@ -124,8 +124,7 @@ def draw_picture(table: pd.DataFrame, photos: Path, path: Path) -> None:
     for axis, row in zip(figure.subplots(2, 5).ravel(), rows.itertuples(), strict=True):
         photo = photos / Path(row.photo).name
         try:
-            with opened(photo) as image:
-                axis.imshow(resized(image, (SIZE, SIZE)))
+            axis.imshow(resized(read_rgb(photo), (SIZE, SIZE)))
         except PhotoError as error:
             remedy = f"run python data/sample/draw.py --data {quoted(photos.parent)} again"
             raise UserError(f"{photo} cannot be read ({error}): {remedy}") from error

@@ -4,17 +4,15 @@ import io
 import os
 import shutil
 import struct
-import sys
 import zlib
 
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
-from support import iptc_around, read_photo, run_script
+from support import iptc_around, read_photo
 
 from captioning.cli import one_line
-from captioning.photos import reading
 from captioning.photos.features import read_features
 from captioning.photos.reading import PhotoError
 
@@ -23,10 +21,10 @@ SIZE = (32, 32)
 pillow_heif.register_heif_opener()
 
 
-def saved(kind, **options):
+def saved(kind, mode="RGB", **options):
     noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     content = io.BytesIO()
-    Image.fromarray(noise).convert("L" if kind == "TGA" else "RGB").save(content, kind, **options)
+    Image.fromarray(noise).convert("L").convert(mode).save(content, kind, **options)
     return content.getvalue()
 
 
@@ -60,7 +58,7 @@ BAD = {
     "empty.jpg": (b"", NO_PHOTO),
     "text.jpg": (b"This is a text, whatever its name says.\n", NO_PHOTO),
     "icon.png": (saved("ICO"), NO_PHOTO),
-    "targa.png": (saved("TGA"), NO_PHOTO),
+    "targa.png": (saved("TGA", "L"), NO_PHOTO),
     "program.jpg": (EPS, NO_PHOTO),
     "wrapped program.jpg": (iptc_around(EPS), NO_PHOTO),
     "wrapped photo.jpg": (iptc_around(saved("PNG")), NO_PHOTO),
@@ -71,6 +69,7 @@ BAD = {
     "large too.heic": (heic_that_claims(10_000, 10_000), LIMIT),
     "huge too.heic": (heic_that_claims(20_000, 20_000), LIMIT),
     "no pixels.heic": (heic_that_claims(0, 0), ""),
+    "floats.tiff": (saved("TIFF", mode="F"), "its pixels are floats"),
 }
 
 
@@ -79,9 +78,7 @@ ODD_NAMES = ["line\nbreak", "quote\"and'quote", "\x1b[2Jclears the screen", "犬
 ODD_NAMES += [os.fsdecode(b"caf\xe9")]
 
 
-def test_the_bad_are_named_in_a_line_each_and_the_good_are_done(bench, monkeypatch):
-    # Of photos larger than this one is held at a time: one that fails lets the next one in.
-    monkeypatch.setattr(reading, "LARGE_PHOTO", 12 * 16 - 1)
+def test_the_bad_are_named_in_a_line_each_and_the_good_are_done(bench):
     names = [*BAD, *(f"bad {name}.png" for name in ODD_NAMES)]
     for name in names:
         (bench.photos / name).write_bytes(BAD.get(name, (b"no photo",))[0])
@@ -127,34 +124,3 @@ def test_open_images_that_cannot_be_read_say_why(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 64 * 64 - 1)
     with pytest.raises(PhotoError, match="more than 4,095 pixels"):
         read_photo(Image.new("RGB", (64, 64)), SIZE)
-
-
-PEAK = """
-import ctypes, re, sys
-from pathlib import Path
-from captioning.photos.reading import decoding_threads, opened, resized
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
-# As captioning.keras_setup has it, which takes longer to load.
-ctypes.CDLL(None).mallopt(-4, 0)
-ctypes.CDLL(None).mallopt(-1, 2**31 - 1)
-def read(path):
-    with opened(path) as image:
-        resized(image, (8, 8))
-small, large = map(Path, sys.argv[1:])
-read(small)
-before = peak()
-with decoding_threads(2) as threads:
-    list(threads.map(read, [large] * 3))
-print(peak() - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
-@pytest.mark.parametrize(("mode", "most"), [("RGB", 6), ("I;16", 12)])
-def test_of_large_photos_one_is_held_and_once(tmp_path, mode, most):
-    """Pillow has 4 bytes for each pixel in RGB; more than one, or copies, would fill the memory."""
-    for name, side in (("small.png", 8), ("large.png", 6400)):
-        Image.new(mode, (side, side)).save(tmp_path / name, compress_level=1)
-    process = run_script("-c", PEAK, tmp_path / "small.png", tmp_path / "large.png")
-    assert int(process.stdout) * 1024 < most * 6400 * 6400

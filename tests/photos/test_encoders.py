@@ -41,10 +41,10 @@ def weights_file(tmp_path):
 
 
 def photos_for(encoder, count=2):
-    """Gives noise in the sizes that an encoder takes, preprocessed."""
+    """Gives noise in the sizes that an encoder takes."""
     generator = np.random.default_rng(1)
     noise = [generator.integers(0, 256, (90, 120, 3), dtype=np.uint8) for _ in range(count)]
-    return [encoder.preprocess(encoder.resize(Image.fromarray(pixels))) for pixels in noise]
+    return [encoder.resize(Image.fromarray(pixels)) for pixels in noise]
 
 
 def assert_same_direction(features, others, cosine):
@@ -87,7 +87,8 @@ def test_each_encoder_has_its_filter_and_preprocessing():
     for given, method in zip(pixels, ("BICUBIC", "BOX"), strict=True):
         expected = np.asarray(image.resize((8, 8), Image.Resampling[method]))
         np.testing.assert_array_equal(given, expected)
-    np.testing.assert_array_equal(encoder.preprocess(pixels)[0], pixels[0] / np.float32(255))
+    scaled = encoder.parts[0].preprocess(pixels[0].astype(np.float32))
+    np.testing.assert_array_equal(scaled, pixels[0] / np.float32(255))
 
 
 def test_bad_weights_are_refused(tmp_path, weights_file):
@@ -171,7 +172,8 @@ def test_joined_encoders_put_their_features_end_to_end(weights_file):
     photos = photos_for(joined)
     expected = [part.encode([[p[i]] for p in photos]) for i, part in enumerate(parts)]
     # The weights of a file are those of the file.
-    of_network = network.predict_on_batch(np.stack([first for first, _ in photos]))
+    pixels = np.stack([first for first, _ in photos])
+    of_network = network.predict_on_batch(pixels / np.float32(255))
     np.testing.assert_array_equal(expected[0], of_network)
     features = joined.encode(photos)
     assert features.shape == (2, joined.length) == (2, 10)
