@@ -34,9 +34,13 @@ from captioning.settings import SettingsParser, seed_number, share
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.splits import decide_splits, find_split_files
-from captioning.text.summary import check_photo_names, summarize, warn_of_cleaning
-from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
-from captioning.text.words import ENGLISH, language_code, word_cleaner
+from captioning.text.vocabulary import (
+    PreparedText,
+    build_vocabulary,
+    summarize,
+    write_prepared_text,
+)
+from captioning.text.words import ENGLISH, language_code, warn_of_cleaning, word_cleaner
 
 # Where things are.
 DATA = Path("data/flickr8k")  # the data folder; the results go there
@@ -73,14 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [path for path in photo_folders(data, options.photos) if isinstance(path, Path)]
     photos = PhotoNames(folders)
     # Where there are no captions no lock should be left.
-    files = find_captions(data, options.captions, folders, photos)
+    files = list(options.captions) or find_captions(data, folders, photos)
     split_files = find_split_files(data, files)
     with locked(data, "prepare_text.py", TEXT_LOCK):
         columns = options.photo_column, options.caption_column
         captioned = read_captioned_photos(data, files, columns, photos)
-        check_photo_names(data, captioned.file_names, photos)
         shares = {"dev": options.validation_share, "test": options.test_share}
-        splits, origin = decide_splits(data, captioned, split_files, shares, options.split_seed)
+        splits, origin = decide_splits(captioned, split_files, shares, options.split_seed)
         text = clean(options, captioned.captions, splits, start)
         # Nothing is written before everything is checked.
         write_prepared_text(text)
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not split_files and not captioned.split_of:
         what = "no file, column, key or folder tells others, as data/README.md has them"
         print(wrapped(f"warning: the splits are random: {what}"), file=sys.stderr)
-    if warning := warn_of_cleaning(text):
+    if warning := warn_of_cleaning(text.captions, text.descriptions):
         print(warning, file=sys.stderr)
     print(wrapped(f"wrote {SPLIT_CAPTIONS}, {DESCRIPTIONS} and {VOCABULARY} to {data}"))
     flags = f" --recipe recipes/own.toml --start-from {quoted(start.folder)}" if start else ""

@@ -1,17 +1,30 @@
 """Finds the captions files of a data set and reads them, by photo."""
 
+import ast
+import contextlib
+import html
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
-from captioning.cli import UserError, quoted
+import msgspec
+
+from captioning.cli import UserError, counted, quoted
 from captioning.files import CAPTIONS, MAKERS
 from captioning.photos.listing import PhotoNames
-from captioning.text.caption_kinds import find_texts, open_captions
-from captioning.text.caption_rows import SPLIT_NAMES, KindError, Row, plain_caption, texts_in
+from captioning.text.caption_kinds import (
+    CAPTION_NAMES,
+    SPLIT_NAMES,
+    KindError,
+    Row,
+    first_there,
+    open_captions,
+)
+from captioning.text.generated import find_texts
 
 # Names of captions files, in lower case. The first row of _NAMES with a match wins; _OTHER_NAMES
 # is tried only if no photo has a text file.
@@ -32,39 +45,28 @@ _NO_CAPTIONS = ("dataset_info*.json", "instances_*.json", "*keypoints_*.json", *
 JOINED_SHARE = 0.2
 
 
-def find_captions(
-    data: Path, named: Sequence[Path], photo_folders: Sequence[Path], photos: PhotoNames
-) -> list[Path]:
+def find_captions(data: Path, photo_folders: Sequence[Path], photos: PhotoNames) -> list[Path]:
     """Returns where a data set's captions are: files, or folders with a text for each photo.
 
     Raises:
-        UserError: if none are found, several may be meant, or one that was named is missing.
+        UserError: if none are found, or several may be meant.
     """
-    command = f"run python prepare_text.py --data {quoted(data)}"
-    for path in named:
-        if not path.exists():
-            raise UserError(f"{path} is missing: put it there, then {command} --captions FILE")
-    if named:
-        return list(named)
-    found, texts = _find_files(data, _NAMES), []
-    # To walk the folders of photos takes long.
-    if not found:
-        by_folder = {folder: find_texts(folder, photos) for folder in [*photo_folders, data]}
-        texts = [folder for folder in photo_folders if by_folder[folder][0]]
-        texts = texts or [folder for folder in [data] if by_folder[folder][0]]
-        found = texts or _find_files(data, _OTHER_NAMES)
-        # Why texts that generate.py wrote will not do is said when they are read.
-        found = found or [folder for folder, (_, generated) in by_folder.items() if generated][:1]
-    if len(found) > 1 and found != texts and not all(split_told(path, data) for path in found):
-        first, second = (path.relative_to(data) for path in found[:2])
-        which = f"{len(found):,d} files that may be the captions, such as {first} and {second}"
-        raise UserError(f"{data} holds {which}: {command} --captions FILE")
+    found = _find_files(data, _NAMES)
+    for folders in (photo_folders, [data]):
+        # To walk the folders of photos takes long.
+        found = found or [folder for folder in folders if find_texts(folder, photos)]
+    found = found or _find_files(data, _OTHER_NAMES)
     if not found:
         raise UserError(
-            f"{data / CAPTIONS} is missing, and no other captions file is there: put the captions "
-            "there, unpacked, as name.jpg#0<TAB>caption a line or as CSV of photos and captions, "
-            f"then {command}, or name their file or folder with --captions"
+            f"{data / CAPTIONS} is missing, and no other captions that people wrote are there: put "
+            "them there, unpacked, as name.jpg#0<TAB>caption a line or as CSV of photos and "
+            "captions, or name their file or folder with --captions"
         )
+    files = [path for path in found if path.is_file()]
+    if len(files) > 1 and not all(split_told(path, data) for path in files):
+        first, second = (path.relative_to(data) for path in files[:2])
+        which = f"{len(files):,d} files that may be the captions, such as {first} and {second}"
+        raise UserError(f"{data} holds {which}: name one with --captions FILE")
     return found
 
 
@@ -140,9 +142,9 @@ def read_captioned_photos(
     """Reads the captions files of a data set; see `open_captions`.
 
     Raises:
-        UserError: if there are none, or a file or a row of it is of no known kind.
+        UserError: if a file or a row of it is of no known kind, or there are files of photos, but
+            none of a photo with captions.
     """
-    command = f"run python prepare_text.py --data {quoted(data)} again"
     found = CaptionedPhotos(data, photos)
     for path in files:
         try:
@@ -153,9 +155,90 @@ def read_captioned_photos(
                 rule = 'each needs a row or a column of its own, or they a list ["…", "…"]'
                 raise KindError(f"has captions that are several, joined by |, ;; or lines; {rule}")
         except KindError as error:
+            command = f"run python prepare_text.py --data {quoted(data)} again"
             raise UserError(f"{path} {error}: correct it, then {command}") from error
+    names = found.file_names
+    if names and photos.files and photos.files.keys().isdisjoint(names):
+        file = min(photos.files)
+        raise UserError(
+            f"none of {counted(len(names), 'photo')} in {data} with captions has a file: the "
+            f"captions name {names[min(names)]!r}, and a file is "
+            f"{file + photos.files[file].suffix!r}; name them alike, or the folders with --photos"
+        )
     # One alone, some photos that have none, or none for training, are no splits.
     told = {*found.split_of.values()}
     if len(told) < 2 or "" in told or "train" not in told:
         found.split_of = {}
     return found
+
+
+def texts_in(value: Any, where: str) -> list[str]:
+    """Returns the captions of a cell, or of the value of a key; what is empty in a list is none.
+
+    They may be a text, a list of texts or of records, or a list of texts written out.
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        listed = _written_list(value.strip())
+        return [value] if listed is None else texts_in(listed, where)
+    if isinstance(value, dict) and (keys := first_there(tuple(value), CAPTION_NAMES)):
+        return texts_in([*value.values()][keys[0]], where)
+    if isinstance(value, list) and not any(isinstance(item, list) for item in value):
+        return [text for item in value for text in texts_in(item, where) if text.strip()]
+    raise KindError(f"{where} has captions that cannot be right ({value!r:.40})")
+
+
+# A text in quotes; and a list or tuple of such as JSON, Python or NumPy writes it, NumPy without
+# commas, and with a name around it.
+_QUOTED = r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\""""
+_LIST = re.compile(
+    rf"(?:array\()?[\[(][\s,]*+(?:(?:{_QUOTED}|None|nan|null)[\s,]*+)*+[\])](?:, dtype=\w+)?\)?",
+    re.DOTALL,
+)
+
+
+def _written_list(text: str) -> list[str] | None:
+    """Reads a list of texts that is written out in a text; nothing is evaluated."""
+    if not _LIST.fullmatch(text):
+        return None
+    with contextlib.suppress(ValueError):
+        return msgspec.json.decode(text, type=list[str | None])
+    with contextlib.suppress(ValueError, SyntaxError):
+        return [ast.literal_eval(item) for item in re.findall(_QUOTED, text, re.DOTALL)]
+    return None
+
+
+# What joins several captions in one text.
+_JOINED = re.compile(
+    r"(?<!<)\|(?!>)|;;|\\n|\S\s*[\r\n]+\s*\S|<br\s*/?>|<sep>|\[SEP\].*\w"
+    r"|^\[(?!start|sos|bos|cls).*\]$",
+    re.IGNORECASE,
+)
+
+# What other programs put around captions or in place of words, and the marks of a page.
+_MARKS = re.compile(
+    r"<[|/]?(?:start|end|s|sos|eos|bos|pad|unk|cls|sep|image|startoftext|endoftext)\|?>"
+    r"|\[(?:start|end|sos|eos|bos|pad|unk|cls|sep)\]"
+    r"|</?(?:p|b|i|u|em|strong|span|div|a|br)(?:\s[^<>]*)?/?>"
+    r"|^\s*startseq\b|\bendseq\s*$",
+    re.IGNORECASE,
+)
+
+# Most captions have none of these and are done at once.
+_ODD = re.compile(r"[|;\\<&\[\r\n]|startseq|endseq", re.IGNORECASE)
+
+
+def plain_caption(caption: str) -> tuple[str, bool, bool]:
+    """Puts a caption in one line, with entities decoded and the marks of other programs dropped.
+
+    Returns with it whether it may be several that are joined, and whether there were marks.
+    """
+    caption = caption.strip()
+    if not _ODD.search(caption):
+        return caption, False, False
+    text = html.unescape(caption)
+    without, count = _MARKS.subn(" ", text)
+    # Blanks stay as they are where no mark was.
+    text = " ".join(without.split()) if count else re.sub(r"\r\n?|\n", " ", text)
+    return text.strip(), bool(_JOINED.search(caption)), count > 0

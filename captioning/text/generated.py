@@ -1,7 +1,7 @@
-"""The texts that generate.py --txt writes beside photos, told from those that people wrote.
+"""Texts beside photos: those that people wrote, told from those that generate.py --txt writes.
 
-A list in each folder has a line for each of them, `digest  name`, as sha256sum reads it. A text
-that a person has changed has another digest, and so is a person's.
+A list in each folder has a line for each of the latter, `digest  name`, as sha256sum reads it. A
+text that a person has changed has another digest, and so is a person's.
 """
 
 import hashlib
@@ -11,17 +11,33 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from captioning.cli import one_line
+from captioning.photos.listing import PhotoNames
 from captioning.storage import append_text, write_text
 
 # Not hidden: whoever copies what is in a folder would leave it behind.
 LIST = "generated-captions.sha256"
+
+# kohya's programs write .caption.
+_TEXTS = (".caption", ".txt")
+
+
+def find_texts(folder: Path, photos: PhotoNames) -> dict[Path, Path]:
+    """Returns each text below a folder with the photo of its name, beside it or elsewhere.
+
+    Those that generate.py wrote are left out.
+    """
+    texts = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _TEXTS]
+    ids = {text: photos.id_of(str(text.with_suffix("")), text) for text in texts}
+    found = {text: photos.files[photo] for text, photo in ids.items() if photo in photos.files}
+    generated = find_generated(found)
+    return {text: photo for text, photo in found.items() if text not in generated}
 
 
 def find_generated(texts: Iterable[Path]) -> set[Path]:
     """Returns those of the texts that generate.py wrote and nobody has changed since."""
     texts = [text for text in texts if text.is_file()]
     lists = {folder: _read_list(folder) for folder in {text.parent for text in texts}}
-    listed = [text for text in texts if lists[text.parent]]
+    listed = (text for text in texts if lists[text.parent])
     return {text for text in listed if _line(text, text.read_bytes()) in lists[text.parent]}
 
 

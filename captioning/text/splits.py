@@ -6,19 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from captioning.cli import UserError, counted, quoted
+from captioning.cli import UserError, counted
 from captioning.files import SPLITS
-from captioning.text.caption_kinds import read_lines
-from captioning.text.caption_rows import SPLIT_NAMES
+from captioning.text.caption_kinds import SPLIT_NAMES, read_lines
 from captioning.text.captions import CaptionedPhotos
 
 
 def decide_splits(
-    data: Path,
-    captioned: CaptionedPhotos,
-    files: Mapping[str, Path],
-    shares: Mapping[str, float],
-    seed: int,
+    captioned: CaptionedPhotos, files: Mapping[str, Path], shares: Mapping[str, float], seed: int
 ) -> tuple[dict[str, list[str]], str]:
     """Takes the split files; or the splits of the captions files; or splits the photos at random.
 
@@ -33,7 +28,7 @@ def decide_splits(
     photos = captioned.captions
     if files:
         names = ", ".join(path.name for path in files.values())
-        return _read_splits(data, captioned, files), f"from {names}"
+        return _read_splits(captioned, files), f"from {names}"
     split_of = captioned.split_of or dict.fromkeys(photos, "train")
     # A photo's place in this order does not depend on the other photos, so that adding some moves
     # few of the old ones to another split.
@@ -51,8 +46,7 @@ def decide_splits(
         raise UserError(
             f"{' and '.join(map(str, captioned.kinds))} has captions of "
             f"{counted(len(photos), 'photo')}, too few to split: add photos, or lower "
-            f"--validation-share and --test-share, then run python prepare_text.py --data "
-            f"{quoted(data)}"
+            "--validation-share and --test-share"
         )
     origin = ["from the captions file"] if captioned.split_of else []
     origin += [f"{' and '.join(missing)} at random, with seed {seed}"] if missing else []
@@ -77,19 +71,13 @@ def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
         if len(found) == len(SPLITS):
             return found
         if len(found) > 1:
-            raise UserError(
-                f"{folder} has {' and '.join(path.name for path in found.values())}, but not the "
-                "third: add it, or remove both, then run python prepare_text.py --data "
-                f"{quoted(data)}"
-            )
+            both = " and ".join(path.name for path in found.values())
+            raise UserError(f"{folder} has {both}, but not the third: add it, or remove both")
     return {}
 
 
-def _read_splits(
-    data: Path, captioned: CaptionedPhotos, files: Mapping[str, Path]
-) -> dict[str, list[str]]:
+def _read_splits(captioned: CaptionedPhotos, files: Mapping[str, Path]) -> dict[str, list[str]]:
     """Reads the photo ids of each split in the order of its file, each once."""
-    command = f"run python prepare_text.py --data {quoted(data)}"
     splits: dict[str, list[str]] = {}
     for split, path in files.items():
         # A name may begin with a blank, but editors leave blanks at the end of a line.
@@ -97,12 +85,12 @@ def _read_splits(
         ids = [captioned.photos.id_of(name, path) for name in names if name]
         splits[split] = list(dict.fromkeys(ids))
         if captioned.captions.keys().isdisjoint(ids):
-            raise UserError(f"{path} names no photo that has captions: correct it, then {command}")
+            raise UserError(f"{path} names no photo that has captions: correct it")
     for split, other in combinations(files, 2):
         if shared := sorted({*splits[split]} & {*splits[other]}):
             raise UserError(
                 f"{files[split]} and {files[other]} share {counted(len(shared), 'photo')}, the "
-                f"first of them {shared[0]!r}: a photo that is scored must not be trained on, "
-                f"so remove each from one of the two, then {command}"
+                f"first of them {shared[0]!r}: a photo that is scored must not be trained on, so "
+                "remove each from one of the two"
             )
     return splits

@@ -4,7 +4,7 @@ import hashlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -13,13 +13,15 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from captioning.cli import UserError, one_line, quoted
-from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY, command_for, require
+from captioning.cli import UserError, counted, one_line, quoted, wrapped
+from captioning.files import DESCRIPTIONS, SPLIT_CAPTIONS, SPLITS, VOCABULARY, damaged, require
 from captioning.storage import Record, digest_of_file, read_json, write_json, write_text
 
 # The most words of a caption. A longer one is a damaged file, or a text that no LSTM would learn
 # and that would need gigabytes of memory for its batch; the longest of Flickr8k has 38.
 MAXIMUM_WORDS = 200
+
+COMMON_WORDS = 10  # how many of the commonest words are shown
 
 PADDING_ID = 0
 START_TOKEN = "startseq"
@@ -108,15 +110,14 @@ def build_vocabulary(
     words = dict.fromkeys((*(known.words if known else ()), *common))
     if len(counts.keys() & words) == len(markers):
         raise UserError(
-            "no word of the training captions is left: write captions that have words, or run "
-            "python prepare_text.py with a lower --min-word-length or --min-word-count"
+            "no word of the training captions is left: run python prepare_text.py with a lower "
+            "--min-word-length or --min-word-count"
         )
     longest = max(descriptions, key=len)
     if len(longest) > MAXIMUM_WORDS:
         raise UserError(
             f"the training caption {' '.join(longest[:8])} … has {len(longest):,d} words, of which "
-            f"MAXIMUM_WORDS in captioning/text/vocabulary.py allows {MAXIMUM_WORDS}: shorten it in "
-            "the captions file, then run python prepare_text.py again"
+            f"MAXIMUM_WORDS in captioning/text/vocabulary.py allows {MAXIMUM_WORDS}: shorten it"
         )
     maximum_length = max(2 + len(longest), known.maximum_length if known else 0)
     return Vocabulary(tuple(words), maximum_length, cleaning)
@@ -187,10 +188,7 @@ def read_prepared_text(data: Path) -> PreparedText:
 def _read_lines(path: Path, vocabulary: Vocabulary) -> list[str]:
     content = require(path).read_bytes()
     if hashlib.sha256(content).hexdigest() != vocabulary.files.get(path.name):
-        raise UserError(
-            f"{path} has changed since {path.with_name(VOCABULARY)} was made: {command_for(path)} "
-            "again; to change a caption, edit the captions file"
-        )
+        raise damaged(path, f"it has changed since {VOCABULARY} was made: edit the captions file")
     return content.decode("utf-8").split("\n")[:-1]
 
 
@@ -214,3 +212,48 @@ def usable_photos(text: PreparedText, split: str, features: Collection[str]) -> 
         count = f"{missing:,d} of {len(photos):,d} photos left out"
         print(f"{split} split: {count}, which have no features", file=sys.stderr)
     return usable
+
+
+def summarize(
+    text: PreparedText, files: Set[str], folders: Sequence[Path], known: Sequence[str]
+) -> str:
+    """Describes photos, splits, the captions before and after cleaning, and the training split.
+
+    `files` are the ids of the photos in the folders; where there are none, nothing is said of them.
+    `known` are words of a model to start from.
+    """
+    captioned, vocabulary = text.captions.keys(), text.vocabulary
+    elsewhere = captioned - set(chain.from_iterable(text.splits.values()))
+    rows = [("photos with captions", len(captioned), f"{len(elsewhere):,d} of them in no split")]
+    for split, photos in text.splits.items():
+        missing = counted(len(set(photos) - captioned), "photo")
+        rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
+    if files:
+        rows.append(("  without a file", len(captioned - files), ""))
+        places = f"in {' and '.join(map(str, folders))}"
+        rows.append(("files without captions", len(files - captioned), places))
+    written = chain.from_iterable(text.captions.values())
+    before = Counter(chain.from_iterable(caption.lower().split() for caption in written))
+    flat = list(chain.from_iterable(text.descriptions.values()))
+    after = Counter(chain.from_iterable(flat))
+    training = list(chain.from_iterable(text.descriptions.get(p, []) for p in text.splits["train"]))
+    # Each token after the first is to be predicted.
+    examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
+    words = vocabulary.words[len(known) :]
+    common = [word for word in words if word not in (START_TOKEN, END_TOKEN)][:COMMON_WORDS]
+    tokens = f"with {START_TOKEN} and {END_TOKEN}"
+    token_ids = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
+    new = f", {len(words):,d} of them new" if known else ""
+    rows += [
+        ("descriptions", len(flat), f"{flat.count([]):,d} of them empty after cleaning"),
+        ("  of the training split", len(training), ""),
+        ("words before cleaning", before.total(), f"{len(before):,d} different ones"),
+        ("words after cleaning", after.total(), f"{len(after):,d} different ones"),
+        ("vocabulary", vocabulary.size, token_ids + new),
+        ("longest description", vocabulary.maximum_length, f"words {tokens}"),
+        ("examples", examples, "(photo, words so far) -> next word"),
+    ]
+    # A long explanation goes on below itself.
+    lines = [wrapped(f"{name:23s}{n:9,d}   {what}", indent=" " * 35) for name, n, what in rows]
+    commonest = f"commonest {'new ' if known else ''}words: {', '.join(common) or '-'}"
+    return "\n".join([*lines, wrapped(one_line(commonest))])

@@ -124,7 +124,7 @@ REFUSED = [
     (TWO_TEXTS, ["two texts of some photos", "--captions"]),
     (IN_TWO_FOLDERS, ["'a.jpg', and a file is 'one/a.jpg'"]),
     (TRAIN_AND_TEST, ["has train.txt and test.txt, but not the third"]),
-    ({"flickr8k.zip": ""}, ["no other captions file is there: put the captions there, unpacked"]),
+    ({"flickr8k.zip": ""}, ["no other captions that people wrote are there: put them"]),
     ({"train/metadata.jsonl": '{"file_name": "x.jpg", "label": 1}'}, ["metadata.jsonl", "'label'"]),
     ({"x.jsonl": '{"image": "x.jpg", "text": "A"}\n{"image": \n'}, ["cannot be read as JSON"]),
     ({"metadata.csv": "file_name,label\nx.jpg,1\n"}, ["metadata.csv", "'file_name', 'label'"]),
@@ -151,7 +151,7 @@ def test_captions_of_other_photos_are_refused_with_a_name_of_each_side(tmp_path,
     (tmp_path / "x.csv").write_text(f"image,caption\n{rows}")
     (tmp_path / "P1.JPG").touch()
     words = "name 'https://x.example/p1.jpg?w=300&h=2', and a file is 'P1.JPG'; name them alike"
-    found = "none of 6 photos with captions has a file: the captions"
+    found = f"none of 6 photos in {tmp_path} with captions has a file: the captions"
     assert_nothing_done(tmp_path, capsys, f"{found} {words}", "--photos")
 
 

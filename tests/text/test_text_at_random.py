@@ -58,10 +58,11 @@ def test_whatever_a_file_holds_is_read_or_refused_in_a_sentence(tmp_path, name, 
     for path in tmp_path.iterdir():
         path.unlink()
     (tmp_path / name).write_bytes(content)
-    (tmp_path / "photo.jpg").touch()
+    if name == "photo.txt":
+        (tmp_path / "photo.jpg").touch()
     before = contents(tmp_path)
     photos = PhotoNames([tmp_path])
-    files, refusal = attempt(lambda: find_captions(tmp_path, (), [tmp_path], photos))
+    files, refusal = attempt(lambda: find_captions(tmp_path, [tmp_path], photos))
     if files:
         found, refusal = attempt(lambda: read_captioned_photos(tmp_path, files, columns, photos))
     assert contents(tmp_path) == before
