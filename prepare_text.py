@@ -34,12 +34,7 @@ from captioning.settings import SettingsParser, seed_number, share
 from captioning.storage import TEXT_LOCK, locked
 from captioning.text.captions import find_captions, read_captioned_photos
 from captioning.text.splits import decide_splits, find_split_files
-from captioning.text.vocabulary import (
-    PreparedText,
-    build_vocabulary,
-    summarize,
-    write_prepared_text,
-)
+from captioning.text.vocabulary import PreparedText, build_vocabulary, write_prepared_text
 from captioning.text.words import ENGLISH, language_code, warn_of_cleaning, word_cleaner
 
 # Where things are.
@@ -95,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{what}: {count:,d}")
     print(wrapped(f"splits: {origin}"))
     known = start.vocabulary.words if start else ()
-    print(summarize(text, photos.files.keys(), folders, known))
+    print(text.describe(photos.files.keys(), known))
     if not split_files and not captioned.split_of:
         what = "no file, column, key or folder tells others, as data/README.md has them"
         print(wrapped(f"warning: the splits are random: {what}"), file=sys.stderr)

@@ -24,12 +24,11 @@ ROWS_EXPLAINED = {
     HUMAN: "the first reference of each photo scored against the others: how well one person does. "
     "A model may score higher: it writes the most common words, which these metrics reward.",
     SAME_REFERENCES: "the greedy captions scored against the same references as the human row.",
-    SHUFFLED: "the greedy captions scored against the references of other photos: what a model "
-    "scores that knows the language but does not see the photo.",
-    CLASSIC: "the greedy captions scored as the classic recipe does: startseq and endseq stay on "
-    "both sides and count as correct words, references are cleaned as for training, and BLEU-3 has "
-    "the weights (0.3, 0.3, 0.3). Compare this row only with scores computed the same way, such as "
-    "the 57.9, 34.5, 25.2 and 13.1 published for the classic recipe.",
+    SHUFFLED: "the greedy captions scored against the references of other photos, as those of a "
+    "model that does not see the photo.",
+    CLASSIC: "the greedy captions scored as the classic recipe does: startseq and endseq count as "
+    "correct words, references are cleaned, and BLEU-3 has the weights (0.3, 0.3, 0.3). Compare "
+    "this row only with scores computed that way, such as the published 57.9, 34.5, 25.2 and 13.1.",
 }
 
 COLUMNS_EXPLAINED = (
@@ -134,10 +133,8 @@ def print_models(folders: Sequence[Path]) -> bool:
     """Prints one table of models: their scores, and the settings in which their recipes differ.
 
     Returns whether all folders have both; of each that has not, the command that makes them is said
-    on stderr. Files are passed over: a pattern such as `models/*` matches them too.
-
-    Raises:
-        UserError: if no folder has both.
+    on stderr. Files are passed over: a pattern such as `models/*` matches them too. Raises
+    `UserError` if no folder has both.
     """
     rows, messages = {}, []
     for folder in (folder for folder in folders if not folder.is_file()):

@@ -32,7 +32,6 @@ from captioning.text.words import word_splitter
 
 # The titles of the rows.
 GREEDY = "greedy"
-BEAM_TITLE = "beam"  # and the width
 CONSENSUS_TITLE = "consensus"  # and the width
 HUMAN = "human"
 SAME_REFERENCES = "greedy (same references)"
@@ -67,11 +66,7 @@ class Scores(Record, tag=3):
 
 
 class SplitReferences:
-    """What people wrote about those photos of a split that have features.
-
-    Raises:
-        UserError: if there are none.
-    """
+    """What people wrote about those photos of a split that have features; see `usable_photos`."""
 
     def __init__(self, text: PreparedText, split: str, features: Collection[str]):
         split_into_words = word_splitter(text.vocabulary.language)
@@ -109,7 +104,7 @@ class Row:
 
 def title_of(beam_width: int, *, consensus: bool = False) -> str:
     """Returns the title of a decoding, such as `beam 3`; a beam of width 1 is greedy."""
-    title = CONSENSUS_TITLE if consensus else BEAM_TITLE
+    title = CONSENSUS_TITLE if consensus else "beam"
     return GREEDY if beam_width == 1 else f"{title} {beam_width}"
 
 
@@ -248,9 +243,7 @@ def read_rows(folder: Path, split: str, references: SplitReferences) -> dict[str
     """Reads what another model wrote about the same photos: title of a decoding -> its row.
 
     The model is not run, so it may have another encoder or vocabulary, or be an average of several.
-
-    Raises:
-        UserError: if it was not evaluated, or on other photos.
+    Raises `UserError` if it was not evaluated, or on other photos.
     """
     path = folder / SCORES
     scores = read_json(path, Scores)

@@ -60,11 +60,7 @@ def open_captions(
     """Tells the kind of a captions file or folder, and opens its rows.
 
     `wanted` are the columns of photos and captions that a user named: headers, keys or numbers, or
-    empty.
-
-    Raises:
-        KindError: if it is of no known kind.
-        UserError: if it is no text.
+    empty. Raises `KindError` if it is of no known kind, and `UserError` if it is no text.
     """
     ending = path.suffix.lower()
     if path.is_dir():

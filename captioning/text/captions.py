@@ -48,8 +48,7 @@ JOINED_SHARE = 0.2
 def find_captions(data: Path, photo_folders: Sequence[Path], photos: PhotoNames) -> list[Path]:
     """Returns where a data set's captions are: files, or folders with a text for each photo.
 
-    Raises:
-        UserError: if none are found, or several may be meant.
+    Raises `UserError` if none are found, or several may be meant.
     """
     found = _find_files(data, _NAMES)
     for folders in (photo_folders, [data]):
@@ -59,8 +58,7 @@ def find_captions(data: Path, photo_folders: Sequence[Path], photos: PhotoNames)
     if not found:
         raise UserError(
             f"{data / CAPTIONS} is missing, and no other captions that people wrote are there: put "
-            "them there, unpacked, as name.jpg#0<TAB>caption a line or as CSV of photos and "
-            "captions, or name their file or folder with --captions"
+            "them there, unpacked, or name their file or folder with --captions"
         )
     files = [path for path in found if path.is_file()]
     if len(files) > 1 and not all(split_told(path, data) for path in files):
@@ -141,9 +139,8 @@ def read_captioned_photos(
 ) -> CaptionedPhotos:
     """Reads the captions files of a data set; see `open_captions`.
 
-    Raises:
-        UserError: if a file or a row of it is of no known kind, or there are files of photos, but
-            none of a photo with captions.
+    Raises `UserError` if a file or a row of it is of no known kind, or if there are files of
+    photos, but none of a photo with captions.
     """
     found = CaptionedPhotos(data, photos)
     for path in files:

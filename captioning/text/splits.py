@@ -21,9 +21,8 @@ def decide_splits(
     split; another missing split is taken from the training photos. `shares` are those of dev and
     test. Returns the photo ids of each split, and where that comes from.
 
-    Raises:
-        UserError: if a file is damaged, a split names no photo with captions, two share a photo,
-            or there are too few photos to split.
+    Raises `UserError` if a split names no photo with captions, two share a photo, or there are too
+    few photos to split.
     """
     photos = captioned.captions
     if files:
@@ -43,11 +42,9 @@ def decide_splits(
         split_of = split_of | dict.fromkeys(others[:count], split)
     parts = {split: [name for name in photos if split_of.get(name) == split] for split in SPLITS}
     if not all(parts.values()):
-        raise UserError(
-            f"{' and '.join(map(str, captioned.kinds))} has captions of "
-            f"{counted(len(photos), 'photo')}, too few to split: add photos, or lower "
-            "--validation-share and --test-share"
-        )
+        what = f"has captions of {counted(len(photos), 'photo')}, too few to split"
+        remedy = "add photos, or lower --validation-share and --test-share"
+        raise UserError(f"{' and '.join(map(str, captioned.kinds))} {what}: {remedy}")
     origin = ["from the captions file"] if captioned.split_of else []
     origin += [f"{' and '.join(missing)} at random, with seed {seed}"] if missing else []
     return parts, "; ".join(origin)
@@ -57,10 +54,7 @@ def find_split_files(data: Path, captions: Sequence[Path]) -> dict[str, Path]:
     """Finds a person's files that say which photos belong to which split: split -> file.
 
     They have the official names, or are called train.txt, val.txt or dev.txt, and test.txt, in the
-    data folder or where the captions files lie.
-
-    Raises:
-        UserError: if there are two of the three.
+    data folder or where the captions files lie. Raises `UserError` if there are two of the three.
     """
     names = SPLIT_NAMES | {Path(name).stem.lower(): split for split, name in SPLITS.items()}
     for folder in (data, *(path if path.is_dir() else path.parent for path in captions)):
@@ -88,9 +82,7 @@ def _read_splits(captioned: CaptionedPhotos, files: Mapping[str, Path]) -> dict[
             raise UserError(f"{path} names no photo that has captions: correct it")
     for split, other in combinations(files, 2):
         if shared := sorted({*splits[split]} & {*splits[other]}):
-            raise UserError(
-                f"{files[split]} and {files[other]} share {counted(len(shared), 'photo')}, the "
-                f"first of them {shared[0]!r}: a photo that is scored must not be trained on, so "
-                "remove each from one of the two"
-            )
+            what = f"share {counted(len(shared), 'photo')}, the first of them {shared[0]!r}"
+            remedy = "remove each from one of the two"
+            raise UserError(f"{files[split]} and {files[other]} {what}: {remedy}")
     return splits

@@ -100,8 +100,7 @@ def build_vocabulary(
     `cleaning` holds language, min_word_length, keep_numbers and min_word_count; words rarer than
     that are left out. The words of a `known` vocabulary keep their ids, before all others.
 
-    Raises:
-        UserError: if no word is left, or a description is too long.
+    Raises `UserError` if no word is left, or a description is too long.
     """
     # Counter.most_common keeps the order of first appearance among equals.
     counts = Counter(word for words in descriptions for word in (START_TOKEN, *words, END_TOKEN))
@@ -109,15 +108,13 @@ def build_vocabulary(
     common = [word for word, count in counts.most_common() if count >= least or word in markers]
     words = dict.fromkeys((*(known.words if known else ()), *common))
     if len(counts.keys() & words) == len(markers):
-        raise UserError(
-            "no word of the training captions is left: run python prepare_text.py with a lower "
-            "--min-word-length or --min-word-count"
-        )
+        remedy = "lower --min-word-length or --min-word-count"
+        raise UserError(f"no word of the training captions is left: {remedy}")
     longest = max(descriptions, key=len)
     if len(longest) > MAXIMUM_WORDS:
+        begin = " ".join(longest[:8])
         raise UserError(
-            f"the training caption {' '.join(longest[:8])} … has {len(longest):,d} words, of which "
-            f"MAXIMUM_WORDS in captioning/text/vocabulary.py allows {MAXIMUM_WORDS}: shorten it"
+            f"the training caption {begin} … has over {MAXIMUM_WORDS} words: shorten it"
         )
     maximum_length = max(2 + len(longest), known.maximum_length if known else 0)
     return Vocabulary(tuple(words), maximum_length, cleaning)
@@ -132,6 +129,47 @@ class PreparedText:
     captions: dict[str, list[str]]  # photo id -> captions as people wrote them
     splits: dict[str, list[str]]  # train, dev, test -> photo ids
     data: Path = Path()  # the folder, for messages
+
+    def describe(self, files: Set[str], known: Sequence[str]) -> str:
+        """Describes photos, splits, the captions before and after cleaning, and the training split.
+
+        `files` are the ids of the photos in the folders, of which nothing is said if there are
+        none; `known` are the words of a model to start from.
+        """
+        captioned, vocabulary = self.captions.keys(), self.vocabulary
+        others = captioned - set(chain.from_iterable(self.splits.values()))
+        rows = [("photos with captions", len(captioned), f"{len(others):,d} of them in no split")]
+        for split, photos in self.splits.items():
+            missing = counted(len(set(photos) - captioned), "photo")
+            rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
+        if files:
+            rows.append(("  without a file", len(captioned - files), ""))
+            rows.append(("files without captions", len(files - captioned), ""))
+        written = chain.from_iterable(self.captions.values())
+        before = Counter(chain.from_iterable(caption.lower().split() for caption in written))
+        flat = list(chain.from_iterable(self.descriptions.values()))
+        after = Counter(chain.from_iterable(flat))
+        training = [words for x in self.splits["train"] for words in self.descriptions.get(x, ())]
+        # Each token after the first is to be predicted.
+        examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
+        words = vocabulary.words[len(known) :]
+        common = [word for word in words if word not in (START_TOKEN, END_TOKEN)][:COMMON_WORDS]
+        tokens = f"with {START_TOKEN} and {END_TOKEN}"
+        token_ids = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
+        new = f", {len(words):,d} of them new" if known else ""
+        rows += [
+            ("descriptions", len(flat), f"{flat.count([]):,d} of them empty after cleaning"),
+            ("  of the training split", len(training), ""),
+            ("words before cleaning", before.total(), f"{len(before):,d} different ones"),
+            ("words after cleaning", after.total(), f"{len(after):,d} different ones"),
+            ("vocabulary", vocabulary.size, token_ids + new),
+            ("longest description", vocabulary.maximum_length, f"words {tokens}"),
+            ("examples", examples, "(photo, words so far) -> next word"),
+        ]
+        # A long explanation goes on below itself.
+        lines = [wrapped(f"{name:23s}{n:9,d}   {what}", indent=" " * 35) for name, n, what in rows]
+        commonest = f"commonest {'new ' if known else ''}words: {', '.join(common) or '-'}"
+        return "\n".join([*lines, wrapped(one_line(commonest))])
 
 
 def write_prepared_text(text: PreparedText) -> None:
@@ -161,12 +199,9 @@ def write_prepared_text(text: PreparedText) -> None:
 
 
 def read_prepared_text(data: Path) -> PreparedText:
-    """Reads what `write_prepared_text` wrote, each file once.
+    """Reads what `write_prepared_text` wrote; photos without captions are in no split.
 
-    Photos without captions are in no split.
-
-    Raises:
-        UserError: if a file is missing or damaged, or the files are not of the same run.
+    Raises `UserError` if a file is missing or damaged, or the files are not of the same run.
     """
     vocabulary = read_json(data / VOCABULARY, Vocabulary)
     captions: dict[str, list[str]] = {}
@@ -196,9 +231,7 @@ def usable_photos(text: PreparedText, split: str, features: Collection[str]) -> 
     """Selects the photos of a split that have features, in the order of the split.
 
     How many have none is said on stderr; prepare_text.py has said how many have no captions.
-
-    Raises:
-        UserError: if there are no features of any of them.
+    Raises `UserError` if there are no features of any of them.
     """
     photos = text.splits[split]
     usable = [photo for photo in photos if photo in features]
@@ -212,48 +245,3 @@ def usable_photos(text: PreparedText, split: str, features: Collection[str]) -> 
         count = f"{missing:,d} of {len(photos):,d} photos left out"
         print(f"{split} split: {count}, which have no features", file=sys.stderr)
     return usable
-
-
-def summarize(
-    text: PreparedText, files: Set[str], folders: Sequence[Path], known: Sequence[str]
-) -> str:
-    """Describes photos, splits, the captions before and after cleaning, and the training split.
-
-    `files` are the ids of the photos in the folders; where there are none, nothing is said of them.
-    `known` are words of a model to start from.
-    """
-    captioned, vocabulary = text.captions.keys(), text.vocabulary
-    elsewhere = captioned - set(chain.from_iterable(text.splits.values()))
-    rows = [("photos with captions", len(captioned), f"{len(elsewhere):,d} of them in no split")]
-    for split, photos in text.splits.items():
-        missing = counted(len(set(photos) - captioned), "photo")
-        rows.append((f"  {split} split", len(photos), f"{missing} without captions left out"))
-    if files:
-        rows.append(("  without a file", len(captioned - files), ""))
-        places = f"in {' and '.join(map(str, folders))}"
-        rows.append(("files without captions", len(files - captioned), places))
-    written = chain.from_iterable(text.captions.values())
-    before = Counter(chain.from_iterable(caption.lower().split() for caption in written))
-    flat = list(chain.from_iterable(text.descriptions.values()))
-    after = Counter(chain.from_iterable(flat))
-    training = list(chain.from_iterable(text.descriptions.get(p, []) for p in text.splits["train"]))
-    # Each token after the first is to be predicted.
-    examples = sum(len(vocabulary.tokenize(words)) - 1 for words in training)
-    words = vocabulary.words[len(known) :]
-    common = [word for word in words if word not in (START_TOKEN, END_TOKEN)][:COMMON_WORDS]
-    tokens = f"with {START_TOKEN} and {END_TOKEN}"
-    token_ids = f"token ids: padding, and {len(vocabulary.words):,d} words {tokens}"
-    new = f", {len(words):,d} of them new" if known else ""
-    rows += [
-        ("descriptions", len(flat), f"{flat.count([]):,d} of them empty after cleaning"),
-        ("  of the training split", len(training), ""),
-        ("words before cleaning", before.total(), f"{len(before):,d} different ones"),
-        ("words after cleaning", after.total(), f"{len(after):,d} different ones"),
-        ("vocabulary", vocabulary.size, token_ids + new),
-        ("longest description", vocabulary.maximum_length, f"words {tokens}"),
-        ("examples", examples, "(photo, words so far) -> next word"),
-    ]
-    # A long explanation goes on below itself.
-    lines = [wrapped(f"{name:23s}{n:9,d}   {what}", indent=" " * 35) for name, n, what in rows]
-    commonest = f"commonest {'new ' if known else ''}words: {', '.join(common) or '-'}"
-    return "\n".join([*lines, wrapped(one_line(commonest))])

@@ -101,7 +101,8 @@ _REMOVED = r"[\p{P}$+<=>^`|~\p{Cf}]"
 _JOINERS = r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=\p{L})|(?<=\p{M})\u200d"
 # What is left of punctuation then belongs to the word.
 _LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}\p{P}\u200c\u200d]*")
-_NUMBER = regex.compile(r"\p{N}+")
+# Of digits of any script.
+NUMBER = regex.compile(r"\p{N}")
 
 # An elided word that stands alone, as in captions that are split already: l' école. It ends in a
 # consonant; an Italian word that has lost its end, un po', does not.
@@ -172,17 +173,12 @@ def word_cleaner(
     """
 
     def is_clean(word: str) -> bool:
-        if keep_numbers and numbers_in(word):
+        if keep_numbers and NUMBER.search(word):
             return True
         is_long = len(word) >= min_word_length or UNSPACED.match(word)
         return bool(_LETTERS.fullmatch(word) and is_long) and word not in (START_TOKEN, END_TOKEN)
 
     return word_splitter(language, is_clean)
-
-
-def numbers_in(text: str) -> list[str]:
-    """Returns the numbers in a text, of digits of any script, for which words may be kept."""
-    return _NUMBER.findall(text)
 
 
 def warn_of_cleaning(
@@ -205,7 +201,7 @@ def warn_of_cleaning(
 
 def _is_damaged(caption: str, words: Sequence[str]) -> bool:
     tokens = sum(any(map(str.isalpha, token)) for token in caption.split())
-    has_lost_numbers = numbers_in(caption) and not numbers_in(" ".join(words))
+    has_lost_numbers = NUMBER.search(caption) and not NUMBER.search(" ".join(words))
     return not words or 2 * len(words) < tokens or bool(has_lost_numbers)
 
 
