@@ -27,7 +27,6 @@ Takes   ten seconds or more to load, then on two cores about 3 photos a second
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -72,12 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--count {options.count} needs a --beam as wide, not {options.beam}")
 
     # What is slow to load is imported where it is used: nobody should wait for it to read --help.
-    from captioning.photos.listing import describe_left_out, expand_paths
+    from captioning.photos.listing import expand_paths
     from captioning.photos.reading import limit_pixels
 
     limit_pixels(options.max_pixels)
-    skipped, left_out = {}, Counter()
-    photos = expand_paths(options.photos, left_out)
+    skipped, photos = {}, expand_paths(options.photos)
     captioner = load(parser, options)
     from captioning.caption_files import caption_photos, decoding_of
 
@@ -89,8 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     captions = print_captions(caption_photos(captioner, photos, options), options, skipped)
     for path, reason in skipped.items():
         print(f"skipped {one_line(str(path))}: {reason}", file=sys.stderr)
-    if left_out:
-        print(describe_left_out(left_out), file=sys.stderr)
     if not set(photos) - skipped.keys():
         raise UserError("none of the photos can be read")
     if options.html:

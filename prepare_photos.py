@@ -27,7 +27,6 @@ Next    python prepare_text.py, then python train.py.
 import argparse
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -69,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A wrong name should fail before the photos are listed.
     encoders.split_name(options.encoder, options.weights)
     limit_pixels(options.max_pixels)
-    data, skipped, left_out = options.data, {}, Counter()
+    data, skipped = options.data, {}
     # Where there are no photos no lock should be left.
-    photos = listing.list_photos(listing.photo_folders(data, options.photos), skipped, left_out)
+    photos = listing.list_photos(listing.photo_folders(data, options.photos), skipped)
     with locked(data, PHOTO_SCRIPTS), connected(data) as connection:
         cache = FeatureCache(data, connection, photos)
         missing = [photos[photo] for photo in cache.missing]
@@ -83,8 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 listing.write_photo_folders(data, options.photos)
             # Printed last, so that a run that is refused prints one sentence and no other.
             print(parser.describe(options))
-            if left_out:
-                print(wrapped(listing.describe_left_out(left_out)))
             if missing:
                 if found := len(cache.encoded):
                     print(f"found {found:,d} features of earlier runs, {len(missing):,d} to go")

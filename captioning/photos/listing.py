@@ -5,10 +5,8 @@ stands where a Path does then.
 """
 
 import filecmp
-import os
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -56,54 +54,29 @@ def write_photo_folders(data: Path, named: Sequence[Path]) -> None:
     write_json(data / PHOTO_FOLDERS, PhotoFolders(folders=texts))
 
 
-def find_photos(folder: Path, left_out: Counter[str] | None = None) -> list[Path]:
+def find_photos(folder: Path) -> list[Path]:
     """Lists the photos in a folder and the folders below it, by their extensions, sorted.
 
-    Hidden files are ignored. Other files are left out, and counted in `left_out` by extension, as
-    are links to folders, which may lead in circles.
+    Hidden files are ignored, and links to folders, which may lead in circles, are not followed.
     """
-    found = []
-    for path in _walk(folder) if isinstance(folder, Path) else _list_address(folder):
-        if is_photo_name(path.name):
-            found.append(path)
-        elif left_out is not None:
-            left_out[path.suffix.lower()] += 1
-    return sorted(found)
+    names = _names_below(folder)
+    shown = (name for name in names if not any(part.startswith(".") for part in name.split("/")))
+    return sorted(folder / name for name in shown if is_photo_name(name))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        # Folders that were moved away may have their features here.
-        if isinstance(error, PermissionError):
-            raise error
-
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        yield from (Path(parent, name) for name in names + links if not name.startswith("."))
-
-
-def _list_address(folder: Path) -> Iterator[Path]:
-    """Lists files by as few requests as there can be, none of them for one file."""
+def _names_below(folder: Path) -> Iterator[str]:
+    if isinstance(folder, Path):
+        return (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     try:
+        # As few requests as there can be, none of them for one file.
         found = folder.fs.find(folder.path)
     # An unknown kind of address, a package that it needs, or no answer.
     except (ImportError, ValueError, OSError) as error:
         raise UserError(f"{folder} cannot be listed: {one_line(str(error))}") from error
-    for text in found:
-        name = text.removeprefix(folder.path).strip("/")
-        if not any(part.startswith(".") for part in name.split("/")):
-            yield folder / name
+    return (text.removeprefix(folder.path).strip("/") for text in found)
 
 
-def describe_left_out(left_out: Counter[str]) -> str:
-    """Says what was counted: `left out: 3 .mov, 1 without extension`, or nothing."""
-    counts = left_out.most_common()
-    kinds = (f"{count:,d} {one_line(kind) or 'without extension'}" for kind, count in counts)
-    return f"left out: {', '.join(kinds)}" if counts else ""
-
-
-def expand_paths(paths: Iterable[Path], left_out: Counter[str]) -> list[Path]:
+def expand_paths(paths: Iterable[Path]) -> list[Path]:
     """Lists the photos that a user named, each once: photos, whatever their extension, and folders.
 
     Raises:
@@ -115,23 +88,20 @@ def expand_paths(paths: Iterable[Path], left_out: Counter[str]) -> list[Path]:
             raise UserError(f"{path} does not exist: name a photo, or a folder with photos")
         if isinstance(path, Path) and not path.is_dir():
             photos.append(path)
-        elif found := find_photos(path, left_out):
+        elif found := find_photos(path):
             photos += found
         else:
-            reason = describe_left_out(left_out) or "no files"
-            raise UserError(f"{path} holds no photos ({reason}): name a folder with some")
+            raise UserError(f"{path} holds no photos: name a folder with some")
     return list(dict.fromkeys(photos))
 
 
-def list_photos(
-    folders: Sequence[Path], skipped: dict[str, str], left_out: Counter[str]
-) -> dict[str, Path]:
+def list_photos(folders: Sequence[Path], skipped: dict[str, str]) -> dict[str, Path]:
     """Lists photos as `expand_paths` does, one of each photo id: photo id -> path.
 
     Features are found by the photo id alone, so that another photo of the same id is skipped.
     """
     photos: dict[str, Path] = {}
-    for photo, path in with_ids(expand_paths(folders, left_out)):
+    for photo, path in with_ids(expand_paths(folders)):
         kept = photos.setdefault(photo, path)
         if kept is not path:
             skipped[str(path)] = f"{kept} has the same photo id"

@@ -97,11 +97,8 @@ def test_the_page_shows_every_photo(models, tiny_data, run_generate):
     assert 'lang="zh"' in page
 
 
-def test_photos_that_cannot_be_read_are_named_and_other_files_counted(
-    models, tiny_data, run_generate
-):
-    for name in ("one.mov", "two.MOV", "README"):
-        (tiny_data / "photos" / name).write_text("")
+def test_photos_that_cannot_be_read_are_named(models, tiny_data, run_generate):
+    (tiny_data / "photos" / "one.mov").write_text("")
     (tiny_data / "photos" / "a.jpg").write_text("no photo")
     model = ["--model", models / "english"]
     status, lines, errors = run_generate(tiny_data / "photos", *model, "--json")
@@ -110,7 +107,6 @@ def test_photos_that_cannot_be_read_are_named_and_other_files_counted(
     assert first["photo"] == str(tiny_data / "photos" / "a.jpg")
     assert first["error"].startswith("cannot identify image file")
     assert f"skipped {tiny_data / 'photos' / 'a.jpg'}: cannot identify image" in errors
-    assert errors.splitlines()[-1] == "left out: 2 .mov, 1 without extension"
     status, lines, errors = run_generate(tiny_data / "photos", *model, "--max-pixels", 9)
     assert (status, lines) == (2, "")
     assert errors.endswith("none of the photos can be read\n")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +269,7 @@ def test_photos_of_equal_names_have_ids_with_their_folders(tmp_path, kind):
     splits = read_prepared_text(tmp_path).splits
     assert [photo for part in splits.values() for photo in part] == [*expected]
     # As prepare_photos.py calls them.
-    assert list_photos([tmp_path], {}, Counter()).keys() == expected.keys()
+    assert list_photos([tmp_path], {}).keys() == expected.keys()
 
 
 @pytest.mark.parametrize("marks", ["\t,", ";,", ",;"])
