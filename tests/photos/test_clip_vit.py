@@ -99,7 +99,7 @@ def test_weights_of_another_network_and_damaged_ones_are_refused(tmp_path, small
             path.write_bytes(path.read_bytes()[:-1])
         else:
             save_file(tensors, path)
-        with pytest.raises(UserError, match="does not hold the weights of CLIPViTB16"):
+        with pytest.raises(UserError, match="of CLIPViTB16 cannot be loaded"):
             Encoder("CLIPViTB16", str(path))
 
 
