@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keras.utils.set_random_seed(options.seed)
         names = ("units", "photo_dropout", "word_dropout", "output_dropout")
         chosen, token_ids = {name: settings[name] for name in names}, text.vocabulary.size
-        captioner = build_captioner(token_ids, features.shape[1], **chosen)
+        captioner = build_captioner(token_ids, features.record.length, **chosen)
         print(f"network    {captioner.count_params():,d} parameters, {token_ids:,d} token ids")
         photos = {features.record.features_sha256: tuple(splits[0].photo_ids)}
         if start:

@@ -137,7 +137,7 @@ def measure_training(
         The captioner after its epoch, and seconds: of the classic epoch, of this one, and of its
         matrix products alone at the speed of a large one.
     """
-    feature_length = split.features.shape[1]
+    feature_length = split.features.record.length
     classic = build_classic_model(vocabulary.size, vocabulary.maximum_length, feature_length)
     classic.compile("adam", "categorical_crossentropy")
     captioner = build_captioner(vocabulary.size, feature_length)

@@ -41,10 +41,6 @@ MAPPED_ABOVE = 10**9
 # Rows that tell one mapped file from another: reading all of 100 GB would take minutes.
 SAMPLED_ROWS = 256
 
-# The strings besides photo ids in a pickle of float32 arrays, by NumPy 1 and later.
-_NAMES = {"numpy.core.multiarray", "numpy._core.multiarray", "_reconstruct", "numpy", "ndarray"}
-_NAMES |= {"dtype", "f4", "<"}
-
 
 class SkippedPhoto(msgspec.Struct, frozen=True):
     """A photo that has no features, and why."""
@@ -85,11 +81,6 @@ class Features:
     array: np.ndarray  # the rows of a file, in memory or mapped
     rows: np.ndarray  # which of them each photo has
     record: EncoderRecord  # what made them
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The number of photos, and that of the numbers of each."""
-        return len(self.ids), self.array.shape[1]
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -210,23 +201,18 @@ def _read_pickle(path: Path) -> tuple[list[str], np.ndarray]:
     """Reads a pickle of features, which may come from a stranger: photo ids and (photos, length).
 
     Its instructions are told apart and never followed, so that nothing in it can run or take more
-    memory than the file: a photo id is the first string before the bytes of a row, and what stands
-    between the two are names of NumPy's.
+    memory than the file: a photo id is the first string before the bytes of a row, and the others
+    are names of NumPy's.
     """
     photo_ids, rows, strings = [], [], []
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for opcode, argument, _ in pickletools.genops(data):
+            for _, argument, _ in pickletools.genops(data):
                 if isinstance(argument, str):
                     strings.append(argument)
-                elif opcode.name.endswith("GET") and not strings:
-                    # Strings of one character are held once, and NumPy's names have this one.
-                    strings.append("<")
                 # NumPy has the letter b in the place of an empty array.
                 elif isinstance(argument, bytes) and argument != b"b":
-                    photo, *names = strings
-                    if others := set(names) - _NAMES:
-                        raise ValueError(f"it holds {min(others)[:80]!r}, which no features need")
+                    photo, *_ = strings
                     photo_ids.append(photo)
                     rows.append(np.frombuffer(argument, "<f4"))
                     strings = []
