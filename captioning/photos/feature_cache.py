@@ -9,6 +9,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -69,24 +70,22 @@ class FeatureCache:
 
         A result is the path of a photo, its features or `PhotoError`, and its hash.
         """
-        errors, rows = {}, []
+        errors, pairs = {}, zip(self.missing, results, strict=True)
         if not self.record:
             self._database.execute("INSERT INTO encoder VALUES (?)", (msgspec.json.encode(record),))
         portion = max(1, PHOTOS_AT_RISK // batch_size) * batch_size
-        for photo, (path, result, digits) in zip(self.missing, results, strict=True):
-            made_of, row = self._made_of[photo], None
-            if isinstance(result, PhotoError):
-                errors[str(path)] = str(result)
-            else:
-                self.encoded[photo], row = made_of, result.astype("<f4").tobytes()
-            name = os.fsencode(photo)
-            rows.append((name, made_of, digits, row, _crc(name, made_of, digits, row)))
-            if len(rows) == portion or photo == self.missing[-1]:
-                # At once: while SQLite writes, nobody else can read.
-                with self._database:
-                    command = "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)"
-                    self._database.executemany(command, rows)
-                rows = []
+        while encoded := list(islice(pairs, portion)):
+            rows = []
+            for photo, (path, result, digits) in encoded:
+                made_of, row, name = self._made_of[photo], None, os.fsencode(photo)
+                if isinstance(result, PhotoError):
+                    errors[str(path)] = str(result)
+                else:
+                    self.encoded[photo], row = made_of, result.astype("<f4").tobytes()
+                rows.append((name, made_of, digits, row, _crc(name, made_of, digits, row)))
+            # At once: while SQLite writes, nobody else can read.
+            with self._database:
+                self._database.executemany("REPLACE INTO photos VALUES (?, ?, ?, ?, ?)", rows)
         return errors
 
     def write_features(self, record: EncoderRecord, skipped: dict[str, str], form: str) -> None:
