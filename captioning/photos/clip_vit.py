@@ -10,7 +10,6 @@ safetensors, as OpenAI's release, and ONNX. The one that pip can install is ONNX
 rounded to 8 bits; they are multiplied out, and all is computed in float32.
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,7 @@ from captioning.keras_setup import keras
 layers, ops = keras.layers, keras.ops
 
 # Kernels are set later on; to draw 86 million random numbers first would take a second.
-_convolution = partial(layers.Conv2D, kernel_initializer="zeros")
-_dense = partial(layers.Dense, kernel_initializer="zeros")
-_attention = partial(layers.MultiHeadAttention, kernel_initializer="zeros")
+_unset = {"kernel_initializer": "zeros"}
 
 SIZE, PATCH = 224, 16
 BLOCKS, HEADS, WIDTH, EMBEDDING = 12, 12, 768, 512
@@ -66,7 +63,7 @@ def CLIPViTB16(weights: None = None) -> keras.Model:  # noqa: N802
     photos = keras.Input((SIZE, SIZE, 3))
     # A layer has the name of its weights in the file.
     name = "vision_model.embeddings.patch_embedding"
-    x = _convolution(WIDTH, PATCH, PATCH, use_bias=False, name=name)(photos)
+    x = layers.Conv2D(WIDTH, PATCH, PATCH, use_bias=False, name=name, **_unset)(photos)
     x = layers.Reshape((-1, WIDTH))(x)
     x = ClassTokenAndPositions(name="vision_model.embeddings")(x)
     x = _normalized(x, "vision_model.pre_layrnorm")
@@ -75,10 +72,9 @@ def CLIPViTB16(weights: None = None) -> keras.Model:  # noqa: N802
         read = x if block < BLOCKS - 1 else x[:, :1]
         x = _block(read, x, f"vision_model.encoder.layers.{block}")
     class_token = x[:, 0]
-    embedding = _dense(EMBEDDING, use_bias=False, name="visual_projection")(
-        _normalized(class_token, "vision_model.post_layernorm")
-    )
-    halves = [embedding / EMBEDDING_SCALE, class_token / CLASS_TOKEN_SCALE]
+    normalized = _normalized(class_token, "vision_model.post_layernorm")
+    project = layers.Dense(EMBEDDING, use_bias=False, name="visual_projection", **_unset)
+    halves = [project(normalized) / EMBEDDING_SCALE, class_token / CLASS_TOKEN_SCALE]
     features = layers.Concatenate(name="embedding_and_class_token")(halves)
     return keras.Model(photos, features)
 
@@ -89,20 +85,22 @@ def _normalized(x, name):
 
 def _block(read, x, name):
     """Computes a block at the tokens `read` of all tokens `x`."""
-    attention = _attention(HEADS, WIDTH // HEADS, name=f"{name}.self_attn")
+    attend = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"{name}.self_attn", **_unset)
     normalize = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}.layer_norm1")
-    read = read + attention(normalize(read), normalize(x))
+    read = read + attend(normalize(read), normalize(x))
     hidden = _normalized(read, f"{name}.layer_norm2")
-    hidden = _dense(4 * WIDTH, activation=quick_gelu, name=f"{name}.mlp.fc1")(hidden)
-    return read + _dense(WIDTH, name=f"{name}.mlp.fc2")(hidden)
+    hidden = layers.Dense(4 * WIDTH, quick_gelu, name=f"{name}.mlp.fc1", **_unset)(hidden)
+    return read + layers.Dense(WIDTH, name=f"{name}.mlp.fc2", **_unset)(hidden)
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
-    """Sets all weights from a safetensors or ONNX file.
+    """Sets all weights from a safetensors or ONNX file; one of all CLIP has more than are needed.
 
     Raises `KeyError` for one that the file lacks, and `ValueError` for one of another size.
     """
-    tensors = read_onnx(path) if path.suffix == ".onnx" else read_safetensors(path)
+    from safetensors.numpy import load_file
+
+    tensors = read_onnx(path) if path.suffix == ".onnx" else load_file(path)
     for layer in network.layers:
         for variable, name in zip(layer.weights, _tensor_names(layer), strict=True):
             tensor = tensors[f"{layer.name}.{name}"]
@@ -119,15 +117,6 @@ def _tensor_names(layer: layers.Layer) -> list[str]:
         projections = ("q_proj", "k_proj", "v_proj", "out_proj")
         return [f"{name}.{part}" for name in projections for part in ("weight", "bias")]
     return ["weight", "bias"][: len(layer.weights)]
-
-
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Reads the weights of the image tower; a file of all CLIP has those of the text tower too."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        names = [name for name in file.keys() if name.startswith("vis")]  # noqa: SIM118
-        return {name: file.get_tensor(name) for name in names}
 
 
 def read_onnx(path: Path) -> dict[str, np.ndarray]:
