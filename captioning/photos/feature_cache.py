@@ -18,7 +18,7 @@ import numpy as np
 from captioning.cli import UserError, quoted
 from captioning.files import FEATURES_CACHE
 from captioning.photos import features, listing
-from captioning.photos.features import EncoderRecord, SkippedPhoto
+from captioning.photos.features import EncoderRecord
 from captioning.photos.reading import PhotoError
 
 # Photos that a kill can cost.
@@ -97,7 +97,7 @@ class FeatureCache:
         found = (self._database.execute(query, (os.fsencode(photo),)) for photo in photo_ids)
         rows = (np.frombuffer(row.fetchone()[0], "<f4") for row in found)
         # In an order that does not depend on when a photo was tried.
-        in_order = tuple(SkippedPhoto(*item) for item in sorted(skipped.items()))
+        in_order = tuple({"photo": x, "reason": skipped[x]} for x in sorted(skipped))
         record = msgspec.structs.replace(record, skipped=in_order)
         features.write_features(self._data, photo_ids, rows, record, form)
         gone = [(os.fsencode(photo),) for photo in self.earlier if photo not in self._photos]

@@ -42,13 +42,6 @@ MAPPED_ABOVE = 10**9
 SAMPLED_ROWS = 256
 
 
-class SkippedPhoto(msgspec.Struct, frozen=True):
-    """A photo that has no features, and why."""
-
-    photo: str  # its path
-    reason: str
-
-
 class EncoderRecord(Record, kw_only=True):
     """What made the features: `features.json`, or as much of it as an encoder knows of itself."""
 
@@ -61,7 +54,7 @@ class EncoderRecord(Record, kw_only=True):
     resizing: str
     length: Annotated[int, msgspec.Meta(ge=1)]
     count: int = 0
-    skipped: tuple[SkippedPhoto, ...] = ()
+    skipped: tuple[dict[str, str], ...] = ()  # the path of each `photo`, and the `reason`
     file: Literal["features.pkl", "features.npy"] = FEATURES
     features_sha256: str = ""
     sample_sha256: str = ""  # of mapped features

@@ -67,7 +67,7 @@ def test_each_stage_leaves_what_the_next_reads(pipeline):
     assert features[:].shape == (12, 1280)
     assert (record.encoder, record.layer, record.count) == ("MobileNetV2", "avg_pool", 12)
     (skipped,) = record.skipped
-    assert skipped.photo.endswith("broken.jpg")
+    assert skipped["photo"].endswith("broken.jpg")
     for name in ("vocabulary.json", "features.json"):
         assert (place / "model" / name).read_bytes() == (place / "data" / name).read_bytes()
     scores = read_json(place / "model" / "scores.json", Scores)

@@ -39,7 +39,7 @@ def test_a_run_says_what_it_did_and_what_to_run_next(bench):
     assert f"next: python prepare_text.py --data {bench.folder}, then train.py" in flat
     assert "since the last run" not in flat
     (skipped,) = read_encoder_record(bench.folder).skipped
-    assert skipped.photo == str(path)
+    assert skipped["photo"] == str(path)
     assert len(read_features(bench.folder)) == READABLE
 
 
