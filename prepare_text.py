@@ -22,7 +22,6 @@ Next    python train.py, once python prepare_photos.py has run too.
 import argparse
 import sys
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -123,7 +122,5 @@ def clean(
     return PreparedText(vocabulary, descriptions, captions, splits, options.data)
 
 
-command = partial(run, main)
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run(main))

@@ -23,7 +23,6 @@ Next    python evaluate.py.
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the inputs, trains, and writes after every epoch."""
     parser = make_parser()
     options = parser.parse_settings(arguments)
-    if options.model.exists() and not options.model.is_dir():
-        raise UserError(f"{options.model} is not a folder: name another with --model")
     if options.resume and not (options.model / CHECKPOINT).is_file():
         raise UserError(f"{options.model} holds nothing to resume: run the same without --resume")
     start = read_start(options.start_from, options.model)
@@ -150,7 +147,5 @@ def train(this_run: Any) -> list[dict]:
     return state.logs
 
 
-command = partial(run, main)
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run(main))

@@ -9,9 +9,7 @@ from typing import Any
 # environment is not active. Of the packages, this one is the least likely to be elsewhere.
 _is_script = Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent.parent
 if _is_script and not find_spec("msgspec"):
-    print(
-        "packages are missing: make venv, then activate it by . .venv/bin/activate", file=sys.stderr
-    )
+    print("packages are missing: make venv, then . .venv/bin/activate", file=sys.stderr)
     raise SystemExit(2)
 
 

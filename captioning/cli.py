@@ -10,6 +10,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,7 @@ def quoted(path: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Escapes what would not print in one line: line breaks, terminal controls, undecodable bytes.
-
-    File names, captions and messages that hold them may contain any of these, and marks that turn
-    the direction of the text around.
-    """
+    """Escapes what would not print in one line, and what turns the direction of text around."""
     return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -114,6 +111,12 @@ def run(main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | 
             # The interpreter flushes once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
+
+
+def command() -> int:
+    """Runs the script that an installed command, such as `captioning-train`, is named after."""
+    name = Path(sys.argv[0]).stem.removeprefix("captioning-").replace("-", "_")
+    return run(import_module(f"captioning_scripts.{name}").main)
 
 
 def _remember_signals() -> list[int]:

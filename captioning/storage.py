@@ -143,6 +143,5 @@ def locked(folder: Path, scripts: str, lock: str = LOCK) -> Iterator[None]:
         with FileLock(folder / lock, timeout=0):
             yield
     except Timeout as error:
-        raise UserError(
-            f"another run of {scripts} is at work in {folder}: wait until it has ended, or stop it"
-        ) from error
+        work = f"another run of {scripts} is at work in {folder}"
+        raise UserError(f"{work}: wait until it has ended, or stop it") from error

@@ -56,7 +56,6 @@ MISTAKES = [
     ("prepare_text", ["--captions", "absent.csv"], "absent.csv"),
     ("train", ["--data", "my absent"], "is missing: run python prepare_text.py --data 'my absent'"),
     ("train", ["--data", "a file"], "a file"),
-    ("train", ["--model", "a file"], "a file"),
     ("train", ["--model", "absent", "--resume"], "absent holds nothing to resume: run the same"),
     ("evaluate", ["--data", "absent"], "absent"),
     ("evaluate", ["--model", "absent"], "absent"),
@@ -139,7 +138,7 @@ def test_without_its_packages_a_script_names_the_virtual_environment():
     command = [sys.executable, "-S", PATHS["train"], "--help"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stderr.count("\n")) == (2, 1)
-    assert "activate it by . .venv/bin/activate" in process.stderr
+    assert "make venv, then . .venv/bin/activate" in process.stderr
 
 
 def test_what_would_not_print_in_one_line_is_escaped():
