@@ -60,21 +60,15 @@ class CaptionTable:
 
     def _read(self, content: bytes) -> list[list[str]]:
         """Reads the whole rows; raises `UserError` if they are not of a run like this one."""
-        remedy, header = "remove it, or name another with --csv", _csv([self._columns]).encode()
-        try:
+        rows, last = [], len(self._columns) - 1
+        if is_own := content.startswith(_csv([self._columns]).encode()):
             # A row is a line.
-            rows = list(csv.reader(content[: content.rfind(b"\n") + 1].decode().splitlines()))[1:]
-            is_own = content[: len(header)] == header[: len(content)]
-            is_own = is_own and all(len(row) == len(self._columns) for row in rows)
-        except (ValueError, csv.Error):
-            is_own = False
-        if not is_own:
-            what = "is no table that this command began, or one of another --count"
-            raise UserError(f"{self.path} {what}: {remedy}")
-        for row in rows:
-            if row[-1] != self._run:
-                begun = f"was begun by {row[-1]}, and this run is by {self._run}"
-                raise UserError(f"{self.path} {begun}: {remedy}")
+            lines = content[: content.rfind(b"\n")].decode(errors="replace").splitlines()
+            rows = list(csv.reader(lines))[1:]
+            is_own = all(row[last:] == [self._run] for row in rows)
+        if content and not is_own:
+            what = f"is not all by this command and {self._run}"
+            raise UserError(f"{self.path} {what}: remove it, or name another with --csv")
         return rows
 
 
