@@ -25,14 +25,12 @@ Next    python prepare_text.py, then python train.py.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
-from captioning.cli import DONE, DONE_IN_PART, counted, one_line, run, wrapped
+from captioning.cli import DONE, DONE_IN_PART, counted, one_line, quoted, run, wrapped
 from captioning.files import ENCODER_RECORD
 from captioning.photos import encoders, listing
 from captioning.photos.encoders import BFLOAT16, FLOAT32, IMAGENET, UNTRAINED, encode_photos
@@ -90,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path, reason in skipped.items():
             print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
         cache.write_features(record, skipped, options.format)
-    print_result(data, cache, len(skipped))
+    print_result(data, len(skipped))
     return DONE_IN_PART if skipped else DONE
 
 
@@ -117,21 +115,16 @@ def load_encoder(
     return encoder, record
 
 
-def print_result(data: Path, cache: FeatureCache, skipped: int) -> None:
-    """Says how many features there are, what has changed, where they are and what to run next."""
+def print_result(data: Path, skipped: int) -> None:
+    """Says how many features there are, where they are and what to run next."""
     record = read_encoder_record(data)
     count = counted(record.count, "photo")
     print(wrapped(f"{count}, {record.length:,d} features each, by {record.encoder}"))
-    if earlier := cache.earlier:
-        new, gone = cache.encoded.items() - earlier.items(), earlier.keys() - cache.encoded.keys()
-        print(f"since the last run: {len(new):,d} new or changed, {len(gone):,d} gone")
     if skipped:
         print(f"{counted(skipped, 'photo')} skipped; {data / ENCODER_RECORD} says why")
     print(wrapped(f"wrote {data / record.file} and {data / ENCODER_RECORD}"))
-    print(f"next: python prepare_text.py --data {shlex.quote(str(data))}, then train.py")
+    print(f"next: python prepare_text.py --data {quoted(data)}, then train.py")
 
-
-command = partial(run, main)
 
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run(main))

@@ -13,15 +13,11 @@ import sys
 
 from captioning.cli import UserError
 
-# 3 leaves errors that stop the program; set the variable to 0 to see everything.
+# 3 leaves errors that stop the program; set the variable to 0 to see more.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Keras makes a tf.function of each network, all of one name: of several networks that are traced
-# once each, TensorFlow warns as of one that is traced too often.
-if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
-    logging.getLogger("tensorflow").addFilter(
-        lambda record: "tf.function retracing" not in record.getMessage()
-    )
+# TensorFlow takes several networks that are traced once each for one that is traced too often.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 # Whoever waits for seconds should see why; like the bars, it is for a terminal, not for a log file.
 if sys.stderr.isatty():
@@ -40,10 +36,6 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
 
 # What Keras brings stays to the end: looking for rubbish in it, again and again, takes a second.
 gc.disable()
-# Keras and TensorFlow import these where they are installed, for what is not used here, which takes
-# another one.
-_unneeded = {"matplotlib", "pandas"}.difference(sys.modules)
-sys.modules.update(dict.fromkeys(_unneeded))
 
 # Some notes come from C++ code that no variable silences, and that writes to the descriptor.
 _standard_error = os.dup(2)
@@ -53,15 +45,11 @@ try:
     import keras
 # What the settings of Keras can make it fail with, an engine that is not installed among it.
 except (AttributeError, ImportError, TypeError, ValueError) as error:
-    raise UserError(
-        f"Keras cannot start ({' '.join(str(error).split())}): set KERAS_BACKEND to an engine that "
-        "is installed, such as tensorflow, or remove ~/.keras/keras.json"
-    ) from error
+    remedy = "set KERAS_BACKEND to an engine that is installed, or remove ~/.keras/keras.json"
+    raise UserError(f"Keras cannot start ({' '.join(str(error).split())}): {remedy}") from error
 finally:
     os.dup2(_standard_error, 2)
     os.close(_standard_error)
-    for _name in _unneeded:
-        del sys.modules[_name]
     gc.freeze()
     gc.enable()
 
@@ -69,5 +57,3 @@ finally:
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 keras.config.set_epsilon(1e-7)
-
-__all__ = ["keras"]
