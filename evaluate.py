@@ -29,7 +29,6 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +93,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace, folder: Path) 
     # Imported late: it takes seconds, and a mistyped flag should fail at once.
     from captioning.captioner import UNSURE_BEAM, write_unsure_below
     from captioning.network.decoding import mean_probability
-    from captioning.pages.page import write_page
-    from captioning.pages.results import make_cards, make_results_page
+    from captioning.pages.results import make_cards, write_results_page
     from captioning.scores import report, scoring
 
     model = model_folder.load_models(options.model)
@@ -128,7 +126,7 @@ def evaluate(parser: SettingsParser, options: argparse.Namespace, folder: Path) 
         recipe = {"evaluate": {"data": str(data), **settings}}
         model_folder.write_recipe(folder / files.RECIPE, model_folder.make_recipe(recipe, data))
     scoring.write_captions(folder / files.GENERATED_CAPTIONS, scores.captions, references)
-    write_page(folder / files.RESULTS_PAGE, make_results_page(folder, cards, scores, references))
+    write_results_page(folder, cards, scores, references)
     write_json(folder / files.SCORES, scores)
     report.print_results(folder, scores, references, options.shown_photos)
 
@@ -152,7 +150,5 @@ def decode(
     return decoded, {x: decoder.token_probabilities(features, decoded[x]) for x in decoded}
 
 
-command = partial(run, main)
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run(main))

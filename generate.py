@@ -28,7 +28,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.html:
         from captioning.pages.results import write_captions_page
 
-        decoding = {"beam": options.beam, "consensus": options.consensus}
-        write_captions_page(options.html, captions, skipped, **decoding)
+        write_captions_page(captions, skipped, options)
     return DONE_IN_PART if skipped else DONE
 
 
@@ -152,7 +150,5 @@ def print_captions(
     return captions
 
 
-command = partial(run, main)
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run(main))

@@ -10,7 +10,7 @@ from waitress import wasyncore
 
 from captioning.captioner import PhotoCaption
 from captioning.network.decoding import TokenProbability
-from captioning.pages.page import Caption, Card, Page, Section
+from captioning.pages.page import Caption, Card, Section
 from captioning.pages.server import DropPage
 from captioning.photos.reading import PhotoError, read_rgb
 
@@ -38,7 +38,7 @@ def image_bytes(size=(40, 30), color=(200, 0, 0), kind="JPEG", **options):
 
 
 def hostile_page(photo):
-    """Makes a page whose every text attacks whoever opens it."""
+    """Returns what `write_page` takes for a page whose every text attacks whoever opens it."""
     token = TokenProbability(ATTACK, 0.5, ((ATTACK, 0.25), ("\udc80", 0.1)))
     # The reason why a photo cannot be read contains its name.
     unreadable = photo.with_name("<img src=x onerror=alert(3)>.jpg")
@@ -48,7 +48,7 @@ def hostile_page(photo):
         card("\udcff.jpg", photo=unreadable),
     ]
     plot = image_bytes(kind="PNG")
-    return Page(ATTACK, cards, [Section(ATTACK, None, [ATTACK], plot, ATTACK)])
+    return ATTACK, cards, [Section(ATTACK, None, [ATTACK], plot, ATTACK)]
 
 
 class SizeCaptioner:

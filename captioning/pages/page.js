@@ -48,27 +48,15 @@ enlarged.addEventListener("click", ({ target }) => target.closest(".texts") || e
 const [search, order] = ["search", "order"].map(find);
 const asGiven = [...cards.children];
 
-// Lower case, with one space before each word and after the last.
-function simplify(text) {
-  return ` ${text.normalize("NFKC").toLowerCase()} `.replace(/[^\p{L}\p{M}\p{N}]+/gu, " ");
-}
+const simplify = (text) => text.normalize("NFKC").toLowerCase();
 
-function textOf(card, selector) {
-  return simplify(Array.from(card.querySelectorAll(selector), (part) => part.textContent).join(" "));
-}
-
-// Scripts that put no blanks between words.
-const unspaced =
-  /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Bopo}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
-
-// "man" must not find every woman, so captions are searched for the beginnings of words. Titles are
-// searched for any part, because the words in a file name are often not separated.
+// Every word that was typed must stand in a caption or in the name.
 search?.addEventListener("input", () => {
-  const wanted = simplify(search.value).trim().split(" ");
+  const wanted = simplify(search.value).split(/\s+/);
   for (const card of asGiven) {
-    const [title, words] = [textOf(card, "h2"), textOf(card, ".words, li")];
-    const has = (word) => words.includes(unspaced.test(word) ? word : ` ${word}`) || title.includes(word);
-    card.hidden = !wanted.every(has);
+    const parts = Array.from(card.querySelectorAll("h2, .words, li"), (part) => part.textContent);
+    const text = simplify(parts.join(" "));
+    card.hidden = !wanted.every((word) => text.includes(word));
   }
   const found = asGiven.filter((card) => !card.hidden).length;
   find("status").textContent = `${found} of ${asGiven.length} photos`;

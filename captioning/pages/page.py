@@ -68,28 +68,25 @@ class Section:
     code: str = ""  # shown as it is, lines and spaces kept
 
 
-@dataclass(frozen=True)
-class Page:
-    """What a page of results shows."""
+def write_page(
+    path: Path,
+    title: str,
+    cards: Sequence[Card],
+    sections: Sequence[Section] = (),
+    language: str = ENGLISH,
+) -> None:
+    """Writes a page with thumbnails of its photos; one that cannot be read says why.
 
-    title: str  # heading of the page and name of its window
-    cards: Sequence[Card]
-    sections: Sequence[Section] = ()
-    language: str = ENGLISH  # code of the language of captions and references
-
-
-def write_page(path: Path, page: Page) -> None:
-    """Writes a page with thumbnails of its photos; one that cannot be read says why."""
-    captions = [caption for card in page.cards for caption in card.captions]
-    scored = [caption.decodings for caption in captions if caption.score is not None]
-    decodings = list(dict.fromkeys(name for names in scored for name in names))
-    thumbnails = make_thumbnails([card.photo for card in page.cards])
-    values = [[index, *_values(card, decodings)] for index, card in enumerate(page.cards)]
-    shown = list(zip(page.cards, thumbnails, values, strict=True))
-    status = counted(len(page.cards), "photo")
-    content = {"title": page.title, "page": page, "shown": shown, "status": status}
-    html, _ = fill("results.html", ["page.js"], content | {"decodings": decodings})
-    write_text(path, html)
+    `language` is the code of the language of captions and references.
+    """
+    scored = [caption for card in cards for caption in card.captions if caption.score is not None]
+    decodings = list(dict.fromkeys(name for caption in scored for name in caption.decodings))
+    thumbnails = make_thumbnails([card.photo for card in cards])
+    values = [[index, *_values(card, decodings)] for index, card in enumerate(cards)]
+    content = {"title": title, "sections": sections, "language": language, "decodings": decodings}
+    content["status"] = counted(len(cards), "photo")
+    content["shown"] = list(zip(cards, thumbnails, values, strict=True))
+    write_text(path, fill("results.html", ["page.js"], content))
 
 
 def _values(card: Card, decodings: list[str]) -> list[float | None]:
@@ -107,8 +104,8 @@ def render_card(card: Card, language: str) -> str:
 
 def fill(
     template: str, scripts: Sequence[str], content: dict[str, Any], connect: str = "'none'"
-) -> tuple[str, str]:
-    """Fills in a template and returns the page and its Content-Security-Policy.
+) -> str:
+    """Fills in a template.
 
     Should the escaping ever fail, no other script runs, and nothing is fetched but from `connect`.
     """
@@ -120,7 +117,7 @@ def fill(
         f"form-action 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'"
     )
     own = {"style": style, "script": script, "policy": policy, "shades": SHADE_NAMES}
-    return _TEMPLATES.get_template(template).render(own | content), policy
+    return _TEMPLATES.get_template(template).render(own | content)
 
 
 def make_thumbnails(photos: Sequence[Photo | None]) -> list[bytes | str]:

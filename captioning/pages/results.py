@@ -1,16 +1,16 @@
 """What stands on a page of results: an evaluated split with its scores, or captioned photos."""
 
+import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from captioning.captioner import PhotoCaption
 from captioning.cli import counted
-from captioning.files import CURVES, RECIPE
+from captioning.files import CURVES, RECIPE, RESULTS_PAGE
 from captioning.network.decoding import TokenProbability
-from captioning.pages.page import Caption, Card, Page, Section, write_page
+from captioning.pages.page import Caption, Card, Section, write_page
 from captioning.photos.listing import PhotoNames
 from captioning.scores import report, scoring
 
@@ -43,10 +43,10 @@ def make_cards(
     return cards
 
 
-def make_results_page(
+def write_results_page(
     folder: Path, cards: list[Card], scores: scoring.Scores, references: scoring.SplitReferences
-) -> Page:
-    """Puts the page of an evaluation together, with recipe and curves if the folder has them."""
+) -> None:
+    """Writes the page of an evaluation, with recipe and curves if the folder has them."""
     sections = [Section("Scores", report.results_table(scores.results), scores.notes)]
     if scores.comparison:
         notes = [f"A: {folder}. B: {scores.compared_with}.", report.COMPARISON_EXPLAINED]
@@ -55,7 +55,7 @@ def make_results_page(
     left_out = dict.fromkeys(references.left_out, "it has no features")
     title = f"{folder.name}: the {scores.split} split, {counted(scores.photos, 'photo')}"
     sections += [*_recipe(folder), *_left_out(left_out)]
-    return Page(title, cards, sections, references.language)
+    write_page(folder / RESULTS_PAGE, title, cards, sections, references.language)
 
 
 def _recipe(folder: Path) -> list[Section]:
@@ -72,23 +72,17 @@ def _left_out(reasons: Mapping[Path | str, object]) -> list[Section]:
 
 
 def write_captions_page(
-    path: Path,
     captions: Mapping[Path, PhotoCaption],
     skipped: Mapping[Path | str, object],
-    *,
-    beam: int,
-    consensus: bool,
+    options: argparse.Namespace,
 ) -> None:
     """Writes the page of captioned photos, and says so; `skipped` says why one has no caption."""
-    names = Counter(photo.name for photo in captions)
-    cards, decoding = [], scoring.title_of(beam, consensus=consensus)
+    cards, decoding = [], scoring.title_of(options.beam, consensus=options.consensus)
     for photo, caption in captions.items():
-        # Folders are shown where names repeat.
-        title = photo.name if names[photo.name] == 1 else str(photo)
         shown = Caption((decoding,), caption.tokens, is_unsure=caption.is_unsure)
-        cards.append(Card(title, photo, (shown,)))
+        cards.append(Card(str(photo), photo, (shown,)))
     # They are all by one model.
     (language,) = {caption.language for caption in captions.values()}
     title = f"Captions of {counted(len(cards), 'photo')}"
-    write_page(path, Page(title, cards, _left_out(skipped), language))
-    print(f"wrote {path}", file=sys.stderr)
+    write_page(options.html, title, cards, _left_out(skipped), language)
+    print(f"wrote {options.html}", file=sys.stderr)

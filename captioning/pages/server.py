@@ -23,8 +23,13 @@ from captioning.photos.reading import PhotoError
 
 PHOTO_MEGABYTES = 30  # the limit of one photo
 
-# Hosts that this computer alone can reach.
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# Of every answer; the page itself says which scripts it runs.
+HEADERS = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 def serve(captioner: Captioner, host: str, port: int, **decoding: Any) -> None:
@@ -65,8 +70,6 @@ def _announce(host: str, port: int) -> None:
     name = "localhost" if host in ("", "0.0.0.0", "::") else host
     url = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
     print(f"caption photos at {url} (Ctrl-C stops)", flush=True)
-    if host not in LOOPBACK:
-        print("everyone on the network can use it, at an IP address of this computer", flush=True)
     # A browser for the terminal would take the terminal over.
     desktops = {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
     if desktops or sys.platform in ("darwin", "win32"):
@@ -84,13 +87,7 @@ class DropPage:
         self.captioning = threading.Lock()
         content = {"title": "Caption photos", "doubts": captioner.doubts, "waiting": Card("", None)}
         content |= {"megabytes": PHOTO_MEGABYTES, "status": ""}
-        self.html, policy = fill("drop.html", ["page.js", "drop.js"], content, connect="'self'")
-        self.headers = {
-            "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Cache-Control": "no-store",
-        }
+        self.html = fill("drop.html", ["page.js", "drop.js"], content, connect="'self'")
 
     def make_app(self) -> Flask:
         """Returns the WSGI application that waitress serves."""
@@ -132,5 +129,5 @@ class DropPage:
         return error.description, error.code, {"Content-Type": "text/plain; charset=utf-8"}
 
     def _add_headers(self, response: Response) -> Response:
-        response.headers.update(self.headers)
+        response.headers.update(HEADERS)
         return response

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from example_pages import ATTACK, SizeCaptioner, caption, card, hostile_page, image_bytes, serving
 
-from captioning.pages.page import Caption, Page, Section, write_page
+from captioning.pages.page import Caption, Section, write_page
 
 # Selenium's codes of keys, so that this file can be read where Selenium is not installed.
 TAB, ENTER, ESCAPE, LEFT, RIGHT = "\ue004", "\ue007", "\ue00c", "\ue012", "\ue014"
@@ -100,8 +100,8 @@ def browser(chromium):
     chromium.get("about:blank")
 
 
-def open_page(browser, folder, page):
-    write_page(folder / "page.html", page)
+def open_page(browser, folder, *page):
+    write_page(folder / "page.html", *page)
     browser.get((folder / "page.html").as_uri())
 
 
@@ -121,17 +121,21 @@ def scored_page(browser, tmp_path, photo):
         card("b", *both("man", "man on ice", 90.0, 80.0), references=["Skiing , UPHILL !"]),
         card("c", *both("黑 狗", "ball", 8.0, 100.0), photo=photo),
     )
-    open_page(browser, tmp_path, Page("Title", cards))
+    open_page(browser, tmp_path, "Title", cards)
 
 
 @pytest.mark.usefixtures("scored_page")
 def test_search_and_order(browser):
     search = find(browser, "#search")
-    # The beginning of a word finds it, its middle does not: no woman among the men.
     for typed, expected in (
-        *(("man ICE", ["b"]), ("man ball", []), ("woman", ["dog_7.jpg"])),
+        *(
+            ("man", ["dog_7.jpg", "b"]),
+            ("man ICE", ["b"]),
+            ("man ball", []),
+            ("woman", ["dog_7.jpg"]),
+        ),
         *(("g_7", ["dog_7.jpg"]), ("uphill ski", ["b"]), ("狗", ["c"])),
-        (", !", ["empty", "dog_7.jpg", "b", "c"]),
+        (" ", ["empty", "dog_7.jpg", "b", "c"]),
     ):
         search.clear()
         search.send_keys(typed)
@@ -152,7 +156,7 @@ def test_tooltip_by_pointer_and_by_keys(browser, tmp_path):
     from selenium.webdriver import ActionChains
 
     arabic = caption("كلب أسود endseq")
-    open_page(browser, tmp_path, Page("Title", [card("a", caption("red dog endseq"), arabic)]))
+    open_page(browser, tmp_path, "Title", [card("a", caption("red dog endseq"), arabic)])
     rows = "it might have said\n25.0%\tcat\n6.2%\t(end)\n0.0%\tboat"
     tooltip = find(browser, "#tooltip")
     words = browser.find_elements("css selector", ".words .word")
@@ -198,7 +202,7 @@ def test_results_page_has_no_barriers_and_no_overflow(browser, tmp_path, photo, 
     section = Section("s" * 70, table, ["r" * 90], plot, "c" * 200)
     cards = [card("x" * 120, words, photo=photo, references=["y" * 150]), card("z")]
     look(browser, width, scheme)
-    open_page(browser, tmp_path, Page("T" * 60, cards, [section, Section("two", table)]))
+    open_page(browser, tmp_path, "T" * 60, cards, [section, Section("two", table)])
     browser.execute_script(
         "for (const part of document.querySelectorAll('details')) part.open = true"
     )
@@ -210,7 +214,7 @@ def test_results_page_has_no_barriers_and_no_overflow(browser, tmp_path, photo, 
 
 
 def test_hostile_text_runs_nothing(browser, tmp_path, photo):
-    open_page(browser, tmp_path, hostile_page(photo))
+    open_page(browser, tmp_path, *hostile_page(photo))
     find(browser, ".words .word").click()
     assert ATTACK in texts(browser, "#tooltip")[0]
     choose(browser, f"{ATTACK}: best first")

@@ -9,12 +9,12 @@ import pandas as pd
 from example_pages import ATTACK, caption, card, hostile_page, image_bytes
 from PIL import Image
 
-from captioning.pages.page import Page, Section, make_thumbnail, make_thumbnails, write_page
+from captioning.pages.page import Section, make_thumbnail, make_thumbnails, write_page
 
 
-def written(folder, page):
+def written(folder, *page, **more):
     """Writes a page and reads it."""
-    write_page(folder / "page.html", page)
+    write_page(folder / "page.html", *page, **more)
     return (folder / "page.html").read_text(encoding="utf-8")
 
 
@@ -35,7 +35,7 @@ def test_page_shows_everything_and_fetches_nothing(tmp_path, photo):
     table = pd.DataFrame({"BLEU-1": ["49.8"]}, ["greedy"])
     plot = image_bytes(kind="PNG")
     sections = [Section("Scores", table, ["Note."], plot, "seed = 1\n  two"), Section("Empty")]
-    page = written(tmp_path, Page("Title", cards, sections))
+    page = written(tmp_path, "Title", cards, sections)
     for tag, expected in (
         ("h1", ["Title"]),
         ("title", ["Title"]),
@@ -71,17 +71,17 @@ def test_page_shows_everything_and_fetches_nothing(tmp_path, photo):
 def test_captions_are_sentences_of_their_language(tmp_path):
     shown = caption("l' école à l' endseq"), caption("endseq")
     cards = [card("a", *shown, references=("L’école.",))]
-    page = written(tmp_path, Page("Title", cards, language="fr"))
+    page = written(tmp_path, "Title", cards, language="fr")
     own = 'class="words" lang="fr" dir="auto"'
     assert texts(page, "p", own) == ["L'école à l'.\xa0", "\xa0"]
     assert texts(page, "span", "[^>]*data-tooltip=") == ["L'", "école", "à", "l'", "", ""]
     assert texts(page, "ul", 'class="references" lang="fr"') == ["L’école."]
-    page = written(tmp_path, Page("Title", [card("a", caption("一 只"))], language="zh"))
+    page = written(tmp_path, "Title", [card("a", caption("一 只"))], language="zh")
     assert texts(page, "p", 'class="words"') == ["一只。"]
 
 
 def test_hostile_text_stays_text(tmp_path, photo):
-    page = written(tmp_path, hostile_page(photo))
+    page = written(tmp_path, *hostile_page(photo))
     assert page.count("<script") == 1
     # Two pictures are ours: the plot and the thumbnail.
     assert page.count("<img") == 2
