@@ -36,6 +36,9 @@ with contextlib.suppress(AttributeError, OSError, TypeError):
 
 # What Keras brings stays to the end: looking for rubbish in it, again and again, takes a second.
 gc.disable()
+# Keras and TensorFlow import these where they are installed, for what is not used here: a second.
+_unneeded = {"matplotlib", "pandas"}.difference(sys.modules)
+sys.modules.update(dict.fromkeys(_unneeded))
 
 # Some notes come from C++ code that no variable silences, and that writes to the descriptor.
 _standard_error = os.dup(2)
@@ -50,6 +53,8 @@ except (AttributeError, ImportError, TypeError, ValueError) as error:
 finally:
     os.dup2(_standard_error, 2)
     os.close(_standard_error)
+    for _name in _unneeded:
+        del sys.modules[_name]
     gc.freeze()
     gc.enable()
 

@@ -48,15 +48,25 @@ enlarged.addEventListener("click", ({ target }) => target.closest(".texts") || e
 const [search, order] = ["search", "order"].map(find);
 const asGiven = [...cards.children];
 
-const simplify = (text) => text.normalize("NFKC").toLowerCase();
+// In lower case, with one space before each word.
+function simplify(text) {
+  return ` ${text.normalize("NFKC").toLowerCase()}`.replace(/[^\p{L}\p{M}\p{N}]+/gu, " ");
+}
 
-// Every word that was typed must stand in a caption or in the name.
+function textOf(card, selector) {
+  const parts = Array.from(card.querySelectorAll(selector), (part) => part.textContent);
+  return simplify(parts.join(" "));
+}
+
+// "man" must not find every woman, but scripts without blanks have no beginnings of words, and in
+// names words are often not separated.
+const begin = (word) => (/^\p{scx=Latn}/u.test(word) ? ` ${word}` : word);
+
 search?.addEventListener("input", () => {
-  const wanted = simplify(search.value).split(/\s+/);
+  const wanted = simplify(search.value).trim().split(" ");
   for (const card of asGiven) {
-    const parts = Array.from(card.querySelectorAll("h2, .words, li"), (part) => part.textContent);
-    const text = simplify(parts.join(" "));
-    card.hidden = !wanted.every((word) => text.includes(word));
+    const [title, words] = [textOf(card, "h2"), textOf(card, ".words, li")];
+    card.hidden = !wanted.every((word) => words.includes(begin(word)) || title.includes(word));
   }
   const found = asGiven.filter((card) => !card.hidden).length;
   find("status").textContent = `${found} of ${asGiven.length} photos`;

@@ -127,13 +127,9 @@ def scored_page(browser, tmp_path, photo):
 @pytest.mark.usefixtures("scored_page")
 def test_search_and_order(browser):
     search = find(browser, "#search")
+    # The beginning of a word finds it, its middle does not: no woman among the men.
     for typed, expected in (
-        *(
-            ("man", ["dog_7.jpg", "b"]),
-            ("man ICE", ["b"]),
-            ("man ball", []),
-            ("woman", ["dog_7.jpg"]),
-        ),
+        *(("man ICE", ["b"]), ("man ball", []), ("man", ["b"]), ("woman", ["dog_7.jpg"])),
         *(("g_7", ["dog_7.jpg"]), ("uphill ski", ["b"]), ("狗", ["c"])),
         (" ", ["empty", "dog_7.jpg", "b", "c"]),
     ):
