@@ -118,8 +118,8 @@ def read_json(path: Path, kind: type[RecordType]) -> RecordType:
         if not isinstance(content, dict) or content.pop("sha256", None) != _digest(content):
             raise ValueError("its sha256 does not match: it was edited, or is old")
         return msgspec.convert(content, kind)
-    # The last is of another version too, and of a check of the record's own.
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+    # msgspec's are among the former, where it is of another version or a check of its own fails.
+    except (ValueError, RecursionError) as error:
         raise damaged(path, error) from error
 
 

@@ -115,6 +115,7 @@ class CaptionSampler:
         weights = np.concatenate(
             [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
         )
+        # Photos and references of the copy stay those of the split; batches need neither.
         rows = np.append(rows, np.arange(len(photos)))
         sampled_split = replace(split, features=features, captions=captions, photo_rows=rows)
         seed = int(generator.integers(2**31))

@@ -49,9 +49,9 @@ document.addEventListener("drop", (event) => {
   addPhotos(event.dataTransfer.files);
 });
 find("copy").addEventListener("click", () => {
-  const textOf = (card) => (part) => card.querySelector(part).textContent.trim();
+  const trimmed = (card) => (part) => card.querySelector(part).textContent.trim();
   const captioned = [...cards.querySelectorAll(".card:has(.caption)")];
-  const lines = captioned.map((card) => `${["h2", ".words"].map(textOf(card)).join("\t")}\n`);
+  const lines = captioned.map((card) => `${["h2", ".words"].map(trimmed(card)).join("\t")}\n`);
   const refused = "The browser does not allow copying: select the captions and copy them by hand.";
   // Only localhost and https have a clipboard.
   const copying = navigator.clipboard?.writeText(lines.join("")) ?? Promise.reject();

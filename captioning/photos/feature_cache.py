@@ -100,7 +100,8 @@ class FeatureCache:
         in_order = tuple({"photo": x, "reason": skipped[x]} for x in sorted(skipped))
         record = msgspec.structs.replace(record, skipped=in_order)
         features.write_features(self._data, photo_ids, rows, record, form)
-        gone = [(os.fsencode(photo),) for photo in self.earlier if photo not in self._photos]
+        known = self._database.execute("SELECT id FROM photos").fetchall()
+        gone = [photo for photo in known if os.fsdecode(*photo) not in self._photos]
         with self._database:
             self._database.executemany("DELETE FROM photos WHERE id = ?", gone)
 

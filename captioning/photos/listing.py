@@ -116,7 +116,10 @@ def with_ids(paths: Iterable[Path]) -> list[tuple[str, Path]]:
     named = [(photo_id(path.name), path) for path in paths]
     first = dict(reversed(named))
     several = {name for name, path in named if _is_another(path, first[name])}
-    return [(f"{path.parent.name}/{x}" if x in several else x, path) for x, path in named]
+    # As `photo_id` has the name.
+    folders = [unicodedata.normalize("NFC", path.parent.name) for _, path in named]
+    pairs = zip(folders, named, strict=True)
+    return [(f"{folder}/{x}" if x in several else x, path) for folder, (x, path) in pairs]
 
 
 def _is_another(path: Path, first: Path) -> bool:

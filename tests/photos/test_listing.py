@@ -10,6 +10,7 @@ from support import read_photo
 
 from captioning.cli import UserError
 from captioning.photos.listing import (
+    PhotoNames,
     expand_paths,
     find_photos,
     list_photos,
@@ -74,6 +75,15 @@ def test_of_photos_of_one_id_the_first_counts(tmp_path):
     assert found == {"a": first, "b": tmp_path / "two" / "b.png"}
     others = [tmp_path / "two" / "a.png", tmp_path / "two" / "below" / "a.JPG"]
     assert skipped == dict.fromkeys(map(str, others), f"{first} has the same photo id")
+
+
+def test_a_folder_in_an_id_has_its_accents_composed_as_names_in_captions_have_them(tmp_path):
+    for folder in ("e\u0301te\u0301", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(folder.encode())
+    names = PhotoNames([tmp_path])
+    for name in ("\u00e9t\u00e9/1.png", "e\u0301te\u0301/1.png"):
+        assert names.files[names.id_of(name)].parent.name == "e\u0301te\u0301"
 
 
 def test_folders_are_those_named_now_or_before_or_in_the_data_folder(tmp_path):
