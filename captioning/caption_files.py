@@ -64,7 +64,7 @@ class CaptionTable:
         if is_own := content.startswith(_csv([self._columns]).encode()):
             # A row is a line.
             lines = content[: content.rfind(b"\n")].decode(errors="replace").splitlines()
-            rows = list(csv.reader(lines))[1:]
+            rows = [row for line in lines[1:] for row in csv.reader([line])]
             is_own = all(row[last:] == [self._run] for row in rows)
         if content and not is_own:
             what = f"is not all by this command and {self._run}"

@@ -81,10 +81,13 @@ def test_another_run_or_another_file_is_refused(caption, models):
     run = read_rows().popitem()[1]["made_by"]
     begun = "captions.csv is not all by this command and "
     assert_refused(caption("--beam", 4), f"{begun}{run.replace('beam 3', 'beam 4')}: remove it")
-    for others in (["--sentences"], ["--count", 2], ["--model", *[models / "english"] * 2]):
-        assert_refused(caption(*others), begun)
+    for flags in (["--sentences"], ["--count", 2], ["--model", *[models / "english"] * 2]):
+        assert_refused(caption(*flags), begun)
     assert TABLE.read_bytes() == content
-    for other in (b"photo,caption\n", b"mine", content.replace(b",0.", b";0.", 1), b"\xff" * 300):
+    others = [b"photo,caption\n", b"mine", content.replace(b",0.", b";0.", 1), b"\xff" * 300]
+    # A quote that is not closed, before more than Python's reader takes as one cell.
+    others.append(content.replace(b"\n", b'\n"', 1) + b"a,b\n" * 40_000)
+    for other in others:
         TABLE.write_bytes(other)
         assert_refused(caption(), f"{begun}{run}: remove it, or name another with --csv")
         assert TABLE.read_bytes() == other
