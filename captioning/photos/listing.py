@@ -5,6 +5,7 @@ stands where a Path does then.
 """
 
 import filecmp
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +67,8 @@ def find_photos(folder: Path) -> list[Path]:
 
 def _names_below(folder: Path) -> Iterator[str]:
     if isinstance(folder, Path):
-        return (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+        return (path.relative_to(folder).as_posix() for path in found)
     try:
         # As few requests as there can be, none of them for one file.
         found = folder.fs.find(folder.path)

@@ -30,8 +30,10 @@ def touch(folder, *names):
 def test_photos_are_found_by_their_extensions(tmp_path):
     touch(tmp_path, "b.JPG", "a.png", "b.MOV", "below/d.mov", "README", "below/c.webp", ".DS_Store")
     touch(tmp_path, ".a.png", ".git/d.png", ".git/below/d.png", "below/.h.png", "below/.git/i.png")
+    # A folder is no photo, whatever its name.
+    touch(tmp_path, "folder.png/j.png")
     found = [str(path.relative_to(tmp_path)) for path in find_photos(tmp_path)]
-    assert found == ["a.png", "b.JPG", "below/c.webp"]
+    assert found == ["a.png", "b.JPG", "below/c.webp", "folder.png/j.png"]
 
 
 def test_links_to_photos_are_photos_and_those_to_folders_are_not_followed(tmp_path):
