@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -223,7 +224,9 @@ def encode_photos(photos: Sequence[Photo], encoder: Encoder, batch_size: int) ->
     hidden = len(photos) <= batch_size or None
     progress = tqdm(total=len(photos), unit=" photos", delay=1, disable=hidden)
     waiting, futures = iter(photos), deque()
-    with progress, ThreadPoolExecutor(DECODING_THREADS) as threads:
+    with progress, ThreadPoolExecutor(DECODING_THREADS) as threads, ExitStack() as stack:
+        # Whoever stops it need not wait for photos that are not begun.
+        stack.callback(threads.shutdown, cancel_futures=True)
         for start in range(0, len(photos), batch_size):
             room = (1 + BATCHES_AHEAD) * batch_size - len(futures)
             futures += [threads.submit(prepare, photo) for photo in islice(waiting, room)]
