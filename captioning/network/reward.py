@@ -52,14 +52,8 @@ def advantages(rewards: np.ndarray) -> np.ndarray:
     return rewards - others
 
 
-def hide_features(features: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
-    """Hides a share of the features, and scales up the others, as dropout does."""
-    kept = generator.random(features.shape, dtype=np.float32) >= share
-    return features * kept / np.float32(1 - share)
-
-
 class RewardTrainer(CaptionTrainer):
-    """Trains a captioner without dropout of its own, since it samples without dropout.
+    """Trains a captioner without dropout, since it samples without dropout.
 
     With it, the probabilities that are raised and lowered would be those of another network.
     """
@@ -92,18 +86,14 @@ class CaptionSampler:
     ) -> tuple[CaptionBatches, np.ndarray]:
         """Samples captions of some photos, rows of the features.
 
-        Some features of a photo are hidden, the same for all of its captions, or the network would
-        come to know the training photos by heart.
-
         Returns:
             Batches of the samples, weighted by their advantages, and of one reference caption of
             each photo; and the rewards, (photos, samples).
         """
         split = self.split
-        features = hide_features(split.features[photos], settings.photo_dropout, generator)
-        rows = np.repeat(np.arange(len(photos)), settings.reward_samples)
-        sampled = self.decoder.sample(features[rows], generator)
-        rewards = self.score(sampled, photos[rows]).reshape(len(photos), -1)
+        rows = np.repeat(photos, settings.reward_samples)
+        sampled = self.decoder.sample(split.features[rows], generator)
+        rewards = self.score(sampled, rows).reshape(len(photos), -1)
         # The captions of a photo stand together.
         first, after = (np.searchsorted(split.photo_rows, photos, end) for end in ("left", "right"))
         written = generator.integers(first, after)
@@ -115,9 +105,7 @@ class CaptionSampler:
         weights = np.concatenate(
             [advantages(rewards).ravel() / _REWARD_UNIT, np.full(len(photos), weight_written)]
         )
-        # Photos and references of the copy stay those of the split; batches need neither.
-        rows = np.append(rows, np.arange(len(photos)))
-        sampled_split = replace(split, features=features, captions=captions, photo_rows=rows)
+        sampled_split = replace(split, captions=captions, photo_rows=np.concatenate([rows, photos]))
         seed = int(generator.integers(2**31))
         return CaptionBatches(sampled_split, settings.batch_size, seed, weights), rewards
 

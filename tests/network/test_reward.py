@@ -10,16 +10,14 @@ from captioning.keras_setup import keras
 from captioning.network.batches import CaptionBatches, CaptionedSplit
 from captioning.network.decoding import CaptionDecoder
 from captioning.network.model import build_captioner
-from captioning.network.reward import CaptionSampler, RewardTrainer, advantages, hide_features
+from captioning.network.reward import CaptionSampler, RewardTrainer, advantages
 from captioning.scores.metrics import CiderD
 from captioning.text.vocabulary import Vocabulary
 
 WORDS = ("startseq", "endseq", "red", "ball")
 START, END = 1, 2
 VOCABULARY = Vocabulary(words=WORDS, maximum_length=3, cleaning={})
-SETTINGS = Namespace(
-    reward_samples=4, reward_photos=2, caption_share=0.5, batch_size=5, photo_dropout=0.4
-)
+SETTINGS = Namespace(reward_samples=4, reward_photos=2, caption_share=0.5, batch_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -144,28 +142,18 @@ def test_weighted_captions_have_the_gradient_of_the_expected_reward(captioner, s
     assert np.abs(expected).max() > 0.01
 
 
-def test_hidden_features_are_zero_and_the_others_keep_the_mean():
-    features = np.full((50, 200), 3, dtype=np.float32)
-    hidden = hide_features(features, 0.25, np.random.default_rng(1))
-    assert set(hidden.ravel()) == {0, 4}
-    assert hidden.mean() == pytest.approx(3, abs=0.1)
-    assert len(np.unique(hidden, axis=0)) == 50
-
-
 def test_batches_hold_the_samples_with_their_advantages_and_people_s_captions(sampler):
     split, photos = sampler.split, np.array([1, 0])
     batches, rewards = sampler.sample_batches(photos, SETTINGS, np.random.default_rng(1))
     assert rewards.shape == (2, 4)
-    generator = np.random.default_rng(1)
-    hidden = hide_features(split.features[photos], 0.4, generator)
-    sampled = sampler.decoder.sample(hidden[np.repeat([0, 1], 4)], generator)
+    sampled = sampler.decoder.sample(split.features[np.repeat(photos, 4)], np.random.default_rng(1))
     expected = advantages(rewards).ravel() / 100
     assert sorted(np.concatenate(batches.batches)) == list(range(10))
     for index, of_batch in enumerate(batches.batches):
         (features, prefixes), targets, sample_weight = batches[index]
         for position, row in enumerate(of_batch):
             photo = [1, 1, 1, 1, 0, 0, 0, 0, 1, 0][row]
-            np.testing.assert_array_equal(features[position], hidden[1 - photo])
+            np.testing.assert_array_equal(features[position], split.features[photo])
             written = [int(token) for token in targets[position] if token]
             assert list(prefixes[position, : len(written)]) == [START, *written[:-1]]
             if row < 8:
