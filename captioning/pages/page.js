@@ -60,7 +60,9 @@ function textOf(card, selector) {
 
 // "man" must not find every woman, but scripts without blanks have no beginnings of words, and in
 // names words are often not separated.
-const begin = (word) => (/^\p{scx=Latn}/u.test(word) ? ` ${word}` : word);
+const unspaced =
+  /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Bopo}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
+const begin = (word) => (unspaced.test(word) ? word : ` ${word}`);
 
 search?.addEventListener("input", () => {
   const wanted = simplify(search.value).trim().split(" ");

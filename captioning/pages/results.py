@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -78,9 +79,12 @@ def write_captions_page(
 ) -> None:
     """Writes the page of captioned photos, and says so; `skipped` says why one has no caption."""
     cards, decoding = [], scoring.title_of(options.beam, consensus=options.consensus)
+    names = Counter(photo.name for photo in captions)
     for photo, caption in captions.items():
+        # Folders are shown where names repeat: whoever gets the page need not know the others.
+        title = photo.name if names[photo.name] == 1 else str(photo)
         shown = Caption((decoding,), caption.tokens, is_unsure=caption.is_unsure)
-        cards.append(Card(str(photo), photo, (shown,)))
+        cards.append(Card(title, photo, (shown,)))
     # They are all by one model.
     (language,) = {caption.language for caption in captions.values()}
     title = f"Captions of {counted(len(cards), 'photo')}"

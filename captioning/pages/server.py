@@ -23,6 +23,9 @@ from captioning.photos.reading import PhotoError
 
 PHOTO_MEGABYTES = 30  # the limit of one photo
 
+# Hosts that this computer alone can reach.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 # Of every answer; the page itself says which scripts it runs.
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -70,6 +73,8 @@ def _announce(host: str, port: int) -> None:
     name = "localhost" if host in ("", "0.0.0.0", "::") else host
     url = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
     print(f"caption photos at {url} (Ctrl-C stops)", flush=True)
+    if host not in LOOPBACK:
+        print("everyone on the network can use it, at an IP address of this computer", flush=True)
     # A browser for the terminal would take the terminal over.
     desktops = {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)
     if desktops or sys.platform in ("darwin", "win32"):
