@@ -164,7 +164,10 @@ def test_serve_opens_the_browser_and_ends_by_ctrl_c(captioner, monkeypatch, caps
     assert (captioner.options, captioner.captioned) == ({"beam": 5, "consensus": True}, 2)
     name = "localhost" if host == "0.0.0.0" else "127.0.0.1"
     assert re.fullmatch(rf"http://{re.escape(name)}:[0-9]+/", urls[0])
-    assert capsys.readouterr().out == f"caption photos at {urls[0]} (Ctrl-C stops)\n"
+    printed, *more = capsys.readouterr().out.splitlines()
+    assert printed == f"caption photos at {urls[0]} (Ctrl-C stops)"
+    # Who else can reach it is said.
+    assert [line[:31] for line in more] == ["everyone on the network can use"] * (host == "0.0.0.0")
 
 
 def test_addresses_that_cannot_be_served_at_are_the_users_mistake(captioner):
