@@ -49,8 +49,8 @@ def test_parameters_at_the_sizes_of_flickr8k():
 
 def test_same_probabilities_as_the_classic_network(real):
     vocabulary, split = real
-    model = build_captioner(vocabulary.size, split.features.record.length)
-    classic = build_classic_model(vocabulary.size, MAXIMUM_LENGTH, split.features.record.length)
+    model = build_captioner(vocabulary.size, split.features.shape[1])
+    classic = build_classic_model(vocabulary.size, MAXIMUM_LENGTH, split.features.shape[1])
     # Trained weights are larger than fresh ones; a network of large weights forgives less.
     for variable in model.trainable_variables:
         variable.assign(3 * variable.value)
@@ -85,7 +85,7 @@ def values_of(variables):
 def test_the_trainer_takes_the_gradient_of_the_classic_network(real):
     """Takes one step of gradient descent of rate 1 with each: its change is the gradient."""
     vocabulary, split = real
-    length = split.features.record.length
+    length = split.features.shape[1]
     model = build_captioner(vocabulary.size, length, **NO_DROPOUT)
     classic = build_classic_model(vocabulary.size, MAXIMUM_LENGTH, length, dropout=0.0)
     # Confident and often wrong, as a network may be for a moment in training.
