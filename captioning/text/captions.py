@@ -58,7 +58,8 @@ def find_captions(data: Path, photo_folders: Sequence[Path], photos: PhotoNames)
     if not found:
         raise UserError(
             f"{data / CAPTIONS} is missing, and no other captions that people wrote are there: put "
-            "them there, unpacked, or name their file or folder with --captions"
+            "them there, unpacked, or name their file or folder with --captions, then run python "
+            f"prepare_text.py --data {quoted(data)}"
         )
     files = [path for path in found if path.is_file()]
     if len(files) > 1 and not all(split_told(path, data) for path in files):
