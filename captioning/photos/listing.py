@@ -60,22 +60,26 @@ def find_photos(folder: Path) -> list[Path]:
 
     Hidden files are ignored, and links to folders, which may lead in circles, are not followed.
     """
-    names = _names_below(folder)
-    shown = (name for name in names if not any(part.startswith(".") for part in name.split("/")))
-    return sorted(folder / name for name in shown if is_photo_name(name))
+    found = _walk(folder) if isinstance(folder, Path) else _list_address(folder)
+    return sorted(path for path in found if is_photo_name(path.name))
 
 
-def _names_below(folder: Path) -> Iterator[str]:
-    if isinstance(folder, Path):
-        found = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-        return (path.relative_to(folder).as_posix() for path in found)
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        # Nor are hidden folders entered, which may hold more than all others.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _list_address(folder: Path) -> Iterator[Path]:
     try:
         # As few requests as there can be, none of them for one file.
         found = folder.fs.find(folder.path)
     # An unknown kind of address, a package that it needs, or no answer.
     except (ImportError, ValueError, OSError) as error:
         raise UserError(f"{folder} cannot be listed: {one_line(str(error))}") from error
-    return (text.removeprefix(folder.path).strip("/") for text in found)
+    names = (text.removeprefix(folder.path).strip("/") for text in found)
+    return (folder / name for name in names if not name.startswith(".") and "/." not in name)
 
 
 def expand_paths(paths: Iterable[Path]) -> list[Path]:
@@ -118,10 +122,12 @@ def with_ids(paths: Iterable[Path]) -> list[tuple[str, Path]]:
     named = [(photo_id(path.name), path) for path in paths]
     first = dict(reversed(named))
     several = {name for name, path in named if _is_another(path, first[name])}
+    return [(f"{_folder_of(path)}/{x}" if x in several else x, path) for x, path in named]
+
+
+def _folder_of(path: Path) -> str:
     # As `photo_id` has the name.
-    folders = [unicodedata.normalize("NFC", path.parent.name) for _, path in named]
-    pairs = zip(folders, named, strict=True)
-    return [(f"{folder}/{x}" if x in several else x, path) for folder, (x, path) in pairs]
+    return unicodedata.normalize("NFC", path.parent.name)
 
 
 def _is_another(path: Path, first: Path) -> bool:
@@ -158,7 +164,7 @@ class PhotoNames:
         which of several photos it is has an id that none of them has.
         """
         *folders, whole = re.split(r"[/\\]", unicodedata.normalize("NFC", name))
-        folder, photo = [file.parent.name, *folders][-1], photo_id(name)
+        folder, photo = [_folder_of(file), *folders][-1], photo_id(name)
         # A name with dots may lack its extension.
         ids = (whole, f"{folder}/{whole}", photo, f"{folder}/{photo}")
         return next((known for known in ids if known in self.files), photo)

@@ -86,6 +86,8 @@ def test_a_folder_in_an_id_has_its_accents_composed_as_names_in_captions_have_th
     names = PhotoNames([tmp_path])
     for name in ("\u00e9t\u00e9/1.png", "e\u0301te\u0301/1.png"):
         assert names.files[names.id_of(name)].parent.name == "e\u0301te\u0301"
+    beside = tmp_path / "e\u0301te\u0301" / "captions.csv"
+    assert names.files[names.id_of("1.png", beside)].parent == beside.parent
 
 
 def test_folders_are_those_named_now_or_before_or_in_the_data_folder(tmp_path):
