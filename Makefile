@@ -14,7 +14,7 @@ LIBRARY := $(shell find captioning -name '*.py' -o -name '*.html' -o -name '*.cs
 SAMPLE_RECIPE := recipes/sample.toml
 
 # Photographs that make demo captions last: by default the one that comes with matplotlib.
-PHOTOS ?= $$($(RUN) -c "from matplotlib import cbook; print(cbook.get_sample_data('grace_hopper.jpg', asfileobj=False))")
+PHOTOS ?= "$$($(RUN) -c "from matplotlib import cbook; print(cbook.get_sample_data('grace_hopper.jpg', asfileobj=False))")"
 
 # Settings for make flickr8k: make flickr8k RECIPE=best, or lite
 RECIPE ?= classic
