@@ -33,6 +33,7 @@ from captioning.network.training import (
     compile_trainer,
 )
 from captioning.scores.metrics import CiderD
+from captioning.text.vocabulary import END_TOKEN
 
 # CIDEr-D as its paper has it, from 0 to 10, is the reward; the scores here are a hundred times it.
 _REWARD_UNIT = 100
@@ -64,22 +65,26 @@ class RewardTrainer(CaptionTrainer):
 
 
 class CaptionSampler:
-    """Samples captions of the photos of a split, and scores captions by CIDEr-D."""
+    """Samples captions of the photos of a split, and rewards captions by their CIDEr-D.
+
+    The end counts as a word. Otherwise "a dog runs through the" would cost nothing, and much of what
+    is rewarded would end like that.
+    """
 
     def __init__(self, decoder: CaptionDecoder, split: CaptionedSplit):
         self.decoder = decoder
         self.split = split
-        self.cider = CiderD(split.references)
+        self.cider = CiderD(
+            [[[*words, END_TOKEN] for words in of_photo] for of_photo in split.references]
+        )
 
-    def score(self, captions: Sequence[list[int]], rows: np.ndarray) -> np.ndarray:
+    def reward(self, captions: Sequence[list[int]], rows: np.ndarray) -> np.ndarray:
         """Returns the CIDEr-D of token ids, each against a photo: (captions,), 0 to 1,000."""
-        words = [self.decoder.vocabulary.detokenize(caption) for caption in captions]
-        return self.cider.score(words, rows)
-
-    def score_greedy(self) -> float:
-        """Returns the mean CIDEr-D of the captions that greedy decoding writes of all photos."""
-        greedy = self.decoder.greedy(self.split.features)
-        return float(self.score(greedy, np.arange(len(greedy))).mean())
+        vocabulary, texts = self.decoder.vocabulary, []
+        for caption in captions:
+            end = [END_TOKEN] if vocabulary.end_id in caption else []
+            texts.append(vocabulary.detokenize(caption) + end)
+        return self.cider.score(texts, rows)
 
     def sample_batches(
         self, photos: np.ndarray, settings: argparse.Namespace, generator: np.random.Generator
@@ -93,7 +98,7 @@ class CaptionSampler:
         split = self.split
         rows = np.repeat(photos, settings.reward_samples)
         sampled = self.decoder.sample(split.features[rows], generator)
-        rewards = self.score(sampled, rows).reshape(len(photos), -1)
+        rewards = self.reward(sampled, rows).reshape(len(photos), -1)
         # The captions of a photo stand together.
         first, after = (np.searchsorted(split.photo_rows, photos, end) for end in ("left", "right"))
         written = generator.integers(first, after)
@@ -120,8 +125,14 @@ def fine_tune(run: Run, after_epoch: AfterEpoch) -> None:
     Raises `UserError` if the loss is not finite any more.
     """
     model, settings, history = run.model, run.settings, run.checkpoint.logs
-    training, validation = (CaptionSampler(after_epoch.decoder, split) for split in run.splits)
-    steps = settings.reward_epochs * steps_of_epoch(len(training.split.photo_ids), settings)
+    sampler, validation = CaptionSampler(after_epoch.decoder, run.splits[0]), run.splits[1]
+    cider = CiderD(validation.references)
+
+    def score_validation() -> float:
+        captions = after_epoch.decoder.greedy(validation.features)
+        return float(cider.score(list(map(model.vocabulary.detokenize, captions))).mean())
+
+    steps = settings.reward_epochs * steps_of_epoch(len(sampler.split.photo_ids), settings)
     trainer = RewardTrainer(model.captioner)
     compile_trainer(trainer, settings.reward_learning_rate, settings.weight_decay, steps)
     if any(VALIDATION_CIDER in logs for logs in history):
@@ -130,16 +141,15 @@ def fine_tune(run: Run, after_epoch: AfterEpoch) -> None:
         best = load_model(run.checkpoint.path.parent).captioner
         for variable, value in zip(model.captioner.variables, best.variables, strict=True):
             variable.assign(value)
-        score = best_epoch(history)[VALIDATION_CIDER] = validation.score_greedy()
+        score = best_epoch(history)[VALIDATION_CIDER] = score_validation()
         print(f"before reward fine-tuning: validation CIDEr-D {score:.1f}")
         # The model that it starts with may be replaced before the next epoch is done.
         run.checkpoint.write(trainer)
     after_epoch.set_model(trainer)
     epochs = sum(VALIDATION_LOSS in logs for logs in history) + settings.reward_epochs
     for epoch in range(len(history), epochs):
-        reward = _train_epoch(trainer, training, after_epoch, epoch)
-        score = validation.score_greedy()
-        after_epoch.on_epoch_end(epoch, {REWARD: reward, VALIDATION_CIDER: score})
+        reward = _train_epoch(trainer, sampler, after_epoch, epoch)
+        after_epoch.on_epoch_end(epoch, {REWARD: reward, VALIDATION_CIDER: score_validation()})
 
 
 def _train_epoch(

@@ -96,12 +96,14 @@ def test_the_baseline_is_the_mean_of_the_other_samples():
 
 
 def test_rewards_are_cider_d_against_the_photo_s_own_references(sampler):
-    captions = [[3, 4, END], [4, 4, 3, END], [3, 4, END], [END]]
-    texts = [["red", "ball"], ["ball", "ball", "red"], ["red", "ball"], []]
-    scores = sampler.score(captions, np.array([0, 0, 1, 1]))
+    captions = [[3, 4, END], [4, 4, 3], [3, 4, END], [END]]
+    # The end counts as a word, in captions and references.
+    texts = [["red", "ball", "."], ["ball", "ball", "red"], ["red", "ball", "."], ["."]]
+    references = [[[*text, "."] for text in of_photo] for of_photo in sampler.split.references]
+    scores = sampler.reward(captions, np.array([0, 0, 1, 1]))
     for index, photo in enumerate((0, 0, 1, 1)):
         pair = [texts[index], texts[index]]
-        assert scores[index] == CiderD(sampler.split.references).score(pair)[photo]
+        assert scores[index] == CiderD(references).score(pair)[photo]
     assert scores[0] > scores[1] > scores[2]
 
 
@@ -109,7 +111,7 @@ def test_weighted_captions_have_the_gradient_of_the_expected_reward(captioner, s
     """Takes every caption with its probability, so that nothing is random; by differences."""
     captions = all_captions()
     rows = np.repeat([0, 1], len(captions))
-    rewards = sampler.score(captions * 2, rows) / 100
+    rewards = sampler.reward(captions * 2, rows) / 100
     before = captioner.get_weights()
     expected, generator = [], np.random.default_rng(1)
     places = [
