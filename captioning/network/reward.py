@@ -67,8 +67,8 @@ class RewardTrainer(CaptionTrainer):
 class CaptionSampler:
     """Samples captions of the photos of a split, and rewards captions by their CIDEr-D.
 
-    The end counts as a word. Otherwise "a dog runs through the" would cost nothing, and much of what
-    is rewarded would end like that.
+    The end counts as a word. Otherwise captions that break off, like "a dog runs through the",
+    would lose nothing by it.
     """
 
     def __init__(self, decoder: CaptionDecoder, split: CaptionedSplit):
@@ -118,7 +118,7 @@ class CaptionSampler:
 def fine_tune(run: Run, after_epoch: AfterEpoch) -> None:
     """Trains a captioner by rewards, from the best model of its folder or from a checkpoint.
 
-    The callback sees `reward`, the mean CIDEr-D of the sampled captions, and `val_cider_d`, that of
+    The callback sees `reward`, the mean of the sampled captions, and `val_cider_d`, the CIDEr-D of
     the captions that greedy decoding writes of the validation split. The epoch with the lowest
     validation loss, whose model is in the folder, is given the latter too.
 
