@@ -118,9 +118,9 @@ class CaptionSampler:
 def fine_tune(run: Run, after_epoch: AfterEpoch) -> None:
     """Trains a captioner by rewards, from the best model of its folder or from a checkpoint.
 
-    The callback sees `reward`, the mean of the sampled captions, and `val_cider_d`, the CIDEr-D of
-    the captions that greedy decoding writes of the validation split. The epoch with the lowest
-    validation loss, whose model is in the folder, is given the latter too.
+    The callback sees `reward`, the mean reward of the sampled captions, and `val_cider_d`, the mean
+    CIDEr-D of the captions that greedy decoding writes of the validation split. The epoch with the
+    lowest validation loss, whose model is in the folder, is given the latter too.
 
     Raises `UserError` if the loss is not finite any more.
     """
